@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Built files mirror the tree under build/. A room's files are found by wildcard: bpf/*.bpf.c, agent/*.c, tests/*.
+
+VERSION := 0.1.0
+REVISION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+PREFIX ?= /usr/local
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+
+# SANITIZE=address,undefined builds the same under build/asan, for tests
+SANITIZE ?=
+B := build$(if $(SANITIZE),/asan)
+
+CPPFLAGS += -iquote . -D_GNU_SOURCE -DNESTOR_VERSION='"$(VERSION)"' -DNESTOR_REVISION='"$(REVISION)"'
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+override LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -iquote . -Wall -Wextra -Werror -Wno-unused-parameter
+LDLIBS := -lbpf -lelf -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd
+
+# Commands that build run as the user who called sudo.
+AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
+
+BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
+# All but the two main files: what tests link against.
+CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o
+CTL_OBJS := $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf log metrics policy policy.yaml reply yaml)
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
+TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
+
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
+
+.DELETE_ON_ERROR:
+.PHONY: help deps all run check lint bench demo install uninstall fuzz fmt clean vmlinux tests
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install the packages that building and running take (Debian 12 and 13)
+	$(Q).ci/deps build
+
+all: $(B)/nestord $(B)/nestorctl ## build nestord and nestorctl into build/
+
+run: ## install what is missing, build, start the agent in the foreground (sudo make run)
+	$(Q).ci/deps build
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all
+	$(Q)exec $(B)/nestord $(ARGS)
+
+check: ## install what is missing, build, run all tests (sudo make check)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 all tests
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 SANITIZE=address,undefined all tests
+	$(Q)tests/run $(TESTS_ONLY)
+
+tests: $(TESTS) $(TOOLS)
+
+lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
+	$(Q)tests/lint.sh
+
+bench: all tests ## measure, and store the figures under tests/bench/results/
+	$(Q)tests/bench/run
+
+demo: run ## for now the same as run; later a VM with containers and a workload
+
+fuzz: ## long fuzzing runs
+	@echo "There is no fuzzer yet." >&2; exit 1
+
+fmt: ## format all C files
+	$(Q)clang-format -i $(C_FILES)
+
+clean: ## remove what was built, but not cached kernels
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name vm -exec rm -rf {} + 2>/dev/null || true
+
+C_FILES = $(shell git ls-files '*.[ch]' | grep -v '^vmlinux.h$$')
+
+# ---- agent ----
+
+$(B)/nestord: $(CORE_OBJS) $(B)/agent/main.o
+$(B)/nestorctl: $(CTL_OBJS)
+$(B)/nestord $(B)/nestorctl:
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.o: %.c Makefile | $(SKELETONS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Linked in as it is: one file to ship, nothing to find at run time.
+$(B)/%.yaml.o: %.yaml
+	$(call say,EMBED,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LD) -r -z noexecstack -b binary -o $@ $<
+
+# ---- bpf ----
+
+build/%.bpf.o: %.bpf.c vmlinux.h Makefile
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/%.skel.h: build/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
+
+vmlinux: ## write vmlinux.h anew from the BTF in $VMLINUX (a kernel's vmlinux, or Debian's headers' one)
+	$(Q)$(BPFTOOL) btf dump file $(or $(VMLINUX),/sys/kernel/btf/vmlinux) format c > vmlinux.h
+
+# ---- tests ----
+
+$(B)/tests/%: $(B)/tests/%.o $(CORE_OBJS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# ---- install ----
+
+install: all ## install below PREFIX (/usr/local), into DESTDIR
+	install -D -m 755 build/nestord $(DESTDIR)$(PREFIX)/sbin/nestord
+	install -D -m 755 build/nestorctl $(DESTDIR)$(PREFIX)/sbin/nestorctl
+	install -D -m 644 agent/nestord.8 $(DESTDIR)$(PREFIX)/share/man/man8/nestord.8
+	install -D -m 644 agent/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
+	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
+	install -D -m 644 agent/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
+	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	sed 's|@PREFIX@|$(PREFIX)|' agent/nestord.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
+	install -m 644 agent/nestord.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.socket
+	install -m 644 agent/nestor.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nestor.conf
+	$(if $(DESTDIR),,-systemd-sysusers $(PREFIX)/lib/sysusers.d/nestor.conf)
+
+uninstall: ## remove what install put there, and the pinned counters; /etc/nestor stays
+	$(if $(DESTDIR),,-$(PREFIX)/sbin/nestorctl reset)
+	cd $(DESTDIR)$(PREFIX) && rm -f sbin/nestord sbin/nestorctl share/man/man8/nestord.8 share/man/man1/nestorctl.1 \
+		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
+		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml
+	-rmdir $(DESTDIR)$(PREFIX)/share/doc/nestor
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+.SECONDARY:

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The control socket, RUN_DIR/control.sock (0600, peer credentials checked): one packet of words, each
+ * ended by NUL, and one reply (reply.h) per connection.
+ *
+ *	metrics | rooms | status | policy | show ROOM | reload | reset
+ */
+#ifndef NESTOR_CTL_H
+#define NESTOR_CTL_H
+
+#define CTL_SOCKET "control.sock"
+#define CTL_REQUEST_MAX 256
+
+struct agent;
+struct ctl;
+
+int ctl_start(struct agent *a, struct ctl **ret);
+void ctl_stop(struct ctl *c);
+
+#endif

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "agent/agent.h"
+#include "agent/http.h"
+#include "agent/log.h"
+#include "agent/reply.h"
+#include "agent/show.h"
+#include "agent/util.h"
+
+#define RESTART_PAUSE_NS 1000000000ULL
+
+struct http {
+	struct agent *agent;
+	int listen_fd;
+	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
+	struct source restart; /* timer */
+	pid_t pid;
+	char empty_dir[PATH_MAX];
+	char url[128];
+};
+
+/* ---- listening ---- */
+
+/* "127.0.0.1:6378", "[::1]:0", ":6378" */
+static int split_address(const char *text, char *host, size_t size, const char **ret_port)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len;
+
+	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
+		return log_error(-EINVAL, "--listen %s: must be ADDR:PORT, such as 127.0.0.1:6378", text);
+	len = (size_t)(colon - text);
+	if (len >= 2 && text[0] == '[' && colon[-1] == ']') {
+		text++;
+		len -= 2;
+	}
+	if (len >= size)
+		return log_error(-EINVAL, "--listen %s: the address is too long", text);
+	memcpy(host, text, len);
+	host[len] = '\0';
+	*ret_port = colon + 1;
+	return 0;
+}
+
+static int bind_address(const struct addrinfo *ai, const char *text, int *ret_fd)
+{
+	_close_ int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1;
+
+	if (fd < 0)
+		return log_error(-errno, "--listen %s: %m", text);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, SOMAXCONN))
+		return log_error(-errno, "cannot listen on %s: %m", text);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static int listen_on(const char *text, int *ret_fd)
+{
+	struct addrinfo *ai, hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+	};
+	const char *port = NULL;
+	char host[128];
+	int err;
+
+	err = split_address(text, host, sizeof(host), &port);
+	if (err)
+		return err;
+	err = getaddrinfo(*host ? host : NULL, port, &hints, &ai);
+	if (err)
+		return log_error(-EINVAL, "--listen %s: %s", text, gai_strerror(err));
+	err = bind_address(ai, text, ret_fd);
+	freeaddrinfo(ai);
+	return err;
+}
+
+/* systemd's socket if there is one, else our own. */
+static int get_listener(const char *text, int *ret_fd)
+{
+	int n = sd_listen_fds(1);
+
+	if (n > 1)
+		return log_error(-EINVAL, "socket activation passed %d sockets; one is served", n);
+	if (n < 1)
+		return listen_on(text, ret_fd);
+	if (!sd_is_socket(SD_LISTEN_FDS_START, AF_UNSPEC, SOCK_STREAM, 1))
+		return log_error(-EINVAL, "socket activation passed something that is not a listening stream socket");
+	*ret_fd = fcntl(SD_LISTEN_FDS_START, F_DUPFD_CLOEXEC, 64);
+	close(SD_LISTEN_FDS_START);
+	return *ret_fd < 0 ? log_error(-errno, "socket activation: %m") : 0;
+}
+
+static void find_url(struct http *h)
+{
+	struct sockaddr_storage addr = {};
+	socklen_t len = sizeof(addr);
+	char host[64] = "?", port[16] = "?";
+
+	if (!getsockname(h->listen_fd, (struct sockaddr *)&addr, &len))
+		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(h->url, sizeof(h->url), strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
+}
+
+/* ---- the process ---- */
+
+/* In the child: just the two descriptors, a clean signal mask, a fresh program (and address space layout). */
+static void __attribute__((noreturn)) exec_httpd(const struct http *h, int backend)
+{
+	const struct options *o = &h->agent->opts;
+	char *argv[] = { (char *)HTTPD_NAME, (char *)o->http_user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
+	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	int spare_backend = fcntl(backend, F_DUPFD, 64), spare_listen = fcntl(h->listen_fd, F_DUPFD, 64);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(spare_backend, HTTPD_BACKEND_FD) < 0 || dup2(spare_listen, HTTPD_LISTEN_FD) < 0 ||
+	    close_range(HTTPD_LISTEN_FD + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void on_request(struct source *s);
+
+static int spawn(struct http *h)
+{
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return log_error(-errno, "cannot talk to httpd: %m");
+	h->pid = fork();
+	if (!h->pid)
+		exec_httpd(h, pair[1]);
+	close(pair[1]);
+	if (h->pid < 0) {
+		close(pair[0]);
+		return log_error(-errno, "cannot start httpd: %m");
+	}
+	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
+	err = agent_add_source(h->agent, &h->backend);
+	if (err)
+		kill(h->pid, SIGKILL);
+	return err;
+}
+
+static void on_request(struct source *s)
+{
+	struct http *h = s->data;
+	struct doc_request request;
+	struct buf out = {};
+	ssize_t n;
+	int status;
+
+	n = recv(s->fd, &request, sizeof(request), MSG_DONTWAIT);
+	if (n <= 0) { /* it died; SIGCHLD does the rest */
+		agent_remove_source(h->agent, s);
+		return;
+	}
+	status = n == sizeof(request) ? show(h->agent, &request, &out) : -EBADMSG;
+	if (status)
+		buf_clear(&out);
+	status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
+	if (status)
+		log_warning("http: cannot answer: %s", strerror(-status));
+	buf_free(&out);
+}
+
+static void on_restart(struct source *timer)
+{
+	struct http *h = timer->data;
+
+	agent_drain_timer(timer->fd);
+	spawn(h);
+}
+
+void http_reap(struct http *h)
+{
+	int status;
+
+	if (h->pid <= 0 || waitpid(h->pid, &status, WNOHANG) != h->pid)
+		return;
+	h->pid = 0;
+	if (h->backend.fd >= 0)
+		agent_remove_source(h->agent, &h->backend);
+	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	agent_rearm_timer(h->restart.fd, RESTART_PAUSE_NS, 0);
+}
+
+/* ---- life ---- */
+
+int http_start(struct agent *a, struct http **ret)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int err;
+
+	if (!h)
+		return log_error(-ENOMEM, "out of memory");
+	*ret = h; /* http_stop() frees it, also after an error */
+	h->agent = a;
+	h->listen_fd = -1;
+	h->backend.fd = -1;
+	h->restart = (struct source){ .fd = agent_timer(0, 0), .ready = on_restart, .data = h };
+	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", a->opts.run_dir);
+	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
+		return log_error(-errno, "cannot make %s: %m", h->empty_dir);
+	err = get_listener(a->opts.listen, &h->listen_fd);
+	if (err)
+		return err;
+	find_url(h);
+	err = agent_add_source(a, &h->restart);
+	return err ? err : spawn(h);
+}
+
+void http_stop(struct http *h)
+{
+	if (!h)
+		return;
+	if (h->pid > 0) {
+		kill(h->pid, SIGKILL); /* it holds nothing that could be lost */
+		waitpid(h->pid, NULL, 0);
+	}
+	if (h->backend.fd >= 0)
+		agent_remove_source(h->agent, &h->backend);
+	agent_remove_source(h->agent, &h->restart);
+	close_p(&h->listen_fd);
+	rmdir(h->empty_dir);
+	free(h);
+}
+
+const char *http_url(const struct http *h)
+{
+	return h ? h->url : "";
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The HTTP side. Requests from the network are parsed by a process of their own (httpd.c) that can do
+ * nothing but answer them; nestord gets a number from it and gives back a text.
+ */
+#ifndef NESTOR_HTTP_H
+#define NESTOR_HTTP_H
+
+struct agent;
+struct http;
+
+/* Listens and starts httpd. 0, or -errno, logged. */
+int http_start(struct agent *a, struct http **ret);
+/* After SIGCHLD: starts httpd again if it died, at most once a second. */
+void http_reap(struct http *h);
+void http_stop(struct http *h);
+/* http://ADDR:PORT/metrics as it really is (port 0 was replaced); "" before http_start(). */
+const char *http_url(const struct http *h);
+
+/* The process itself: argv[0] of the agent's own binary, and what it finds open. */
+#define HTTPD_NAME "nestord-httpd"
+enum { HTTPD_BACKEND_FD = 3, HTTPD_LISTEN_FD = 4 };
+/* argv: name, user, empty directory, allowed hosts. Returns an exit status. */
+int httpd_main(char **argv);
+
+#endif

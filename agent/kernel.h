@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Facts about the running kernel, found once. A feature that is off for lack of one says which. */
+#ifndef NESTOR_KERNEL_H
+#define NESTOR_KERNEL_H
+
+#include <stdbool.h>
+#include <sys/utsname.h>
+
+#include <linux/types.h>
+
+#define HIERARCHIES_MAX 32
+
+/* A mounted cgroup hierarchy. */
+struct hierarchy {
+	__u32 id; /* 0: cgroup v2 */
+	int mount_fd;
+	char mount[128];
+};
+
+struct kernel {
+	struct utsname uts;
+	struct btf *btf; /* of vmlinux; NULL after kernel_drop_btf() */
+	struct hierarchy hierarchies[HIERARCHIES_MAX];
+	unsigned int nr_hierarchies;
+	bool memory_v1; /* the memory controller is on a v1 hierarchy */
+};
+
+/* 0, or -errno after one sentence that says what is missing. */
+int kernel_probe(struct kernel *k);
+void kernel_drop_btf(struct kernel *k); /* some 10 MiB */
+void kernel_close(struct kernel *k);
+
+/* Is there a raw tracepoint of that name that BTF describes? Needs k->btf. */
+bool kernel_has_tracepoint(const struct kernel *k, const char *name);
+
+/* "v2", "hybrid" (v1 with an empty v2 tree) or "v1" */
+const char *kernel_cgroup_mode(const struct kernel *k);
+
+/*
+ * Path of cgroup @id within @hierarchy, "/" for its root. 0, -ESTALE if it is gone, -ENOTCONN if that
+ * hierarchy is not mounted here. Needs CAP_DAC_READ_SEARCH.
+ */
+int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size);
+
+#endif

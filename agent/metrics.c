@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/types.h>
+
+#include "agent/metrics.h"
+#include "agent/util.h"
+
+#define FAMILIES_MAX 256
+
+struct family {
+	const char *name;
+	const char *help;
+	enum metric_type type;
+	struct buf samples;
+};
+
+struct metrics {
+	struct family families[FAMILIES_MAX];
+	size_t nr_families;
+	struct family overflow; /* takes what finds no place; makes the rendering fail */
+	struct buf labels;
+};
+
+static const char *const type_names[] = {
+	[METRIC_COUNTER] = "counter",
+	[METRIC_GAUGE] = "gauge",
+	[METRIC_HISTOGRAM] = "histogram",
+};
+
+struct metrics *metrics_new(void)
+{
+	return calloc(1, sizeof(struct metrics));
+}
+
+void metrics_free(struct metrics *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->nr_families; i++)
+		buf_free(&m->families[i].samples);
+	buf_free(&m->overflow.samples);
+	buf_free(&m->labels);
+	free(m);
+}
+
+struct family *metrics_family(struct metrics *m, const char *name, enum metric_type type, const char *help)
+{
+	struct family *f;
+
+	for (size_t i = 0; i < m->nr_families; i++)
+		if (!strcmp(m->families[i].name, name))
+			return &m->families[i];
+	if (m->nr_families == FAMILIES_MAX) {
+		m->overflow.samples.failed = true;
+		return &m->overflow;
+	}
+	f = &m->families[m->nr_families++];
+	*f = (struct family){ .name = name, .help = help, .type = type };
+	return f;
+}
+
+/* Bytes of the UTF-8 character at @s, 0 if it is none (overlong, surrogate, too large, cut). */
+static size_t utf8_len(const unsigned char *s)
+{
+	static const struct {
+		unsigned char first_min, first_max, second_min, second_max, len;
+	} forms[] = {
+		/* Unicode 15, table 3-7 */
+		{ 0x01, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (s[0] < forms[i].first_min || s[0] > forms[i].first_max)
+			continue;
+		if (forms[i].len == 1)
+			return 1;
+		if (s[1] < forms[i].second_min || s[1] > forms[i].second_max)
+			return 0;
+		for (size_t j = 2; j < forms[i].len; j++)
+			if ((s[j] & 0xc0) != 0x80)
+				return 0;
+		return forms[i].len;
+	}
+	return 0;
+}
+
+static void add_escaped(struct buf *b, const char *value)
+{
+	const unsigned char *s = (const unsigned char *)value;
+
+	while (*s) {
+		size_t len = utf8_len(s);
+
+		if (*s == '\\' || *s == '"')
+			buf_add(b, "\\", 1);
+		if (*s == '\n')
+			buf_str(b, "\\n");
+		else if (!len)
+			buf_str(b, "?");
+		else
+			buf_add(b, (const char *)s, len);
+		s += len ? len : 1;
+	}
+}
+
+const char *metrics_labels(struct metrics *m, ...)
+{
+	const char *name;
+	va_list args;
+
+	buf_clear(&m->labels);
+	va_start(args, m);
+	while ((name = va_arg(args, const char *))) {
+		if (m->labels.len)
+			buf_add(&m->labels, ",", 1);
+		buf_str(&m->labels, name);
+		buf_add(&m->labels, "=\"", 2);
+		add_escaped(&m->labels, va_arg(args, const char *));
+		buf_add(&m->labels, "\"", 1);
+	}
+	va_end(args);
+	return m->labels.text ? m->labels.text : "";
+}
+
+/* name + suffix + {labels, extra} + space; the caller adds the value. */
+static void start_sample(struct family *f, const char *suffix, const char *labels, const char *extra)
+{
+	struct buf *b = &f->samples;
+
+	buf_str(b, f->name);
+	buf_str(b, suffix);
+	if (*labels || *extra) {
+		buf_add(b, "{", 1);
+		buf_str(b, labels);
+		if (*labels && *extra)
+			buf_add(b, ",", 1);
+		buf_str(b, extra);
+		buf_add(b, "}", 1);
+	}
+	buf_add(b, " ", 1);
+}
+
+static void add_u64(struct family *f, const char *suffix, const char *labels, const char *extra, unsigned long long value)
+{
+	if (!f->name)
+		return;
+	start_sample(f, suffix, labels, extra);
+	buf_u64(&f->samples, value);
+	buf_add(&f->samples, "\n", 1);
+}
+
+/* Exact, which a double is not above 2^53 ns. */
+static void add_seconds(struct family *f, const char *suffix, const char *labels, unsigned long long ns)
+{
+	if (!f->name)
+		return;
+	start_sample(f, suffix, labels, "");
+	buf_printf(&f->samples, "%llu.%09llu\n", ns / 1000000000, ns % 1000000000);
+}
+
+void family_u64(struct family *f, const char *labels, unsigned long long value)
+{
+	add_u64(f, "", labels, "", value);
+}
+
+void family_seconds(struct family *f, const char *labels, unsigned long long ns)
+{
+	add_seconds(f, "", labels, ns);
+}
+
+void family_double(struct family *f, const char *labels, double value)
+{
+	if (!f->name)
+		return;
+	start_sample(f, "", labels, "");
+	buf_printf(&f->samples, "%.15g\n", value);
+}
+
+/* le="…" of each bucket, in seconds, printed once. */
+static const char *bound_label(unsigned int slot)
+{
+	static char labels[HIST_SLOTS][24];
+
+	if (!labels[slot][0]) {
+		if (slot == HIST_BOUNDS)
+			snprintf(labels[slot], sizeof(labels[slot]), "le=\"+Inf\"");
+		else
+			snprintf(labels[slot], sizeof(labels[slot]), "le=\"%.9g\"", (double)(1U << slot) / 1e6);
+	}
+	return labels[slot];
+}
+
+void family_hist(struct family *f, const char *labels, const struct hist *h)
+{
+	unsigned long long n = 0;
+
+	for (unsigned int i = 0; i < HIST_SLOTS; i++) {
+		n += h->slots[i];
+		add_u64(f, "_bucket", labels, bound_label(i), n);
+	}
+	add_seconds(f, "_sum", labels, h->sum_ns);
+	add_u64(f, "_count", labels, "", n);
+}
+
+int metrics_render(struct metrics *m, struct buf *out)
+{
+	bool failed = m->overflow.samples.failed || m->labels.failed;
+
+	for (size_t i = 0; i < m->nr_families; i++) {
+		struct family *f = &m->families[i];
+
+		buf_str(out, "# HELP ");
+		buf_str(out, f->name);
+		buf_str(out, " ");
+		buf_str(out, f->help);
+		buf_str(out, "\n# TYPE ");
+		buf_str(out, f->name);
+		buf_str(out, " ");
+		buf_str(out, type_names[f->type]);
+		buf_str(out, "\n");
+		if (f->samples.len)
+			buf_add(out, f->samples.text, f->samples.len);
+		failed |= f->samples.failed;
+	}
+	return failed || out->failed ? -ENOMEM : 0;
+}

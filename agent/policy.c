@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cyaml/cyaml.h>
+#include <linux/openat2.h>
+
+#include "agent/policy.h"
+#include "agent/util.h"
+#include "agent/yaml.h"
+
+#define FILE_SIZE_MAX (64 * 1024)
+#define FILES_MAX 64
+
+/* agent/policy.yaml, linked in */
+extern const char policy_yaml_start[] __asm__("_binary_agent_policy_yaml_start");
+extern const char policy_yaml_end[] __asm__("_binary_agent_policy_yaml_end");
+
+/* ---- the keys: names, types, limits ---- */
+
+static const cyaml_strval_t log_levels[] = {
+	{ "error", LOG_LEVEL_ERROR },
+	{ "warning", LOG_LEVEL_WARNING },
+	{ "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG },
+};
+
+static const cyaml_strval_t self_stats[] = {
+	{ "off", SELF_STATS_OFF },
+	{ "sample", SELF_STATS_SAMPLE },
+	{ "on", SELF_STATS_ON },
+};
+
+/* For rooms that only observe. */
+static const cyaml_strval_t observing_modes[] = {
+	{ "off", MODE_OFF },
+	{ "monitor", MODE_MONITOR },
+};
+
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define SECTION(name) __typeof__(((struct policy *)0)->name)
+#define ENUM(key, section, strings) \
+	CYAML_FIELD_ENUM(#key, OPTIONAL | CYAML_FLAG_STRICT, SECTION(section), key, strings, ARRAY_SIZE(strings))
+#define UINT(key, section) CYAML_FIELD_UINT(#key, OPTIONAL, SECTION(section), key)
+
+static const cyaml_schema_field_t agent_fields[] = {
+	ENUM(log_level, agent, log_levels),
+	UINT(max_containers, agent),
+	UINT(linger, agent),
+	ENUM(self_stats, agent, self_stats),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t blkio_fields[] = {
+	ENUM(mode, blkio, observing_modes),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t sections[] = {
+	CYAML_FIELD_MAPPING("agent", OPTIONAL, struct policy, agent, agent_fields),
+	CYAML_FIELD_MAPPING("blkio", OPTIONAL, struct policy, blkio, blkio_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t top = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct policy, sections) };
+
+/* libcyaml 1.3 has no limits of its own for numbers. */
+static const struct {
+	const char *key;
+	size_t offset;
+	__u32 min, max;
+} limits[] = {
+	{ "agent.max_containers", offsetof(struct policy, agent.max_containers), 1, 1000 },
+	{ "agent.linger", offsetof(struct policy, agent.linger), 0, 86400 },
+};
+
+/* ---- one file ---- */
+
+struct source {
+	const char *name; /* for messages */
+	struct yaml_index index;
+};
+
+static int fail(struct policy_error *error, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int fail(struct policy_error *error, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(error->text, sizeof(error->text), fmt, args);
+	va_end(args);
+	return err;
+}
+
+static int fail_at(struct policy_error *error, const struct source *src, struct yaml_place place, const char *why)
+{
+	return fail(error, -EINVAL, "%s:%zu:%zu: %s", src->name, place.line, place.column, why);
+}
+
+/* "agent.log_level" -> its field; NULL for a name that no field has. @offset counts from struct policy. */
+static const cyaml_schema_field_t *find_field(const char *path, size_t *offset)
+{
+	const cyaml_schema_field_t *f = sections;
+	size_t len = strcspn(path, ".");
+
+	*offset = 0;
+	while (f->key) {
+		if (strlen(f->key) != len || strncmp(f->key, path, len)) {
+			f++;
+			continue;
+		}
+		*offset += f->data_offset;
+		if (!path[len])
+			return f;
+		if (f->value.type != CYAML_MAPPING)
+			return NULL;
+		path += len + 1;
+		len = strcspn(path, ".");
+		f = f->value.mapping.fields;
+	}
+	return NULL;
+}
+
+/* What libcyaml says of an error: the complaint, and the innermost place. */
+struct complaint {
+	char text[256];
+	struct yaml_place place;
+};
+
+static void on_cyaml_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+	struct complaint *c = ctx;
+	char line[256];
+	const char *at;
+
+	(void)level;
+	vsnprintf(line, sizeof(line), fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	at = strstr(line, "(line: ");
+	if (at && !c->place.line)
+		sscanf(at, "(line: %zu, column: %zu)", &c->place.line, &c->place.column);
+	else if (!c->text[0])
+		snprintf(c->text, sizeof(c->text), "%s", line + (strncmp(line, "Load: ", 6) ? 0 : 6));
+}
+
+/* For a value that is none of a list of words: which words are. */
+static void add_choices(struct complaint *c, const struct yaml_index *index)
+{
+	size_t offset, len = strlen(c->text);
+
+	for (size_t i = 0; i < index->nr; i++) {
+		const struct yaml_key *key = &index->keys[i];
+		const cyaml_schema_field_t *f = find_field(key->path, &offset);
+
+		if (key->value.line != c->place.line || !f || f->value.type != CYAML_ENUM)
+			continue;
+		for (uint32_t j = 0; j < f->value.enumeration.count && len < sizeof(c->text); j++)
+			len += (size_t)snprintf(c->text + len, sizeof(c->text) - len, "%s%s", j ? ", " : "; it may be ",
+						f->value.enumeration.strings[j].str);
+		return;
+	}
+}
+
+/* *@ret is NULL for a file without keys. */
+static int parse(const struct source *src, const char *text, size_t len, struct policy **ret, struct policy_error *error)
+{
+	struct complaint complaint = {};
+	const cyaml_config_t config = {
+		.log_fn = on_cyaml_log,
+		.log_ctx = &complaint,
+		.mem_fn = cyaml_mem,
+		.log_level = CYAML_LOG_ERROR,
+		.flags = CYAML_CFG_NO_ALIAS,
+	};
+	cyaml_err_t err;
+
+	err = cyaml_load_data((const uint8_t *)text, len, &config, &top, (cyaml_data_t **)ret, NULL);
+	if (err == CYAML_OK)
+		return 0;
+	if (!complaint.text[0])
+		snprintf(complaint.text, sizeof(complaint.text), "%s", cyaml_strerror(err));
+	add_choices(&complaint, &src->index);
+	return fail_at(error, src, complaint.place, complaint.text);
+}
+
+static int check_limits(const struct source *src, const struct policy *p, struct policy_error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const struct yaml_key *key = yaml_find(&src->index, limits[i].key);
+		__u32 value = *(const __u32 *)((const char *)p + limits[i].offset);
+		char why[128];
+
+		if (!key || (value >= limits[i].min && value <= limits[i].max))
+			continue;
+		snprintf(why, sizeof(why), "%s is %u; it may be %u to %u", limits[i].key, value, limits[i].min, limits[i].max);
+		return fail_at(error, src, key->value, why);
+	}
+	return 0;
+}
+
+/* Copies the keys that the file sets, and no other. */
+static void overlay(struct policy *to, const struct policy *from, const struct yaml_index *index)
+{
+	for (size_t i = 0; i < index->nr; i++) {
+		const cyaml_schema_field_t *f;
+		size_t offset;
+
+		f = find_field(index->keys[i].path, &offset);
+		if (f && f->value.type != CYAML_MAPPING)
+			memcpy((char *)to + offset, (const char *)from + offset, f->value.data_size);
+	}
+}
+
+static int read_text(struct source *src, const char *text, size_t len, struct policy *into, struct policy_error *error)
+{
+	struct policy *parsed = NULL;
+	struct yaml_place place;
+	char why[256] = "";
+	int err;
+
+	err = yaml_index(text, len, &src->index, &place, why, sizeof(why));
+	if (err)
+		return fail_at(error, src, place, why);
+	err = parse(src, text, len, &parsed, error);
+	if (err || !parsed)
+		return err;
+	err = check_limits(src, parsed, error);
+	if (!err)
+		overlay(into, parsed, &src->index);
+	policy_free(parsed);
+	return err;
+}
+
+/* ---- files and directories ---- */
+
+/*
+ * A policy is what root or we ourselves wrote: no links, which could be pointed elsewhere between check
+ * and use, and nobody else may write it. O_NONBLOCK keeps a FIFO from holding us up.
+ */
+static int open_file(int dir, const char *name, const char *shown, struct policy_error *error)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+	};
+	struct stat st;
+	int fd;
+
+	fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	if (fd < 0 && errno == ELOOP)
+		return fail(error, -ELOOP, "%s: is a symbolic link; a policy must be the file itself", shown);
+	if (fd < 0)
+		return fail(error, -errno, "%s: %s", shown, strerror(errno));
+	if (fstat(fd, &st))
+		fail(error, -errno, "%s: %s", shown, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		fail(error, -EINVAL, "%s: is not a regular file", shown);
+	else if (st.st_uid && st.st_uid != geteuid())
+		fail(error, -EPERM, "%s: is owned by uid %u; it must be root's", shown, st.st_uid);
+	else if (st.st_mode & (S_IWGRP | S_IWOTH))
+		fail(error, -EPERM, "%s: others may write to it; chmod go-w", shown);
+	else if (st.st_size > FILE_SIZE_MAX)
+		fail(error, -EFBIG, "%s: is larger than %d KiB", shown, FILE_SIZE_MAX / 1024);
+	else
+		return fd;
+	close(fd);
+	return -EPERM;
+}
+
+/* Reads all of @fd, at most @size bytes (it may have grown since it was measured). */
+static ssize_t read_all(int fd, char *text, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size && (n = read(fd, text + len, size - len)) != 0) {
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static int read_file(int dir, const char *name, struct source *src, struct policy *into, struct policy_error *error)
+{
+	_free_ char *text = malloc(FILE_SIZE_MAX + 1);
+	_close_ int fd = -1;
+	ssize_t len;
+
+	if (!text)
+		return fail(error, -ENOMEM, "%s: out of memory", src->name);
+	fd = open_file(dir, name, src->name, error);
+	if (fd < 0)
+		return fd;
+	len = read_all(fd, text, FILE_SIZE_MAX + 1);
+	if (len < 0)
+		return fail(error, (int)len, "%s: %s", src->name, strerror((int)-len));
+	if (len > FILE_SIZE_MAX)
+		return fail(error, -EFBIG, "%s: is larger than %d KiB", src->name, FILE_SIZE_MAX / 1024);
+	return read_text(src, text, (size_t)len, into, error);
+}
+
+/* Two files that set one key would make the order of their names decide silently. */
+static int check_conflicts(const struct source *sources, size_t nr, struct policy_error *error)
+{
+	const struct source *last = &sources[nr - 1];
+
+	for (size_t i = 0; i < last->index.nr; i++) {
+		const struct yaml_key *key = &last->index.keys[i];
+		size_t offset;
+		const cyaml_schema_field_t *f = find_field(key->path, &offset);
+
+		if (!f || f->value.type == CYAML_MAPPING)
+			continue;
+		for (size_t j = 0; j + 1 < nr; j++) {
+			const struct yaml_key *other = yaml_find(&sources[j].index, key->path);
+
+			if (other)
+				return fail(error, -EINVAL, "%s:%zu:%zu: %s is set in %s:%zu too", last->name, key->key.line,
+					    key->key.column, key->path, sources[j].name, other->key.line);
+		}
+	}
+	return 0;
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && len > 5 && !strcmp(entry->d_name + len - 5, ".yaml");
+}
+
+static int read_entries(int dir, const char *path, struct dirent **entries, size_t nr, struct policy *into,
+			struct policy_error *error)
+{
+	_free_ struct source *sources = calloc(nr + 1, sizeof(*sources));
+	_free_ char *names = calloc(nr + 1, PATH_MAX);
+	int err = 0;
+
+	if (!sources || !names)
+		return fail(error, -ENOMEM, "%s: out of memory", path);
+	for (size_t i = 0; i < nr && !err; i++) {
+		char *shown = names + i * PATH_MAX;
+
+		snprintf(shown, PATH_MAX, "%s/%s", path, entries[i]->d_name);
+		sources[i].name = shown;
+		err = read_file(dir, entries[i]->d_name, &sources[i], into, error);
+		if (!err)
+			err = check_conflicts(sources, i + 1, error);
+	}
+	return err;
+}
+
+static int read_dir(int dir, const char *path, struct policy *into, struct policy_error *error)
+{
+	struct dirent **entries;
+	int nr, err;
+
+	nr = scandirat(dir, ".", &entries, is_yaml, alphasort);
+	if (nr < 0)
+		return fail(error, -errno, "%s: %s", path, strerror(errno));
+	if (nr > FILES_MAX)
+		err = fail(error, -E2BIG, "%s: has more than %d *.yaml files", path, FILES_MAX);
+	else
+		err = read_entries(dir, path, entries, (size_t)nr, into, error);
+	for (int i = 0; i < nr; i++)
+		free(entries[i]);
+	free(entries);
+	return err;
+}
+
+static int read_path(const char *path, struct policy *into, struct policy_error *error)
+{
+	_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char parent[PATH_MAX], name[PATH_MAX];
+	_free_ struct source *src = NULL;
+
+	if (dir >= 0)
+		return read_dir(dir, path, into, error);
+	if (errno != ENOTDIR)
+		return fail(error, -errno, "%s: %s", path, strerror(errno));
+	src = calloc(1, sizeof(*src));
+	if (!src)
+		return fail(error, -ENOMEM, "%s: out of memory", path);
+	src->name = path;
+	snprintf(parent, sizeof(parent), "%s", path);
+	snprintf(name, sizeof(name), "%s", path);
+	dir = open(dirname(parent), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(error, -errno, "%s: %s", path, strerror(errno));
+	return read_file(dir, basename(name), src, into, error);
+}
+
+static int read_defaults(struct policy *into, struct policy_error *error)
+{
+	_free_ struct source *src = calloc(1, sizeof(*src));
+
+	if (!src)
+		return fail(error, -ENOMEM, "out of memory");
+	src->name = "(built-in)";
+	return read_text(src, policy_yaml_start, (size_t)(policy_yaml_end - policy_yaml_start), into, error);
+}
+
+int policy_load(const char *path, struct policy **ret_policy, struct policy_error *error)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return fail(error, -ENOMEM, "out of memory");
+	err = read_defaults(p, error);
+	if (!err && path)
+		err = read_path(path, p, error);
+	if (err) {
+		policy_free(p);
+		return err;
+	}
+	*ret_policy = p;
+	return 0;
+}
+
+void policy_free(struct policy *policy)
+{
+	free(policy); /* no field points anywhere */
+}
+
+/* ---- showing it ---- */
+
+static json_t *field_to_json(const cyaml_schema_field_t *f, const void *data)
+{
+	__u32 value = *(const __u32 *)data;
+
+	if (f->value.type != CYAML_ENUM)
+		return json_integer(value);
+	for (uint32_t i = 0; i < f->value.enumeration.count; i++)
+		if (f->value.enumeration.strings[i].val == value)
+			return json_string(f->value.enumeration.strings[i].str);
+	return json_null();
+}
+
+json_t *policy_to_json(const struct policy *policy)
+{
+	json_t *all = json_object();
+
+	for (const cyaml_schema_field_t *s = sections; s->key; s++) {
+		json_t *section = json_object();
+
+		for (const cyaml_schema_field_t *f = s->value.mapping.fields; f->key; f++)
+			json_object_set_new(section, f->key,
+					    field_to_json(f, (const char *)policy + s->data_offset + f->data_offset));
+		json_object_set_new(all, s->key, section);
+	}
+	return all;
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "agent/agent.h"
+#include "agent/log.h"
+#include "agent/reload.h"
+#include "agent/util.h"
+
+struct reload {
+	struct agent *agent;
+	struct source inotify;
+	char file[NAME_MAX + 1]; /* the policy's name where it is one file, else "" */
+	struct reload_status status;
+};
+
+/*
+ * Editors write a new file and rename it over the old one, so the directory is watched, never the file.
+ * A file is done when it is closed: what is still being written is not read.
+ */
+#define CHANGES (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB)
+
+static bool concerns(const struct reload *r, const struct inotify_event *e)
+{
+	if (e->mask & IN_Q_OVERFLOW)
+		return true;
+	if (!e->len || e->name[0] == '.')
+		return false;
+	return !r->file[0] || !strcmp(r->file, e->name);
+}
+
+static void on_change(struct source *s)
+{
+	struct reload *r = s->data;
+	char events[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)] __attribute__((aligned(8)));
+	bool changed = false;
+	ssize_t len;
+
+	while ((len = read(s->fd, events, sizeof(events))) > 0) {
+		for (char *p = events; p < events + len;) {
+			const struct inotify_event *e = (const struct inotify_event *)p;
+
+			changed |= concerns(r, e);
+			p += sizeof(*e) + e->len;
+		}
+	}
+	if (changed)
+		reload_now(r);
+}
+
+static int watch(struct reload *r, const char *policy)
+{
+	char dir[PATH_MAX], name[PATH_MAX];
+	struct stat st;
+
+	if (stat(policy, &st))
+		return log_error(-errno, "policy %s: %m", policy);
+	snprintf(dir, sizeof(dir), "%s", policy);
+	if (!S_ISDIR(st.st_mode)) {
+		snprintf(name, sizeof(name), "%s", policy);
+		snprintf(r->file, sizeof(r->file), "%s", basename(name));
+		snprintf(dir, sizeof(dir), "%s", dirname(dir));
+	}
+	r->inotify = (struct source){ .ready = on_change, .data = r };
+	r->inotify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (r->inotify.fd < 0 || inotify_add_watch(r->inotify.fd, dir, CHANGES) < 0)
+		return log_error(-errno, "cannot watch %s: %m", dir);
+	return agent_add_source(r->agent, &r->inotify);
+}
+
+int reload_start(struct agent *a, struct reload **ret_reload, struct policy **ret_policy)
+{
+	struct reload *r = calloc(1, sizeof(*r));
+	int err = 0;
+
+	if (!r)
+		return log_error(-ENOMEM, "out of memory");
+	r->agent = a;
+	r->inotify.fd = -1;
+	if (a->opts.policy)
+		err = watch(r, a->opts.policy);
+	if (!err) {
+		err = policy_load(a->opts.policy, ret_policy, &r->status.error);
+		if (err)
+			log_error(err, "%s", r->status.error.text);
+	}
+	if (err) {
+		reload_stop(r);
+		return err;
+	}
+	r->status.last_ok = true;
+	r->status.succeeded = 1;
+	*ret_reload = r;
+	return 0;
+}
+
+/* systemd wants to hear of a reload, and when it is over. */
+static void announce(bool begins)
+{
+	if (begins)
+		sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_ns() / 1000);
+	else
+		sd_notify(0, "READY=1");
+}
+
+void reload_now(struct reload *r)
+{
+	struct policy *policy;
+	int err;
+
+	announce(true);
+	err = policy_load(r->agent->opts.policy, &policy, &r->status.error);
+	r->status.last_ok = !err;
+	if (err) {
+		r->status.failed++;
+		log_warning("policy refused, the one before stays: %s", r->status.error.text);
+	} else {
+		r->status.succeeded++;
+		r->status.error.text[0] = '\0';
+		log_info("policy reloaded");
+		agent_apply(r->agent, policy);
+	}
+	announce(false);
+}
+
+void reload_stop(struct reload *r)
+{
+	if (!r)
+		return;
+	if (r->inotify.fd >= 0)
+		agent_remove_source(r->agent, &r->inotify);
+	free(r);
+}
+
+const struct reload_status *reload_status(const struct reload *r)
+{
+	return &r->status;
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/types.h>
+
+#include "agent/reply.h"
+#include "agent/util.h"
+
+struct reply_head {
+	__s32 status;
+	__u32 pad;
+	__u64 len;
+};
+
+union fd_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int text_to_memfd(const char *text, size_t len)
+{
+	int fd = memfd_create("nestor-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, text + done, len - done);
+
+		if (n < 0) {
+			n = -errno;
+			close(fd);
+			return (int)n;
+		}
+		done += (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
+		close(fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+int reply_send(int sock, int status, const char *text, size_t len)
+{
+	struct reply_head head = { .status = status, .len = len };
+	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
+	union fd_control control = {};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	_close_ int fd = text_to_memfd(text, len);
+
+	if (fd < 0)
+		return fd;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int wait_readable(int sock, int timeout_ms)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int n = poll(&p, 1, timeout_ms);
+
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
+{
+	struct reply_head head;
+	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
+	union fd_control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *c;
+	int err;
+
+	err = wait_readable(sock, timeout_ms);
+	if (err)
+		return err;
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != sizeof(head))
+		return -ECONNRESET;
+	c = CMSG_FIRSTHDR(&msg);
+	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return -EBADMSG;
+	memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	*ret_status = head.status;
+	*ret_len = head.len;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract of a room: all that the core knows of it. A room is agent/<stem>.c, which exports one
+ * `const struct room room_<stem>`, and a line in rooms.c. A room includes no other room's header.
+ *
+ * Calls come from the agent's one thread. A room is not started while policy has it off.
+ */
+#ifndef NESTOR_ROOM_H
+#define NESTOR_ROOM_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+struct agent;
+struct kernel;
+struct metrics;
+struct policy;
+
+struct room {
+	const char *name; /* stem, at most 8 letters */
+	const char *doc; /* one sentence, shown by `nestorctl rooms` */
+	bool (*wanted)(const struct policy *p); /* is it on? */
+	int (*probe)(const struct kernel *k); /* 0, or -EOPNOTSUPP after log_error() of what is missing */
+	int (*start)(struct agent *a, void **ret_self); /* 0, or -errno after log_error() of why */
+	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
+	void (*collect)(void *self, struct metrics *m); /* at scrape time */
+	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
+	void (*stop)(void *self); /* detaches everything; pinned counters stay */
+};
+
+extern const struct room *const rooms[];
+extern const unsigned int nr_rooms;
+
+/* NULL if there is none of that name. */
+const struct room *room_find(const char *name);
+
+#endif

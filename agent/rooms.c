@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+
+#include "agent/room.h"
+#include "agent/util.h"
+
+extern const struct room room_blkio;
+
+const struct room *const rooms[] = {
+	&room_blkio,
+};
+
+const unsigned int nr_rooms = ARRAY_SIZE(rooms);
+
+const struct room *room_find(const char *name)
+{
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		if (!strcmp(rooms[i]->name, name))
+			return rooms[i];
+	return NULL;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef NESTOR_SANDBOX_H
+#define NESTOR_SANDBOX_H
+
+/*
+ * Gives up everything: another user (@name, else nobody), no capability, an empty root directory, no new
+ * privileges, and only the system calls that serving open descriptors takes. Then tries what must fail
+ * now. 0, or -errno, logged; the caller must exit then.
+ */
+int sandbox_enter(const char *name, const char *empty_dir);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef NESTOR_UTIL_H
+#define NESTOR_UTIL_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/types.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+static inline void free_p(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void close_p(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void fclose_p(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
+/* Freed or closed when the variable goes out of scope; initialise it where it is declared. */
+#define _free_ __attribute__((cleanup(free_p)))
+#define _close_ __attribute__((cleanup(close_p)))
+#define _fclose_ __attribute__((cleanup(fclose_p)))
+
+/* The clock of bpf_ktime_get_ns(). */
+static inline __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000000ULL + (__u64)ts.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <yaml.h>
+
+#include "agent/util.h"
+#include "agent/yaml.h"
+
+/* An open mapping or sequence. */
+struct level {
+	bool mapping;
+	bool want_value; /* mapping: a key was read */
+	size_t path_len; /* of the path above this level */
+	struct yaml_key *key; /* mapping: the key whose value comes next */
+};
+
+struct walk {
+	struct yaml_index *index;
+	struct yaml_place place;
+	char path[YAML_PATH_MAX];
+	struct level levels[YAML_DEPTH_MAX];
+	size_t depth;
+	bool seen_document;
+	char *why;
+	size_t why_size;
+};
+
+static struct yaml_place place_of(yaml_mark_t mark)
+{
+	return (struct yaml_place){ .line = mark.line + 1, .column = mark.column + 1 };
+}
+
+static int refuse(struct walk *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int refuse(struct walk *w, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(w->why, w->why_size, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+const struct yaml_key *yaml_find(const struct yaml_index *index, const char *path)
+{
+	for (size_t i = 0; i < index->nr; i++)
+		if (!strcmp(index->keys[i].path, path))
+			return &index->keys[i];
+	return NULL;
+}
+
+static int add_key(struct walk *w, struct level *level, const char *name)
+{
+	const struct yaml_key *first;
+	struct yaml_key *key;
+	int len;
+
+	len = snprintf(w->path + level->path_len, sizeof(w->path) - level->path_len, "%s%s", level->path_len ? "." : "",
+		       name);
+	if (level->path_len + (size_t)len >= sizeof(w->path))
+		return refuse(w, "this key is too long");
+	first = yaml_find(w->index, w->path);
+	if (first)
+		return refuse(w, "%s is set twice, first at line %zu", w->path, first->key.line);
+	if (w->index->nr == YAML_KEYS_MAX)
+		return refuse(w, "more than %d keys", YAML_KEYS_MAX);
+	key = &w->index->keys[w->index->nr++];
+	snprintf(key->path, sizeof(key->path), "%s", w->path);
+	key->key = w->place;
+	level->key = key;
+	level->want_value = true;
+	return 0;
+}
+
+/* A scalar, mapping or sequence begins. */
+static int on_value(struct walk *w)
+{
+	struct level *level = w->depth ? &w->levels[w->depth - 1] : NULL;
+
+	if (!level || !level->mapping)
+		return 0;
+	if (!level->want_value)
+		return refuse(w, "a key must be a plain word");
+	level->key->value = w->place;
+	level->want_value = false;
+	return 0;
+}
+
+static int on_open(struct walk *w, bool mapping)
+{
+	int err = on_value(w);
+
+	if (err)
+		return err;
+	if (!w->depth && !mapping)
+		return refuse(w, "a policy starts with the name of a section, such as blkio:");
+	if (w->depth == YAML_DEPTH_MAX)
+		return refuse(w, "nested deeper than %d levels", YAML_DEPTH_MAX);
+	w->levels[w->depth] = (struct level){ .mapping = mapping, .path_len = w->depth ? strlen(w->path) : 0 };
+	w->depth++;
+	return 0;
+}
+
+static int on_close(struct walk *w)
+{
+	w->path[w->levels[--w->depth].path_len] = '\0';
+	return 0;
+}
+
+static int on_scalar(struct walk *w, const yaml_event_t *event)
+{
+	struct level *level = w->depth ? &w->levels[w->depth - 1] : NULL;
+	const char *text = (const char *)event->data.scalar.value;
+
+	if (event->data.scalar.anchor || event->data.scalar.tag)
+		return refuse(w, "anchors and tags are not allowed");
+	if (strlen(text) != event->data.scalar.length)
+		return refuse(w, "a NUL character is not allowed");
+	if (!level)
+		return *text ? refuse(w, "a policy starts with the name of a section, such as blkio:") : 0;
+	if (level->mapping && !level->want_value)
+		return add_key(w, level, text);
+	return on_value(w);
+}
+
+static int on_event(struct walk *w, const yaml_event_t *event)
+{
+	w->place = place_of(event->start_mark);
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		if (w->seen_document)
+			return refuse(w, "a second document in one file is not allowed");
+		w->seen_document = true;
+		return 0;
+	case YAML_ALIAS_EVENT:
+		return refuse(w, "aliases are not allowed");
+	case YAML_SCALAR_EVENT:
+		return on_scalar(w, event);
+	case YAML_MAPPING_START_EVENT:
+		if (event->data.mapping_start.anchor || event->data.mapping_start.tag)
+			return refuse(w, "anchors and tags are not allowed");
+		return on_open(w, true);
+	case YAML_SEQUENCE_START_EVENT:
+		if (event->data.sequence_start.anchor || event->data.sequence_start.tag)
+			return refuse(w, "anchors and tags are not allowed");
+		return on_open(w, false);
+	case YAML_MAPPING_END_EVENT:
+	case YAML_SEQUENCE_END_EVENT:
+		return on_close(w);
+	default:
+		return 0;
+	}
+}
+
+/* libyaml tells the place of a bad byte as an offset. */
+static struct yaml_place place_of_offset(const char *text, size_t offset)
+{
+	struct yaml_place place = { .line = 1, .column = 1 };
+
+	for (size_t i = 0; i < offset; i++) {
+		place.column++;
+		if (text[i] == '\n')
+			place = (struct yaml_place){ .line = place.line + 1, .column = 1 };
+	}
+	return place;
+}
+
+static int syntax_error(struct walk *w, const yaml_parser_t *parser, const char *text)
+{
+	if (parser->error == YAML_MEMORY_ERROR) {
+		refuse(w, "out of memory");
+		return -ENOMEM;
+	}
+	if (parser->error == YAML_READER_ERROR)
+		w->place = place_of_offset(text, parser->problem_offset);
+	else
+		w->place = place_of(parser->problem_mark);
+	return refuse(w, "%s", parser->problem);
+}
+
+int yaml_index(const char *text, size_t len, struct yaml_index *ret_index, struct yaml_place *ret_place, char *why,
+	       size_t why_size)
+{
+	struct walk w = { .index = ret_index, .why = why, .why_size = why_size };
+	yaml_parser_t parser;
+	bool end = false;
+	int err = 0;
+
+	ret_index->nr = 0;
+	if (!yaml_parser_initialize(&parser))
+		return -ENOMEM;
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (!err && !end) {
+		yaml_event_t event;
+
+		if (!yaml_parser_parse(&parser, &event)) {
+			err = syntax_error(&w, &parser, text);
+			break;
+		}
+		err = on_event(&w, &event);
+		end = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	*ret_place = w.place;
+	return err;
+}

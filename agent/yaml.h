@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One policy file as a list of the keys it sets and where. It is made before libcyaml sees the text and
+ * refuses what a policy has no use for: aliases, tags, a second document, a key given twice, deep nesting.
+ */
+#ifndef NESTOR_YAML_H
+#define NESTOR_YAML_H
+
+#include <stddef.h>
+
+#define YAML_DEPTH_MAX 8
+#define YAML_KEYS_MAX 256
+#define YAML_PATH_MAX 160
+
+struct yaml_place {
+	size_t line, column; /* from 1 */
+};
+
+struct yaml_key {
+	char path[YAML_PATH_MAX]; /* "blkio.mode" */
+	struct yaml_place key, value;
+};
+
+struct yaml_index {
+	size_t nr;
+	struct yaml_key keys[YAML_KEYS_MAX];
+};
+
+/*
+ * Fills @ret_index from @text. 0 or -EINVAL, -ENOMEM, with what and where in @why and @ret_place.
+ */
+int yaml_index(const char *text, size_t len, struct yaml_index *ret_index, struct yaml_place *ret_place, char *why,
+	       size_t why_size);
+
+/* NULL if @path is not set. */
+const struct yaml_key *yaml_find(const struct yaml_index *index, const char *path);
+
+#endif

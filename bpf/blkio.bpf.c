@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * blkio: latency, bytes, number and errors of block I/O, per device and per owner.
+ *
+ * A device with requests (blk-mq) is watched at its requests: insert, issue, complete. A device without
+ * (dm, md: its driver takes bios) is watched at its bios: queue, complete. So an I/O counts once at every
+ * layer that it passes, and "lower" marks the layers below the first.
+ *
+ * Start times come from the request itself; a map holds what the kernel does not keep: the time of
+ * issue, and the owner, which only the submitting context knows.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/blkio.h"
+#include "bpf/lib/hist.bpf.h"
+#include "bpf/lib/lost.bpf.h"
+#include "bpf/lib/owner.bpf.h"
+
+/* Most owners that get counters of their own, policy agent.max_containers; the agent changes it live. */
+volatile __u32 max_owners = 100;
+/* Owners that have them now. Both sides add and subtract atomically. */
+volatile __u32 nr_owners = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct blkio_key);
+	__type(value, struct blkio_total);
+} blkio_total SEC(".maps");
+
+/* Per CPU: every I/O of a device comes here, on a many-core host from all queues at once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 256);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct blkio_stage_key);
+	__type(value, struct blkio_stage);
+} blkio_stage SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct blkio_owner);
+	__type(value, struct blkio_owner_info);
+} blkio_owners SEC(".maps");
+
+/* What owners had counted that are gone. Written by the agent alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct blkio_key);
+	__type(value, struct blkio_total);
+} blkio_gone SEC(".maps");
+
+/* Names, so that counters keep theirs after the device has gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct blkio_disk);
+} blkio_disks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, BLKIO_SOURCES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u64);
+} blkio_source SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct blkio_inflight);
+} blkio_inflight SEC(".maps");
+
+/* Owners just admitted: the agent learns their names while they live. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} blkio_new SEC(".maps");
+
+LOST_MAP(blkio_lost);
+
+static const struct blkio_owner_info unnamed;
+static const struct blkio_total no_total;
+static const struct blkio_stage no_stage;
+
+static __always_inline enum blkio_op op_of(__u32 opf, __u32 bytes)
+{
+	switch (opf & 0xff) { /* REQ_OP_MASK */
+	case REQ_OP_READ:
+		return BLKIO_READ;
+	case REQ_OP_WRITE:
+		return bytes ? BLKIO_WRITE : BLKIO_FLUSH; /* an empty write carries REQ_PREFLUSH */
+	case REQ_OP_FLUSH:
+		return BLKIO_FLUSH;
+	case REQ_OP_DISCARD:
+	case REQ_OP_SECURE_ERASE:
+		return BLKIO_DISCARD;
+	case REQ_OP_WRITE_ZEROES:
+		return BLKIO_WRITE_ZEROES;
+	default:
+		return BLKIO_OTHER;
+	}
+}
+
+/* Commands that come from no bio: SMART, SCSI inquiries, driver-private ones. */
+static __always_inline bool is_passthrough(__u32 opf)
+{
+	__u32 op = opf & 0xff;
+
+	return op == REQ_OP_DRV_IN || op == REQ_OP_DRV_OUT;
+}
+
+static __always_inline __u32 disk_dev(struct gendisk *disk)
+{
+	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
+}
+
+#define BIO_CLONED_BIT (1 << 1) /* BIO_CLONED, 6.1 to 7.x; the enum has no name to relocate by */
+
+/*
+ * Is this bio a piece of one that was counted above? Drivers that stack (dm, md) send clones down. The
+ * block layer also clones, to split what is too large: that clone comes from the disk's own bio_split
+ * and chains to the rest of the bio it was cut from, which tells.
+ */
+static __always_inline bool is_lower(struct bio *bio, struct gendisk *disk)
+{
+	struct bio *parent;
+
+	if (!(bio->bi_flags & BIO_CLONED_BIT))
+		return false;
+	if (bio->bi_pool != &disk->bio_split)
+		return true;
+	parent = bio->bi_private;
+	return BPF_CORE_READ(parent, bi_flags) & BIO_CLONED_BIT;
+}
+
+static __always_inline void set_owner(struct blkio_inflight *io, struct bio *bio, struct gendisk *disk, enum blkio_op op)
+{
+	if (!bio || op == BLKIO_FLUSH) {
+		io->source = BLKIO_SOURCE_NONE;
+		return;
+	}
+	io->source = owner_of_bio(&io->owner, bio);
+	io->lower = is_lower(bio, disk);
+}
+
+static __always_inline void remember(__u64 key, struct blkio_inflight *io, __u64 flags)
+{
+	if (bpf_map_update_elem(&blkio_inflight, &key, io, flags) && flags != BPF_NOEXIST)
+		lost_count(&blkio_lost, LOST_INFLIGHT_FULL);
+}
+
+static __always_inline void rq_init(struct blkio_inflight *io, struct request *rq)
+{
+	struct bio *bio = rq->bio;
+
+	io->start_ns = rq->start_time_ns; /* 0 where the queue's iostats are off */
+	if (!io->start_ns)
+		io->start_ns = bpf_ktime_get_ns();
+	set_owner(io, bio, rq->q->disk, op_of(rq->cmd_flags, rq->__data_len));
+}
+
+/* Through a scheduler the task that submits is known only here: issue may run in anybody's context. */
+SEC("tp_btf/block_rq_insert")
+int BPF_PROG(blkio_insert, struct request *rq)
+{
+	struct blkio_inflight io = {};
+
+	if (is_passthrough(rq->cmd_flags))
+		return 0;
+	rq_init(&io, rq);
+	if (io.source != BLKIO_SOURCE_BLKCG || !rq->start_time_ns)
+		remember((__u64)rq, &io, BPF_NOEXIST); /* a requeued request is known */
+	return 0;
+}
+
+SEC("tp_btf/block_rq_issue")
+int BPF_PROG(blkio_issue, struct request *rq)
+{
+	struct blkio_inflight *known, io = {};
+	__u64 key = (__u64)rq, start = rq->start_time_ns;
+
+	if (is_passthrough(rq->cmd_flags))
+		return 0;
+	known = bpf_map_lookup_elem(&blkio_inflight, &key);
+	/* A different start: left over from an earlier use of this request, whose end was not seen. */
+	if (known && (!start || known->start_ns == start)) {
+		known->issue_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	rq_init(&io, rq);
+	io.issue_ns = bpf_ktime_get_ns();
+	remember(key, &io, BPF_ANY);
+	return 0;
+}
+
+/* rq goes into another request and is never seen again. */
+SEC("tp_btf/block_rq_merge")
+int BPF_PROG(blkio_merge, struct request *rq)
+{
+	__u64 key = (__u64)rq;
+
+	bpf_map_delete_elem(&blkio_inflight, &key);
+	return 0;
+}
+
+static __always_inline void announce(struct blkio_owner *owner)
+{
+	if (bpf_ringbuf_output(&blkio_new, owner, sizeof(*owner), 0))
+		lost_count(&blkio_lost, LOST_RING_FULL);
+}
+
+/* Gives an owner counters of its own while there are fewer than max_owners that have. */
+static bool admit(struct blkio_owner *owner)
+{
+	if (bpf_map_lookup_elem(&blkio_owners, owner))
+		return true;
+	if (__sync_fetch_and_add(&nr_owners, 1) < max_owners &&
+	    !bpf_map_update_elem(&blkio_owners, owner, &unnamed, BPF_NOEXIST)) {
+		announce(owner);
+		return true;
+	}
+	__sync_fetch_and_add(&nr_owners, -1);
+	/* Another CPU may just have done it. */
+	return bpf_map_lookup_elem(&blkio_owners, owner) != NULL;
+}
+
+/* First I/O of this key: find the counters it belongs to, which are "the rest" for an owner beyond the limit. */
+static __noinline struct blkio_total *new_total(struct blkio_key *key)
+{
+	struct blkio_owner owner = { .cgroup = key->cgroup, .hierarchy = key->hierarchy };
+	struct blkio_total *total;
+
+	if (key->cgroup != BLKIO_CGROUP_NONE && !admit(&owner)) {
+		key->cgroup = BLKIO_CGROUP_REST;
+		key->hierarchy = 0;
+	}
+	total = bpf_map_lookup_elem(&blkio_total, key);
+	if (total)
+		return total;
+	bpf_map_update_elem(&blkio_total, key, &no_total, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&blkio_total, key);
+}
+
+static __always_inline void name_disk(__u32 dev, struct gendisk *disk)
+{
+	struct blkio_disk name = {};
+
+	if (bpf_map_lookup_elem(&blkio_disks, &dev))
+		return;
+	BPF_CORE_READ_STR_INTO(&name.name, disk, disk_name);
+	if (bpf_map_update_elem(&blkio_disks, &dev, &name, BPF_ANY))
+		lost_count(&blkio_lost, LOST_DEVICES_FULL);
+}
+
+static __always_inline struct blkio_stage *stage_of(struct blkio_stage_key *key)
+{
+	struct blkio_stage *stage = bpf_map_lookup_elem(&blkio_stage, key);
+
+	if (stage)
+		return stage;
+	bpf_map_update_elem(&blkio_stage, key, &no_stage, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&blkio_stage, key);
+}
+
+static __always_inline __u64 since(__u64 now, __u64 then)
+{
+	return now > then ? now - then : 0;
+}
+
+static __always_inline void count_source(__u32 source)
+{
+	__u64 *n = bpf_map_lookup_elem(&blkio_source, &source);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline void count(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, __u64 now)
+{
+	struct blkio_key key = {
+		.cgroup = io->owner.cgroup,
+		.hierarchy = io->owner.hierarchy,
+		.dev = disk_dev(disk),
+		.op = op,
+		.lower = io->lower,
+	};
+	struct blkio_total *total = bpf_map_lookup_elem(&blkio_total, &key);
+
+	if (!total) {
+		name_disk(key.dev, disk);
+		total = new_total(&key);
+	}
+	if (!total) {
+		lost_count(&blkio_lost, LOST_COUNTERS_FULL);
+		return;
+	}
+	hist_add_shared(&total->latency, since(now, io->start_ns));
+	if (io->failed)
+		__sync_fetch_and_add(&total->errors, 1);
+	else
+		__sync_fetch_and_add(&total->bytes, io->bytes);
+	count_source(io->source);
+}
+
+static __always_inline void count_stages(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, __u64 now)
+{
+	struct blkio_stage_key key = { .dev = disk_dev(disk), .op = op };
+	struct blkio_stage *stage = stage_of(&key);
+
+	if (!stage) {
+		lost_count(&blkio_lost, LOST_DEVICES_FULL);
+		return;
+	}
+	hist_add(&stage->queue, since(io->issue_ns, io->start_ns));
+	hist_add(&stage->device, since(now, io->issue_ns));
+}
+
+/* Runs for every part of a request that completes; the last part has all that is left of it. */
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_bytes)
+{
+	struct gendisk *disk = rq->q->disk;
+	struct blkio_inflight *io;
+	__u64 key = (__u64)rq, now;
+	enum blkio_op op;
+
+	io = bpf_map_lookup_elem(&blkio_inflight, &key);
+	if (!io || !io->issue_ns)
+		return 0; /* begun before us, passed through, or the second end of a flush sequence */
+	io->bytes += nr_bytes;
+	io->failed |= error != 0;
+	if (nr_bytes < rq->__data_len)
+		return 0;
+	now = bpf_ktime_get_ns();
+	op = op_of(rq->cmd_flags, io->bytes);
+	count(io, disk, op, now);
+	count_stages(io, disk, op, now);
+	bpf_map_delete_elem(&blkio_inflight, &key);
+	return 0;
+}
+
+static __always_inline bool takes_bios(struct gendisk *disk)
+{
+	return disk->fops->submit_bio != NULL;
+}
+
+SEC("tp_btf/block_bio_queue")
+int BPF_PROG(blkio_bio_queue, struct bio *bio)
+{
+	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	struct blkio_inflight io = {};
+
+	if (!takes_bios(disk))
+		return 0;
+	io.start_ns = bpf_ktime_get_ns();
+	io.bytes = bio->bi_iter.bi_size;
+	set_owner(&io, bio, disk, op_of(bio->bi_opf, io.bytes));
+	remember((__u64)bio, &io, BPF_ANY);
+	return 0;
+}
+
+/* The kernel calls this just for bios that passed block_bio_queue. */
+SEC("tp_btf/block_bio_complete")
+int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
+{
+	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	struct blkio_inflight *io;
+	__u64 key = (__u64)bio;
+
+	/* NVMe multipath sends the bio itself on to a hidden disk, and there it ends. */
+	if (!takes_bios(disk) && !(disk->flags & GENHD_FL_HIDDEN))
+		return 0;
+	io = bpf_map_lookup_elem(&blkio_inflight, &key);
+	if (!io)
+		return 0;
+	io->failed = bio->bi_status != 0;
+	count(io, disk, op_of(bio->bi_opf, io->bytes), bpf_ktime_get_ns());
+	bpf_map_delete_elem(&blkio_inflight, &key);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * blkio: the contract between the BPF programs and the agent.
+ *
+ * The structs below are keys and values of pinned maps: a change of one gives the pin a new name
+ * (see agent/bpfobj.c) and the counters start anew.
+ */
+#ifndef NESTOR_BPF_BLKIO_H
+#define NESTOR_BPF_BLKIO_H
+
+#include "bpf/hist.h"
+
+/* What an I/O does; label "op". */
+enum blkio_op {
+	BLKIO_READ,
+	BLKIO_WRITE,
+	BLKIO_DISCARD, /* discard and secure erase */
+	BLKIO_WRITE_ZEROES,
+	BLKIO_FLUSH,
+	BLKIO_OTHER, /* zone operations */
+	BLKIO_OPS
+};
+
+/* How the owner of an I/O was found; label "source" of nestor_blkio_owner_total. */
+enum blkio_source {
+	BLKIO_SOURCE_BLKCG, /* the bio's blkcg, where that is a leaf */
+	BLKIO_SOURCE_FOLIO, /* a kernel thread's I/O: memory cgroup of its first folio */
+	BLKIO_SOURCE_TASK, /* the task that submitted it */
+	BLKIO_SOURCE_NONE, /* a flush: nobody's */
+	BLKIO_SOURCES
+};
+
+/*
+ * A cgroup. Ids are unique within one hierarchy only; hierarchy 0 is cgroup v2.
+ * cgroup 0 is nobody (flushes), BLKIO_CGROUP_REST everybody beyond max_containers.
+ */
+struct blkio_owner {
+	__u64 cgroup; /* kernfs id, the inode number of its directory */
+	__u32 hierarchy; /* first column of /proc/cgroups' hierarchy, 0 for v2 */
+	__u32 pad;
+};
+
+#define BLKIO_CGROUP_NONE 0ULL
+#define BLKIO_CGROUP_REST (~0ULL)
+
+#define BLKIO_PATH_MAX 240
+
+/* Value of blkio_owners: BPF admits an owner with an empty path, the agent fills it in. */
+struct blkio_owner_info {
+	__u64 dead_since_ns; /* CLOCK_MONOTONIC when the agent found the cgroup gone, else 0 */
+	char path[BLKIO_PATH_MAX]; /* from the hierarchy's mount, "/" is its root */
+};
+
+/* Key of blkio_total: one owner's I/O of one kind on one device. */
+struct blkio_key {
+	__u64 cgroup;
+	__u32 hierarchy;
+	__u32 dev; /* kernel encoding: major << 20 | minor */
+	__u32 op; /* enum blkio_op */
+	__u32 lower; /* 1: part of an I/O already counted at a device above (dm, md) */
+};
+
+struct blkio_total {
+	struct hist latency; /* submission to completion; its slots add up to the number of I/Os */
+	__u64 bytes; /* moved by I/Os that succeeded */
+	__u64 errors; /* I/Os that failed */
+};
+
+/* Key of blkio_stage: devices with requests. */
+struct blkio_stage_key {
+	__u32 dev;
+	__u32 op;
+};
+
+struct blkio_stage {
+	struct hist queue; /* submission to issue to the driver */
+	struct hist device; /* last issue to completion */
+};
+
+struct blkio_disk {
+	char name[32]; /* gendisk.disk_name */
+};
+
+/* Value of blkio_inflight; the key is the address of the request, or of the bio of a device without requests. */
+struct blkio_inflight {
+	__u64 start_ns;
+	__u64 issue_ns; /* 0: not issued yet */
+	struct blkio_owner owner;
+	__u32 bytes; /* bio: its size; request: completed so far */
+	__u16 source; /* enum blkio_source */
+	__u8 lower;
+	__u8 failed;
+};
+
+_Static_assert(sizeof(struct blkio_owner) == 16, "map key");
+_Static_assert(sizeof(struct blkio_owner_info) == 248, "map value");
+_Static_assert(sizeof(struct blkio_key) == 24, "map key");
+_Static_assert(sizeof(struct blkio_total) == 256, "map value");
+_Static_assert(sizeof(struct blkio_stage_key) == 8, "map key");
+_Static_assert(sizeof(struct blkio_stage) == 480, "map value");
+_Static_assert(sizeof(struct blkio_disk) == 32, "map value");
+_Static_assert(sizeof(struct blkio_inflight) == 40, "map value");
+
+#endif
