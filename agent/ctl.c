@@ -59,8 +59,10 @@ static int do_reload(struct agent *a, struct buf *out)
 
 	reload_now(a->reload);
 	status = reload_status(a->reload);
-	if (status->last_ok)
+	if (status->last_ok) {
+		buf_str(out, "{\"reloaded\": true}\n");
 		return 0;
+	}
 	buf_str(out, status->error.text);
 	return -EINVAL;
 }

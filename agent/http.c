@@ -115,25 +115,27 @@ static void find_url(struct http *h)
 	char host[64] = "?", port[16] = "?";
 
 	if (!getsockname(h->listen_fd, (struct sockaddr *)&addr, &len))
-		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+			    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(h->url, sizeof(h->url), strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
 }
 
 /* ---- the process ---- */
 
-/* In the child: just the two descriptors, a clean signal mask, a fresh program (and address space layout). */
+/* In the child: just the two descriptors and the log, a clean signal mask, a fresh program (and address space layout). */
 static void __attribute__((noreturn)) exec_httpd(const struct http *h, int backend)
 {
 	const struct options *o = &h->agent->opts;
 	char *argv[] = { (char *)HTTPD_NAME, (char *)o->http_user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
 	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
 	int spare_backend = fcntl(backend, F_DUPFD, 64), spare_listen = fcntl(h->listen_fd, F_DUPFD, 64);
+	int nothing = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(spare_backend, HTTPD_BACKEND_FD) < 0 || dup2(spare_listen, HTTPD_LISTEN_FD) < 0 ||
-	    close_range(HTTPD_LISTEN_FD + 1, ~0U, 0))
+	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_backend, HTTPD_BACKEND_FD) < 0 ||
+	    dup2(spare_listen, HTTPD_LISTEN_FD) < 0 || close_range(HTTPD_LISTEN_FD + 1, ~0U, 0))
 		_exit(127);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);
@@ -189,7 +191,8 @@ static void on_restart(struct source *timer)
 	struct http *h = timer->data;
 
 	agent_drain_timer(timer->fd);
-	spawn(h);
+	if (spawn(h) && h->pid <= 0)
+		agent_rearm_timer(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
 void http_reap(struct http *h)

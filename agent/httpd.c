@@ -2,6 +2,9 @@
 /*
  * The process that talks to the network. It has two descriptors, the listening socket and a socket to
  * nestord, and no way to get another. A request becomes a number for nestord, an answer is a memfd.
+ *
+ * A connection is ours until the head of its request is complete and well formed. Only then does
+ * libmicrohttpd get to see it, and parses and answers it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -20,6 +25,7 @@
 #include <microhttpd.h>
 
 #include "agent/http.h"
+#include "agent/httphead.h"
 #include "agent/log.h"
 #include "agent/reply.h"
 #include "agent/room.h"
@@ -28,24 +34,32 @@
 #include "agent/util.h"
 
 /*
- * A connection serves one request. It may live for LIFE_NS whatever it does, and when MANY are open
- * the oldest makes room: slow clients cost others nothing.
+ * A connection serves one request. However slow its client is, it costs others nothing: each queue has
+ * room for so many, the oldest makes room for a new one, and none stays longer than LIFE_NS. A
+ * connection that is answered holds the text of the answer, so there are fewer of those.
  */
-#define CONNECTIONS_MAX 1000
-#define CONNECTIONS_MANY 500
-#define LIFE_NS (20ULL * 1000000000)
+#define READING_MAX 500
+#define ANSWERING_MAX 64
+#define LIFE_NS (10ULL * 1000000000)
 #define IDLE_SECONDS 5
-#define MEMORY_MAX (16 * 1024) /* request line and headers */
+#define HEAD_MAX (8 * 1024) /* request line and headers */
+#define MEMORY_MAX (32 * 1024) /* what libmicrohttpd makes of them */
 #define BACKEND_TIMEOUT_MS 5000
 
 struct connection {
-	TAILQ_ENTRY(connection) entry; /* oldest first */
+	TAILQ_ENTRY(connection) entry;
+	struct queue *queue; /* NULL: it was cut */
 	int fd;
-	__u64 born_ns;
+	__u64 born_ns; /* when it came into this queue */
 };
 
-static TAILQ_HEAD(, connection) connections = TAILQ_HEAD_INITIALIZER(connections);
-static unsigned int nr_connections;
+struct queue {
+	TAILQ_HEAD(connection_list, connection) list; /* oldest first */
+	unsigned int nr, max;
+};
+
+static struct queue reading = { .list = TAILQ_HEAD_INITIALIZER(reading.list), .max = READING_MAX };
+static struct queue answering = { .list = TAILQ_HEAD_INITIALIZER(answering.list), .max = ANSWERING_MAX };
 static const char *allowed_hosts;
 
 /* ---- endpoints ---- */
@@ -119,20 +133,22 @@ static enum MHD_Result answer_index(struct MHD_Connection *c)
 	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%-20s %s\n", endpoints[i].path, endpoints[i].doc);
 	for (unsigned int i = 0; i < nr_rooms; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%-12s %s\n", room_prefix, rooms[i]->name, rooms[i]->doc);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%-12s %s\n", room_prefix, rooms[i]->name,
+					rooms[i]->doc);
 	return answer_text(c, MHD_HTTP_OK, text);
 }
 
-/* nestord answers in turn; what comes after a time-out is the answer to an older question and is dropped. */
+/* nestord answers in turn, so after a time-out as many answers are not for us as came too late. */
 static int ask(const struct doc_request *request, int *ret_fd, size_t *ret_len)
 {
+	static unsigned int late;
 	int status, err;
 
-	while (!reply_recv(HTTPD_BACKEND_FD, 0, &status, ret_fd, ret_len))
-		close(*ret_fd);
-	if (send(HTTPD_BACKEND_FD, request, sizeof(*request), MSG_NOSIGNAL) != sizeof(*request))
+	if (send(HTTPD_BACKEND_FD, request, sizeof(*request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*request))
 		return -EPIPE;
-	err = reply_recv(HTTPD_BACKEND_FD, BACKEND_TIMEOUT_MS, &status, ret_fd, ret_len);
+	late++;
+	while (!(err = reply_recv(HTTPD_BACKEND_FD, BACKEND_TIMEOUT_MS, &status, ret_fd, ret_len)) && --late)
+		close(*ret_fd);
 	if (err)
 		return err;
 	if (status)
@@ -160,7 +176,7 @@ static bool is_listed(const char *host, size_t len, const char *list)
 	while (*list) {
 		size_t n = strcspn(list, ",");
 
-		if (n == len && !strncasecmp(list, host, len))
+		if (n && n == len && !strncasecmp(list, host, len))
 			return true;
 		list += n + (list[n] == ',');
 	}
@@ -173,21 +189,23 @@ static bool is_listed(const char *host, size_t len, const char *list)
  */
 static bool host_allowed(const char *host)
 {
-	size_t len = strcspn(host, host[0] == '[' ? "]" : ":");
+	bool bracket = host[0] == '[';
+	size_t len = strcspn(host, bracket ? "]" : ":");
+	const char *port = host + len + (bracket && host[len]);
 	unsigned char address[sizeof(struct in6_addr)];
 	char text[64];
 
-	if (is_listed(host, len, "localhost") || is_listed(host, len, allowed_hosts))
+	if (*port && (*port != ':' || strspn(port + 1, "0123456789") != strlen(port + 1)))
+		return false;
+	if (!bracket && (is_listed(host, len, "localhost") || is_listed(host, len, allowed_hosts)))
 		return true;
-	if (host[0] == '[') {
-		host++;
-		len--;
-	}
-	if (len >= sizeof(text))
+	host += bracket;
+	len -= bracket;
+	if (len >= sizeof(text) || (bracket && host[len] != ']'))
 		return false;
 	memcpy(text, host, len);
 	text[len] = '\0';
-	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+	return inet_pton(bracket ? AF_INET6 : AF_INET, text, address) == 1;
 }
 
 struct headers {
@@ -214,12 +232,12 @@ static enum MHD_Result on_header(void *data, enum MHD_ValueKind kind, const char
 }
 
 /* 0 or the status to refuse with. */
-static unsigned int check_request(struct MHD_Connection *c, const char *url, const char *method)
+static unsigned int check_request(struct MHD_Connection *c, const char *method)
 {
 	struct headers h = {};
 
 	MHD_get_connection_values(c, MHD_HEADER_KIND, on_header, &h);
-	if (url[0] != '/' || h.hosts != 1 || h.lengths > 1)
+	if (h.hosts != 1 || h.lengths > 1)
 		return MHD_HTTP_BAD_REQUEST;
 	if (!host_allowed(h.host))
 		return MHD_HTTP_FORBIDDEN;
@@ -228,6 +246,20 @@ static unsigned int check_request(struct MHD_Connection *c, const char *url, con
 	if (h.encoded || (h.lengths && strcmp(h.length, "0")))
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	return 0;
+}
+
+static const char *refusal(unsigned int code)
+{
+	switch (code) {
+	case MHD_HTTP_FORBIDDEN:
+		return "This Host is not allowed here; see --allow-host in nestord(8).\n";
+	case MHD_HTTP_METHOD_NOT_ALLOWED:
+		return "Only GET and HEAD are served.\n";
+	case MHD_HTTP_CONTENT_TOO_LARGE:
+		return "A request must not have a body.\n";
+	default:
+		return "A request must have one Host, and not more than one Content-Length.\n";
+	}
 }
 
 /* Called first when the headers are complete: everything is decided then, no body is ever read. */
@@ -239,11 +271,9 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 	unsigned int code;
 
 	(void)data, (void)version, (void)upload, (void)upload_size, (void)request_data;
-	code = check_request(c, url, method);
-	if (code == MHD_HTTP_FORBIDDEN)
-		return answer_text(c, code, "This Host is not allowed here; see --allow-host in nestord(8).\n");
+	code = check_request(c, method);
 	if (code)
-		return answer_text(c, code, "Only GET and HEAD without a body are served.\n");
+		return answer_text(c, code, refusal(code));
 	if (!strcmp(url, "/"))
 		return answer_index(c);
 	e = find_endpoint(url, &request);
@@ -254,51 +284,126 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 
 /* ---- connections ---- */
 
-static void cut_oldest(void)
+static void leave(struct connection *conn)
 {
-	struct connection *oldest = TAILQ_FIRST(&connections);
+	if (!conn->queue)
+		return;
+	TAILQ_REMOVE(&conn->queue->list, conn, entry);
+	conn->queue->nr--;
+	conn->queue = NULL;
+}
 
-	shutdown(oldest->fd, SHUT_RDWR); /* MHD sees the end and closes it */
-	TAILQ_REMOVE(&connections, oldest, entry);
-	TAILQ_INSERT_TAIL(&connections, oldest, entry);
-	oldest->born_ns = ~0ULL; /* cut once */
+static void cut(struct connection *conn)
+{
+	const struct queue *q = conn->queue;
+
+	leave(conn);
+	if (q == &answering) {
+		shutdown(conn->fd, SHUT_RDWR); /* libmicrohttpd sees the end, and closes it */
+		return;
+	}
+	close(conn->fd);
+	free(conn);
+}
+
+static struct connection *enter(struct queue *q, int fd)
+{
+	struct connection *conn = calloc(1, sizeof(*conn));
+
+	if (!conn)
+		return NULL;
+	if (q->nr == q->max)
+		cut(TAILQ_FIRST(&q->list));
+	conn->fd = fd;
+	conn->queue = q;
+	conn->born_ns = now_ns();
+	TAILQ_INSERT_TAIL(&q->list, conn, entry);
+	q->nr++;
+	return conn;
+}
+
+static void cut_overdue(struct queue *q)
+{
+	struct connection *conn;
+	__u64 now = now_ns();
+
+	while ((conn = TAILQ_FIRST(&q->list)) && now - conn->born_ns > LIFE_NS)
+		cut(conn);
 }
 
 static void on_connection(void *data, struct MHD_Connection *c, void **ctx, enum MHD_ConnectionNotificationCode what)
 {
 	const union MHD_ConnectionInfo *info;
-	struct connection *conn = *ctx;
 
 	(void)data;
-	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-		if (!conn)
-			return;
-		TAILQ_REMOVE(&connections, conn, entry);
-		nr_connections--;
-		free(conn);
-		return;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+		*ctx = info ? enter(&answering, info->connect_fd) : NULL;
+	} else if (*ctx) {
+		leave(*ctx);
+		free(*ctx);
 	}
-	info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-	conn = calloc(1, sizeof(*conn));
-	*ctx = conn;
-	if (!conn || !info)
-		return;
-	conn->fd = info->connect_fd;
-	conn->born_ns = now_ns();
-	TAILQ_INSERT_TAIL(&connections, conn, entry);
-	if (++nr_connections > CONNECTIONS_MANY && TAILQ_FIRST(&connections)->born_ns != ~0ULL)
-		cut_oldest();
 }
 
-static void cut_overdue(void)
+/* What came is taken away first: closing on unread bytes would take the answer away from the client. */
+static void refuse_head(struct connection *conn, const char *status)
 {
-	struct connection *conn = TAILQ_FIRST(&connections);
-	__u64 now = now_ns();
+	char text[HEAD_MAX];
+	int len;
 
-	while (conn && conn->born_ns != ~0ULL && now - conn->born_ns > LIFE_NS) {
-		cut_oldest();
-		conn = TAILQ_FIRST(&connections);
+	while (recv(conn->fd, text, sizeof(text), MSG_DONTWAIT) == sizeof(text))
+		;
+	len = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status);
+	send(conn->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	cut(conn);
+}
+
+static void hand_over(struct MHD_Daemon *daemon, int epoll, struct connection *conn)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	int fd = conn->fd;
+
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	leave(conn);
+	free(conn);
+	MHD_add_connection(daemon, fd, &nobody, sizeof(nobody)); /* closes it if it cannot */
+}
+
+static void on_readable(struct MHD_Daemon *daemon, int epoll, struct connection *conn, bool ended)
+{
+	char text[HEAD_MAX];
+	ssize_t len, head;
+
+	len = recv(conn->fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
+	if (len <= 0) {
+		if (!len || errno != EAGAIN)
+			cut(conn);
+		return;
 	}
+	head = http_head(text, (size_t)len);
+	if (head > 0)
+		hand_over(daemon, epoll, conn);
+	else if (head < 0)
+		refuse_head(conn, "400 Bad Request");
+	else if ((size_t)len == sizeof(text))
+		refuse_head(conn, "431 Request Header Fields Too Large");
+	else if (ended)
+		cut(conn);
+}
+
+static void on_accept(int epoll)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
+	int fd = accept4(HTTPD_LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct connection *conn = fd < 0 ? NULL : enter(&reading, fd);
+
+	event.data.ptr = conn;
+	if (conn && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		cut(conn);
+	else if (!conn && fd >= 0)
+		close(fd);
+	else if (errno == EMFILE && reading.nr)
+		cut(TAILQ_FIRST(&reading.list));
 }
 
 static void on_mhd_log(void *data, const char *fmt, va_list args)
@@ -312,19 +417,58 @@ static void on_mhd_log(void *data, const char *fmt, va_list args)
 
 static struct MHD_Daemon *start_daemon(void)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, NULL,
-				MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, HTTPD_LISTEN_FD,
-				MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-				(unsigned int)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX,
-				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
-				MHD_OPTION_END);
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, NULL,
+				MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+				(unsigned int)ANSWERING_MAX * 2, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+				MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+}
+
+/* Waits for the listener, for connections that we read, and for libmicrohttpd's own epoll. */
+static int start_epoll(struct MHD_Daemon *daemon)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	struct epoll_event of_mhd = { .events = EPOLLIN, .data.ptr = &answering };
+	struct epoll_event of_listener = { .events = EPOLLIN, .data.ptr = &reading };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	if (epoll < 0 || !info || epoll_ctl(epoll, EPOLL_CTL_ADD, info->epoll_fd, &of_mhd) ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, HTTPD_LISTEN_FD, &of_listener))
+		return -1;
+	return epoll;
+}
+
+static int wait_ms(struct MHD_Daemon *daemon)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	return MHD_get_timeout(daemon, &ms) == MHD_YES && ms < 1000 ? (int)ms : 1000;
+}
+
+/* One event at a time: it may end any connection, which must then not be looked at. */
+static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll)
+{
+	for (;;) {
+		struct epoll_event event;
+		int n = epoll_wait(epoll, &event, 1, wait_ms(daemon));
+
+		if (n == 1 && event.data.ptr == &reading)
+			on_accept(epoll);
+		else if (n == 1 && event.data.ptr != &answering)
+			on_readable(daemon, epoll, event.data.ptr, event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+		MHD_run(daemon);
+		cut_overdue(&reading);
+		cut_overdue(&answering);
+	}
 }
 
 int httpd_main(char **argv)
 {
 	struct MHD_Daemon *daemon;
+	int epoll;
 
 	log_open(HTTPD_NAME, LOG_LEVEL_INFO);
+	prctl(PR_SET_NAME, HTTPD_NAME); /* exec of /proc/self/exe named it "exe" */
 	signal(SIGPIPE, SIG_IGN);
 	if (!argv[1] || !argv[2] || !argv[3] || fcntl(HTTPD_BACKEND_FD, F_GETFD) < 0) {
 		log_error(0, "is started by nestord alone");
@@ -335,12 +479,10 @@ int httpd_main(char **argv)
 	if (sandbox_enter(argv[1], argv[2]))
 		return EXIT_FAILURE;
 	daemon = start_daemon();
-	if (!daemon) {
+	epoll = daemon ? start_epoll(daemon) : -1;
+	if (epoll < 0) {
 		log_error(0, "libmicrohttpd does not start");
 		return EXIT_FAILURE;
 	}
-	for (;;) {
-		MHD_run_wait(daemon, 1000);
-		cut_overdue();
-	}
+	serve(daemon, epoll);
 }

@@ -28,6 +28,7 @@ static const struct {
 	{ CAP_SETUID, "CAP_SETUID", "run the HTTP process as another user" },
 	{ CAP_SETGID, "CAP_SETGID", "run the HTTP process as another user" },
 	{ CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "lock the HTTP process into an empty directory" },
+	{ CAP_KILL, "CAP_KILL", "end the HTTP process, which is another user's" },
 };
 
 static int check_privilege(void)

@@ -79,14 +79,18 @@ const char *log_last_error(void)
 	return last_error;
 }
 
+/* A verifier's log is one message of many lines. */
 int log_libbpf(enum libbpf_print_level libbpf_level, const char *fmt, va_list args)
 {
 	enum log_level level = libbpf_level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
-	char text[1024];
+	_free_ char *text = NULL;
+	char *rest, *line;
 
-	if (level > max_level)
+	if (level > max_level || vasprintf(&text, fmt, args) < 0)
 		return 0;
-	vsnprintf(text, sizeof(text), fmt, args);
-	log_line(level, text);
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_line(level, line);
 	return 0;
 }

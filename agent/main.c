@@ -2,6 +2,7 @@
 /* nestord: parse the command line, check, run. */
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,19 @@ static int set_log_level(struct options *o, const char *name)
 	return 0;
 }
 
+/* A typo must not end in another user than the one that was asked for. */
+static int set_http_user(struct options *o, const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (!user)
+		return log_error(-EINVAL, "--http-user %s: there is no such user", name);
+	if (!user->pw_uid)
+		return log_error(-EINVAL, "--http-user %s: the HTTP process must not be root", name);
+	o->http_user = name;
+	return 0;
+}
+
 /* 0: go on; 1: done, exit well; -EINVAL, said. */
 static int set_option(struct options *o, int option)
 {
@@ -76,8 +90,7 @@ static int set_option(struct options *o, int option)
 		o->bpffs = optarg;
 		return 0;
 	case OPT_HTTP_USER:
-		o->http_user = optarg;
-		return 0;
+		return set_http_user(o, optarg);
 	case OPT_LOG_LEVEL:
 		return set_log_level(o, optarg);
 	case OPT_CHECK:

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* nestorctl: asks a running nestord and prints what it answers. The daemon renders JSON; tables are made here. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -104,16 +106,29 @@ static int ask(const char *command, const char *arg, int *ret_status, char **ret
 static int no_agent(int err)
 {
 	if (err == -EACCES || err == -EPERM)
-		log_error(0, "not allowed to ask the agent at %s; try sudo", run_dir);
-	else
-		log_error(0, "no agent answers at %s: %s", run_dir, strerror(-err));
-	return EXIT_NO_DAEMON;
+		return log_error(EXIT_FAILURE, "not allowed to ask the agent at %s; try sudo", run_dir);
+	if (err == -E2BIG)
+		return log_error(EXIT_USAGE, "this command is too long; see nestorctl --help");
+	return log_error(EXIT_NO_DAEMON, "no agent answers at %s: %s", run_dir, strerror(-err));
 }
 
 /* ---- tables ---- */
 
-#define CELL_MAX 80
+#define CELL_MAX 512
 #define COLUMNS_MAX 16
+
+/* Names of containers are other people's: no byte of them may steer a terminal. */
+static void disarm(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
+
+		if (*c < ' ' || *c == 0x7f || c1)
+			*c = '?';
+		if (c1)
+			*++c = '?';
+	}
+}
 
 static void cell_text(const json_t *value, char *text, size_t size)
 {
@@ -125,6 +140,7 @@ static void cell_text(const json_t *value, char *text, size_t size)
 		snprintf(text, size, "%.6f", json_real_value(value));
 	else
 		snprintf(text, size, "%s", json_is_true(value) ? "yes" : "no");
+	disarm(text);
 }
 
 static void print_rows(const json_t *list, const size_t *widths)
@@ -207,6 +223,70 @@ static void print_json(const char *text)
 	json_decref(json);
 }
 
+/* ---- Prometheus' text as JSON ---- */
+
+/* At a value's first character; cuts it at its end, undoes \\, \" and \n, and returns what follows. */
+static char *cut_value(char *text)
+{
+	char *to = text;
+
+	for (; *text && *text != '"'; text++) {
+		if (*text == '\\' && text[1])
+			*to++ = *++text == 'n' ? '\n' : *text;
+		else
+			*to++ = *text;
+	}
+	if (*text)
+		text++;
+	*to = '\0';
+	return text;
+}
+
+/* {name="value",…} at *@pos, as agent/metrics.c writes it. */
+static json_t *parse_labels(char **pos)
+{
+	json_t *labels = json_object();
+	char *name = *pos, *equals;
+
+	while ((*name == '{' || *name == ',') && (equals = strstr(name, "=\""))) {
+		*equals = '\0';
+		*pos = cut_value(equals + 2);
+		json_object_set_new(labels, name + 1, json_string(equals + 2));
+		name = *pos;
+	}
+	if (**pos == '}')
+		(*pos)++;
+	return labels;
+}
+
+static json_t *parse_sample(char *line)
+{
+	char *pos = line + strcspn(line, "{ "), *end;
+	json_t *name = json_stringn(line, (size_t)(pos - line)), *labels = parse_labels(&pos), *value;
+
+	value = json_integer(strtoll(pos, &end, 10));
+	if (*end) {
+		json_decref(value);
+		value = json_real(strtod(pos, NULL));
+	}
+	return json_pack("{s:o, s:o, s:o}", "name", name, "labels", labels, "value", value);
+}
+
+static void print_samples(char *text)
+{
+	json_t *list = json_array();
+	char *line, *json;
+
+	while ((line = strsep(&text, "\n")))
+		if (*line && *line != '#')
+			json_array_append_new(list, parse_sample(line));
+	json = json_dumps(list, JSON_INDENT(2));
+	if (json)
+		puts(json);
+	free(json);
+	json_decref(list);
+}
+
 static int ask_and_print(const char *command, const char *arg)
 {
 	_free_ char *text = NULL;
@@ -219,7 +299,10 @@ static int ask_and_print(const char *command, const char *arg)
 		log_error(0, "%s", *text ? text : strerror(-status));
 		return EXIT_FAILURE;
 	}
-	print_json(text);
+	if (as_json && !strcmp(command, "metrics"))
+		print_samples(text);
+	else
+		print_json(text);
 	return EXIT_SUCCESS;
 }
 
@@ -244,34 +327,51 @@ static int do_policy_check(const char *path)
 	return EXIT_SUCCESS;
 }
 
-static int do_reset(void)
+/* An agent that runs, but with another --run-dir, would go on counting into removed maps. */
+static bool is_in_use(void)
 {
-	_free_ char *text = NULL;
-	unsigned int removed;
-	int status, err, lock;
+	_close_ int fd = open(bpffs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	err = ask("reset", "", &status, &text);
-	if (!err) {
-		if (status)
-			log_error(0, "%s", text);
-		else
-			print_json(text);
-		return status ? EXIT_FAILURE : EXIT_SUCCESS;
-	}
-	if (access(bpffs, F_OK)) {
-		if (errno != ENOENT)
-			return log_error(EXIT_FAILURE, "%s: %m", bpffs);
-		return EXIT_SUCCESS; /* nothing was ever kept */
-	}
-	if (bpfobj_open_dir(bpffs, &lock)) /* an agent with another --run-dir would go on counting into removed maps */
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+}
+
+static int print_removed(unsigned int removed)
+{
+	printf(as_json ? "{\"maps_removed\": %u}\n" : "maps_removed: %u\n", removed);
+	return EXIT_SUCCESS;
+}
+
+static int reset_without_agent(void)
+{
+	unsigned int removed;
+	int lock, err;
+
+	if (access(bpffs, F_OK) && errno == ENOENT)
+		return print_removed(0); /* nothing was ever kept */
+	if (geteuid())
+		return log_error(EXIT_FAILURE, "only root can remove the counters in %s; try sudo", bpffs);
+	if (is_in_use())
+		return log_error(EXIT_FAILURE, "%s is in use by an agent that does not answer at %s; give its --run-dir", bpffs,
+				 run_dir);
+	if (bpfobj_open_dir(bpffs, &lock))
 		return EXIT_FAILURE;
 	err = bpfobj_remove_pins(bpffs, &removed);
 	if (!err && rmdir(bpffs))
 		err = -errno;
 	close(lock);
-	if (err)
-		return log_error(EXIT_FAILURE, "%s: %s", bpffs, strerror(-err));
-	printf(as_json ? "{\"maps_removed\": %u}\n" : "maps_removed: %u\n", removed);
+	return err ? log_error(EXIT_FAILURE, "%s: %s", bpffs, strerror(-err)) : print_removed(removed);
+}
+
+static int do_reset(void)
+{
+	_free_ char *text = NULL;
+	int status;
+
+	if (ask("reset", "", &status, &text))
+		return reset_without_agent();
+	if (status)
+		return log_error(EXIT_FAILURE, "%s", text);
+	print_json(text);
 	return EXIT_SUCCESS;
 }
 

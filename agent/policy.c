@@ -50,7 +50,7 @@ static const cyaml_strval_t observing_modes[] = {
 
 #define OPTIONAL CYAML_FLAG_OPTIONAL
 #define SECTION(name) __typeof__(((struct policy *)0)->name)
-#define ENUM(key, section, strings) \
+#define ENUM(key, section, strings)                                                                                            \
 	CYAML_FIELD_ENUM(#key, OPTIONAL | CYAML_FLAG_STRICT, SECTION(section), key, strings, ARRAY_SIZE(strings))
 #define UINT(key, section) CYAML_FIELD_UINT(#key, OPTIONAL, SECTION(section), key)
 
@@ -75,17 +75,15 @@ static const cyaml_schema_field_t sections[] = {
 
 static const cyaml_schema_value_t top = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct policy, sections) };
 
-/* libcyaml 1.3 has no limits of its own for numbers. */
 static const struct {
 	const char *key;
-	size_t offset;
 	__u32 min, max;
 } limits[] = {
-	{ "agent.max_containers", offsetof(struct policy, agent.max_containers), 1, 1000 },
-	{ "agent.linger", offsetof(struct policy, agent.linger), 0, 86400 },
+	{ "agent.max_containers", 1, 1000 },
+	{ "agent.linger", 0, 86400 },
 };
 
-/* ---- one file ---- */
+/* ---- messages ---- */
 
 struct source {
 	const char *name; /* for messages */
@@ -104,8 +102,17 @@ static int fail(struct policy_error *error, int err, const char *fmt, ...)
 	return err;
 }
 
-static int fail_at(struct policy_error *error, const struct source *src, struct yaml_place place, const char *why)
+static int fail_at(struct policy_error *error, const struct source *src, struct yaml_place place, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int fail_at(struct policy_error *error, const struct source *src, struct yaml_place place, const char *fmt, ...)
 {
+	char why[384];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
 	return fail(error, -EINVAL, "%s:%zu:%zu: %s", src->name, place.line, place.column, why);
 }
 
@@ -133,6 +140,106 @@ static const cyaml_schema_field_t *find_field(const char *path, size_t *offset)
 	return NULL;
 }
 
+/* ---- what libcyaml would refuse too, but not in words for an operator ---- */
+
+struct names {
+	char text[256]; /* "a, b, c" */
+};
+
+static void add_name(struct names *names, const char *name)
+{
+	size_t len = strlen(names->text);
+
+	snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len ? ", " : "", name);
+}
+
+static int unknown_key(const struct source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	const char *dot = strrchr(key->path, '.');
+	const cyaml_schema_field_t *f = sections;
+	char parent[YAML_PATH_MAX] = "";
+	struct names names = {};
+	size_t offset;
+
+	if (dot) {
+		memcpy(parent, key->path, (size_t)(dot - key->path));
+		f = find_field(parent, &offset)->value.mapping.fields;
+	}
+	for (; f->key; f++)
+		add_name(&names, f->key);
+	if (!dot)
+		return fail_at(error, src, key->key, "unknown section %s; there are: %s", key->path, names.text);
+	return fail_at(error, src, key->key, "unknown key %s; %s has: %s", key->path, parent, names.text);
+}
+
+static int check_section(const struct source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	if (key->kind == YAML_KIND_KEYS)
+		return 0;
+	if (key->kind == YAML_KIND_TEXT && !key->text[0])
+		return fail_at(error, src, key->key, "%s is empty; give it a key, or take it out", key->path);
+	return fail_at(error, src, key->value, "%s is a section; its keys go below it, indented", key->path);
+}
+
+static int check_word(const struct source *src, const struct yaml_key *key, const cyaml_schema_field_t *f,
+		      struct policy_error *error)
+{
+	struct names names = {};
+
+	for (uint32_t i = 0; i < f->value.enumeration.count; i++) {
+		if (!strcmp(f->value.enumeration.strings[i].str, key->text))
+			return 0;
+		add_name(&names, f->value.enumeration.strings[i].str);
+	}
+	return fail_at(error, src, key->value, "%s: '%s' is none of: %s", key->path, key->text, names.text);
+}
+
+/* Plain digits: libcyaml would take 0x10, and 010 for 8. libcyaml 1.3 has no limits of its own. */
+static int check_number(const struct source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	const char *text = key->text;
+	unsigned long long value;
+
+	if (!*text || text[strspn(text, "0123456789")] || (text[0] == '0' && text[1]))
+		return fail_at(error, src, key->value, "%s: '%s' is not a whole number", key->path, text);
+	value = strtoull(text, NULL, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		if (strcmp(limits[i].key, key->path) || (value >= limits[i].min && value <= limits[i].max))
+			continue;
+		return fail_at(error, src, key->value, "%s: %s is out of range; it may be %u to %u", key->path, text,
+			       limits[i].min, limits[i].max);
+	}
+	return 0;
+}
+
+static int check_key(const struct source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	size_t offset;
+	const cyaml_schema_field_t *f = find_field(key->path, &offset);
+
+	if (!f)
+		return unknown_key(src, key, error);
+	if (f->value.type == CYAML_MAPPING)
+		return check_section(src, key, error);
+	if (key->kind != YAML_KIND_TEXT)
+		return fail_at(error, src, key->value, "%s: must be a single value", key->path);
+	if (f->value.type == CYAML_ENUM)
+		return check_word(src, key, f, error);
+	return check_number(src, key, error);
+}
+
+/* In the order of the file, so a key's section was found good before. */
+static int check_keys(const struct source *src, struct policy_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < src->index.nr && !err; i++)
+		err = check_key(src, &src->index.keys[i], error);
+	return err;
+}
+
+/* ---- one file ---- */
+
 /* What libcyaml says of an error: the complaint, and the innermost place. */
 struct complaint {
 	char text[256];
@@ -155,25 +262,6 @@ static void on_cyaml_log(cyaml_log_t level, void *ctx, const char *fmt, va_list 
 		snprintf(c->text, sizeof(c->text), "%s", line + (strncmp(line, "Load: ", 6) ? 0 : 6));
 }
 
-/* For a value that is none of a list of words: which words are. */
-static void add_choices(struct complaint *c, const struct yaml_index *index)
-{
-	size_t offset, len = strlen(c->text);
-
-	for (size_t i = 0; i < index->nr; i++) {
-		const struct yaml_key *key = &index->keys[i];
-		const cyaml_schema_field_t *f = find_field(key->path, &offset);
-
-		if (key->value.line != c->place.line || !f || f->value.type != CYAML_ENUM)
-			continue;
-		for (uint32_t j = 0; j < f->value.enumeration.count && len < sizeof(c->text); j++)
-			len += (size_t)snprintf(c->text + len, sizeof(c->text) - len, "%s%s", j ? ", " : "; it may be ",
-						f->value.enumeration.strings[j].str);
-		return;
-	}
-}
-
-/* *@ret is NULL for a file without keys. */
 static int parse(const struct source *src, const char *text, size_t len, struct policy **ret, struct policy_error *error)
 {
 	struct complaint complaint = {};
@@ -191,23 +279,7 @@ static int parse(const struct source *src, const char *text, size_t len, struct 
 		return 0;
 	if (!complaint.text[0])
 		snprintf(complaint.text, sizeof(complaint.text), "%s", cyaml_strerror(err));
-	add_choices(&complaint, &src->index);
-	return fail_at(error, src, complaint.place, complaint.text);
-}
-
-static int check_limits(const struct source *src, const struct policy *p, struct policy_error *error)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		const struct yaml_key *key = yaml_find(&src->index, limits[i].key);
-		__u32 value = *(const __u32 *)((const char *)p + limits[i].offset);
-		char why[128];
-
-		if (!key || (value >= limits[i].min && value <= limits[i].max))
-			continue;
-		snprintf(why, sizeof(why), "%s is %u; it may be %u to %u", limits[i].key, value, limits[i].min, limits[i].max);
-		return fail_at(error, src, key->value, why);
-	}
-	return 0;
+	return fail_at(error, src, complaint.place, "%s", complaint.text);
 }
 
 /* Copies the keys that the file sets, and no other. */
@@ -232,51 +304,62 @@ static int read_text(struct source *src, const char *text, size_t len, struct po
 
 	err = yaml_index(text, len, &src->index, &place, why, sizeof(why));
 	if (err)
-		return fail_at(error, src, place, why);
-	err = parse(src, text, len, &parsed, error);
-	if (err || !parsed)
+		return fail_at(error, src, place, "%s", why);
+	err = check_keys(src, error);
+	if (err || !src->index.nr)
 		return err;
-	err = check_limits(src, parsed, error);
-	if (!err)
-		overlay(into, parsed, &src->index);
+	err = parse(src, text, len, &parsed, error);
+	if (err)
+		return err;
+	overlay(into, parsed, &src->index);
 	policy_free(parsed);
-	return err;
+	return 0;
 }
 
 /* ---- files and directories ---- */
 
 /*
  * A policy is what root or we ourselves wrote: no links, which could be pointed elsewhere between check
- * and use, and nobody else may write it. O_NONBLOCK keeps a FIFO from holding us up.
+ * and use, and nobody else may write it.
  */
+static int check_inode(int fd, bool dir, const char *shown, struct policy_error *error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fail(error, -errno, "%s: %s", shown, strerror(errno));
+	if (S_ISLNK(st.st_mode))
+		return fail(error, -ELOOP, "%s: is a symbolic link; a policy must be the file itself", shown);
+	if (!dir && !S_ISREG(st.st_mode))
+		return fail(error, -EINVAL, "%s: is not a regular file", shown);
+	if (st.st_uid && st.st_uid != geteuid())
+		return fail(error, -EPERM, "%s: is owned by uid %u; it must be root's", shown, st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return fail(error, -EPERM, "%s: others may write to it; chmod go-w", shown);
+	if (!dir && st.st_size > FILE_SIZE_MAX)
+		return fail(error, -EFBIG, "%s: is larger than %d KiB", shown, FILE_SIZE_MAX / 1024);
+	return 0;
+}
+
+/* Looks before it opens: opening a FIFO waits, and opening a device can do anything. */
 static int open_file(int dir, const char *name, const char *shown, struct policy_error *error)
 {
 	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH,
 	};
-	struct stat st;
-	int fd;
+	_close_ int found = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	char again[64];
+	int fd, err;
 
-	fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
-	if (fd < 0 && errno == ELOOP)
-		return fail(error, -ELOOP, "%s: is a symbolic link; a policy must be the file itself", shown);
-	if (fd < 0)
+	if (found < 0)
 		return fail(error, -errno, "%s: %s", shown, strerror(errno));
-	if (fstat(fd, &st))
-		fail(error, -errno, "%s: %s", shown, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		fail(error, -EINVAL, "%s: is not a regular file", shown);
-	else if (st.st_uid && st.st_uid != geteuid())
-		fail(error, -EPERM, "%s: is owned by uid %u; it must be root's", shown, st.st_uid);
-	else if (st.st_mode & (S_IWGRP | S_IWOTH))
-		fail(error, -EPERM, "%s: others may write to it; chmod go-w", shown);
-	else if (st.st_size > FILE_SIZE_MAX)
-		fail(error, -EFBIG, "%s: is larger than %d KiB", shown, FILE_SIZE_MAX / 1024);
-	else
-		return fd;
-	close(fd);
-	return -EPERM;
+	err = check_inode(found, false, shown, error);
+	if (err)
+		return err;
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", found);
+	fd = open(again, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? fail(error, -errno, "%s: %s", shown, strerror(errno)) : fd;
 }
 
 /* Reads all of @fd, at most @size bytes (it may have grown since it was measured). */
@@ -388,7 +471,7 @@ static int read_path(const char *path, struct policy *into, struct policy_error 
 	_free_ struct source *src = NULL;
 
 	if (dir >= 0)
-		return read_dir(dir, path, into, error);
+		return check_inode(dir, true, path, error) ?: read_dir(dir, path, into, error);
 	if (errno != ENOTDIR)
 		return fail(error, -errno, "%s: %s", path, strerror(errno));
 	src = calloc(1, sizeof(*src));

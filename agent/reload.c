@@ -19,6 +19,7 @@
 struct reload {
 	struct agent *agent;
 	struct source inotify;
+	char dir[PATH_MAX]; /* what is watched */
 	char file[NAME_MAX + 1]; /* the policy's name where it is one file, else "" */
 	struct reload_status status;
 };
@@ -27,13 +28,25 @@ struct reload {
  * Editors write a new file and rename it over the old one, so the directory is watched, never the file.
  * A file is done when it is closed: what is still being written is not read.
  */
-#define CHANGES (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB)
+#define CHANGES (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB)
+
+/* A link, a FIFO and the like are complete as soon as they exist; nobody closes them. */
+static bool is_complete(const struct reload *r, const char *name)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	return !lstat(path, &st) && (!S_ISREG(st.st_mode) || st.st_nlink > 1);
+}
 
 static bool concerns(const struct reload *r, const struct inotify_event *e)
 {
 	if (e->mask & IN_Q_OVERFLOW)
 		return true;
-	if (!e->len || e->name[0] == '.')
+	if (!e->len) /* the directory itself: gone, or its mode changed */
+		return !r->file[0];
+	if (e->name[0] == '.' || ((e->mask & IN_CREATE) && !is_complete(r, e->name)))
 		return false;
 	return !r->file[0] || !strcmp(r->file, e->name);
 }
@@ -59,21 +72,22 @@ static void on_change(struct source *s)
 
 static int watch(struct reload *r, const char *policy)
 {
-	char dir[PATH_MAX], name[PATH_MAX];
+	char parent[PATH_MAX], name[PATH_MAX];
 	struct stat st;
 
 	if (stat(policy, &st))
 		return log_error(-errno, "policy %s: %m", policy);
-	snprintf(dir, sizeof(dir), "%s", policy);
+	snprintf(r->dir, sizeof(r->dir), "%s", policy);
 	if (!S_ISDIR(st.st_mode)) {
+		snprintf(parent, sizeof(parent), "%s", policy);
 		snprintf(name, sizeof(name), "%s", policy);
+		snprintf(r->dir, sizeof(r->dir), "%s", dirname(parent));
 		snprintf(r->file, sizeof(r->file), "%s", basename(name));
-		snprintf(dir, sizeof(dir), "%s", dirname(dir));
 	}
 	r->inotify = (struct source){ .ready = on_change, .data = r };
 	r->inotify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (r->inotify.fd < 0 || inotify_add_watch(r->inotify.fd, dir, CHANGES) < 0)
-		return log_error(-errno, "cannot watch %s: %m", dir);
+	if (r->inotify.fd < 0 || inotify_add_watch(r->inotify.fd, r->dir, CHANGES) < 0)
+		return log_error(-errno, "cannot watch %s: %m", r->dir);
 	return agent_add_source(r->agent, &r->inotify);
 }
 
@@ -118,6 +132,8 @@ void reload_now(struct reload *r)
 	int err;
 
 	announce(true);
+	if (r->inotify.fd >= 0) /* it may be another directory of this name by now; if not, this does nothing */
+		inotify_add_watch(r->inotify.fd, r->dir, CHANGES);
 	err = policy_load(r->agent->opts.policy, &policy, &r->status.error);
 	r->status.last_ok = !err;
 	if (err) {

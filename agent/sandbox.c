@@ -27,9 +27,9 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),	SCMP_SYS(fcntl),	SCMP_SYS(fstat),	 SCMP_SYS(futex),
 	SCMP_SYS(getrandom),	SCMP_SYS(getsockname),	SCMP_SYS(getsockopt),	 SCMP_SYS(lseek),
 	SCMP_SYS(munmap),	SCMP_SYS(mremap),	SCMP_SYS(poll),		 SCMP_SYS(pread64),
-	SCMP_SYS(read),		SCMP_SYS(recvfrom),	SCMP_SYS(recvmsg),	 SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(sendfile),	SCMP_SYS(sendmsg),	SCMP_SYS(sendto),	 SCMP_SYS(setsockopt),
-	SCMP_SYS(shutdown),	SCMP_SYS(write),	SCMP_SYS(writev),
+	SCMP_SYS(read),		SCMP_SYS(recvfrom),	SCMP_SYS(recvmsg),	 SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(sendfile),	SCMP_SYS(sendmsg),	 SCMP_SYS(sendto),
+	SCMP_SYS(setsockopt),	SCMP_SYS(shutdown),	SCMP_SYS(write),	 SCMP_SYS(writev),
 };
 /* clang-format on */
 
@@ -38,6 +38,18 @@ static const struct passwd *find_user(const char *name)
 	const struct passwd *user = getpwnam(name);
 
 	return user ? user : getpwnam("nobody");
+}
+
+/*
+ * Takes CAP_SETPCAP, so it comes before the change of user. A service that lacks it keeps a bounding set,
+ * of which nothing can be had without new privileges.
+ */
+static int drop_bounding_set(void)
+{
+	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+		return 0;
+	capng_clear(CAPNG_SELECT_BOUNDS);
+	return capng_apply(CAPNG_SELECT_BOUNDS) ? log_error(-EPERM, "cannot drop the capability bounding set") : 0;
 }
 
 static int change_user(const struct passwd *user)
@@ -105,7 +117,9 @@ int sandbox_enter(const char *name, const char *empty_dir)
 		return log_error(-ENOENT, "there is neither a user %s nor nobody", name);
 	if (chroot(empty_dir) || chdir("/"))
 		return log_error(-errno, "cannot change into %s: %m", empty_dir);
-	err = change_user(user);
+	err = drop_bounding_set();
+	if (!err)
+		err = change_user(user);
 	if (!err)
 		err = drop_capabilities();
 	/* Changing the user cleared the death signal: no sandboxed process outlives nestord. */

@@ -54,14 +54,25 @@ const struct yaml_key *yaml_find(const struct yaml_index *index, const char *pat
 	return NULL;
 }
 
+/* What goes into messages, and from there to a terminal. */
+static void copy_text(char *to, size_t size, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && text[i]; i++)
+		to[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
+	to[i] = '\0';
+}
+
 static int add_key(struct walk *w, struct level *level, const char *name)
 {
 	const struct yaml_key *first;
 	struct yaml_key *key;
 	int len;
 
-	len = snprintf(w->path + level->path_len, sizeof(w->path) - level->path_len, "%s%s", level->path_len ? "." : "",
-		       name);
+	if (!*name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
+		return refuse(w, "a key must be a plain word");
+	len = snprintf(w->path + level->path_len, sizeof(w->path) - level->path_len, "%s%s", level->path_len ? "." : "", name);
 	if (level->path_len + (size_t)len >= sizeof(w->path))
 		return refuse(w, "this key is too long");
 	first = yaml_find(w->index, w->path);
@@ -70,7 +81,8 @@ static int add_key(struct walk *w, struct level *level, const char *name)
 	if (w->index->nr == YAML_KEYS_MAX)
 		return refuse(w, "more than %d keys", YAML_KEYS_MAX);
 	key = &w->index->keys[w->index->nr++];
-	snprintf(key->path, sizeof(key->path), "%s", w->path);
+	memset(key, 0, sizeof(*key));
+	memcpy(key->path, w->path, sizeof(key->path));
 	key->key = w->place;
 	level->key = key;
 	level->want_value = true;
@@ -78,7 +90,7 @@ static int add_key(struct walk *w, struct level *level, const char *name)
 }
 
 /* A scalar, mapping or sequence begins. */
-static int on_value(struct walk *w)
+static int on_value(struct walk *w, enum yaml_kind kind, const char *text)
 {
 	struct level *level = w->depth ? &w->levels[w->depth - 1] : NULL;
 
@@ -87,13 +99,15 @@ static int on_value(struct walk *w)
 	if (!level->want_value)
 		return refuse(w, "a key must be a plain word");
 	level->key->value = w->place;
+	level->key->kind = kind;
+	copy_text(level->key->text, sizeof(level->key->text), text);
 	level->want_value = false;
 	return 0;
 }
 
 static int on_open(struct walk *w, bool mapping)
 {
-	int err = on_value(w);
+	int err = on_value(w, mapping ? YAML_KIND_KEYS : YAML_KIND_LIST, "");
 
 	if (err)
 		return err;
@@ -125,7 +139,7 @@ static int on_scalar(struct walk *w, const yaml_event_t *event)
 		return *text ? refuse(w, "a policy starts with the name of a section, such as blkio:") : 0;
 	if (level->mapping && !level->want_value)
 		return add_key(w, level, text);
-	return on_value(w);
+	return on_value(w, YAML_KIND_TEXT, text);
 }
 
 static int on_event(struct walk *w, const yaml_event_t *event)
@@ -163,15 +177,17 @@ static struct yaml_place place_of_offset(const char *text, size_t offset)
 	struct yaml_place place = { .line = 1, .column = 1 };
 
 	for (size_t i = 0; i < offset; i++) {
-		place.column++;
+		place.column += (text[i] & 0xc0) != 0x80; /* characters, not bytes */
 		if (text[i] == '\n')
 			place = (struct yaml_place){ .line = place.line + 1, .column = 1 };
 	}
 	return place;
 }
 
-static int syntax_error(struct walk *w, const yaml_parser_t *parser, const char *text)
+static int syntax_error(struct walk *w, const yaml_parser_t *parser, const char *text, size_t len)
 {
+	size_t at = parser->problem_mark.index;
+
 	if (parser->error == YAML_MEMORY_ERROR) {
 		refuse(w, "out of memory");
 		return -ENOMEM;
@@ -180,6 +196,8 @@ static int syntax_error(struct walk *w, const yaml_parser_t *parser, const char 
 		w->place = place_of_offset(text, parser->problem_offset);
 	else
 		w->place = place_of(parser->problem_mark);
+	if (parser->error == YAML_SCANNER_ERROR && at < len && text[at] == '\t')
+		return refuse(w, "a tab cannot indent; use spaces");
 	return refuse(w, "%s", parser->problem);
 }
 
@@ -200,7 +218,7 @@ int yaml_index(const char *text, size_t len, struct yaml_index *ret_index, struc
 		yaml_event_t event;
 
 		if (!yaml_parser_parse(&parser, &event)) {
-			err = syntax_error(&w, &parser, text);
+			err = syntax_error(&w, &parser, text, len);
 			break;
 		}
 		err = on_event(&w, &event);

@@ -11,14 +11,19 @@
 #define YAML_DEPTH_MAX 8
 #define YAML_KEYS_MAX 256
 #define YAML_PATH_MAX 160
+#define YAML_TEXT_MAX 48
 
 struct yaml_place {
 	size_t line, column; /* from 1 */
 };
 
+enum yaml_kind { YAML_KIND_TEXT, YAML_KIND_KEYS, YAML_KIND_LIST };
+
 struct yaml_key {
 	char path[YAML_PATH_MAX]; /* "blkio.mode" */
 	struct yaml_place key, value;
+	enum yaml_kind kind; /* of the value */
+	char text[YAML_TEXT_MAX]; /* its beginning if it is text, with ? for what does not print */
 };
 
 struct yaml_index {

@@ -40,7 +40,9 @@ static __always_inline void hist_add(struct hist *h, __u64 ns)
 {
 	__u32 slot = hist_slot(ns);
 
-	if (slot < HIST_SLOTS) /* always true; tells the verifier */
+	/* Always true. It tells the verifier, once the compiler cannot test one register and use another. */
+	barrier_var(slot);
+	if (slot < HIST_SLOTS)
 		h->slots[slot]++;
 	h->sum_ns += ns;
 }
@@ -50,6 +52,7 @@ static __always_inline void hist_add_shared(struct hist *h, __u64 ns)
 {
 	__u32 slot = hist_slot(ns);
 
+	barrier_var(slot);
 	if (slot < HIST_SLOTS)
 		__sync_fetch_and_add(&h->slots[slot], 1);
 	__sync_fetch_and_add(&h->sum_ns, ns);

@@ -10,7 +10,7 @@ tree_new() {
 	local tree=$1 dir busybox
 
 	need busybox busybox-static
-	mkdir -p "$tree"/{usr/{bin,sbin,lib,lib64},proc,sys,dev,run,tmp,out,root,etc,nestor,vm}
+	mkdir -p "$tree"/{usr/{bin,sbin,lib,lib64},proc,sys,dev,run,tmp,out,root,etc,mnt,var/tmp,nestor,vm}
 	for dir in bin sbin lib lib64; do
 		ln -s "usr/$dir" "$tree/$dir"
 	done
@@ -18,6 +18,7 @@ tree_new() {
 	tree_copy "$tree" "$busybox" "$busybox"
 	[ "$busybox" = /usr/bin/busybox ] || ln -s "$busybox" "$tree/usr/bin/busybox"
 	busybox --install -s "$tree/usr/bin"
+	# shellcheck disable=SC2154 # of lib.sh
 	install -m 755 "$vm/init" "$tree/init"
 
 	cat >"$tree/etc/passwd" <<-EOF

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # run uses what is set here
 # Reads what a VM left behind and says how the run ended. Sourced by run.
 
 # A message begins after the time stamp, perhaps after "watchdog: " or alike.
@@ -26,10 +26,10 @@ readonly max_status=119
 verdict() {
 	local console=$1 report status='' taint=0 panic warning failed
 
-	panic=$(grep -aEv "$warned" "$console" | grep -aEm1 "$panics" | tr -d '\r')
-	warning=$(grep -aEm1 "$warnings" "$console" | tr -d '\r')
+	panic=$(grep -aEv "$warned" "$console" | grep -aEm1 "$panics" | tr -d '\r') || :
+	warning=$(grep -aEm1 "$warnings" "$console" | tr -d '\r') || :
 	failed=$(sed -n 's/^NESTOR-VM-FAILED //p' "$2")
-	report=$(grep -xE 'NESTOR-VM-RESULT status=[0-9]+ taint=[0-9]+' "$2" | tail -n 1)
+	report=$(grep -xE 'NESTOR-VM-RESULT status=[0-9]+ taint=[0-9]+' "$2" | tail -n 1) || :
 	if [ "$report" ]; then
 		taint=${report##*=}
 		status=${report#*status=}
