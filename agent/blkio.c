@@ -33,7 +33,6 @@ struct blkio {
 
 /* ---- owners ---- */
 
-
 static const struct blkio_owner REST_OWNER = { .cgroup = BLKIO_CGROUP_REST };
 
 static const struct blkio_owner_info *find_owner(const struct table *owners, __u64 cgroup, __u32 hierarchy)
@@ -177,12 +176,8 @@ static void on_check(struct source *s)
 /* ---- exposition ---- */
 
 static const char *const op_names[] = {
-	[BLKIO_READ] = "read",
-	[BLKIO_WRITE] = "write",
-	[BLKIO_DISCARD] = "discard",
-	[BLKIO_WRITE_ZEROES] = "write_zeroes",
-	[BLKIO_FLUSH] = "flush",
-	[BLKIO_OTHER] = "other",
+	[BLKIO_READ] = "read",	 [BLKIO_WRITE] = "write", [BLKIO_DISCARD] = "discard", [BLKIO_WRITE_ZEROES] = "write_zeroes",
+	[BLKIO_FLUSH] = "flush", [BLKIO_OTHER] = "other",
 };
 
 static const char *const source_names[] = {
@@ -362,7 +357,8 @@ static void emit_device(void *data, const struct row *sum)
 	struct emit *e = data;
 	const char *op = op_names[sum->op];
 
-	family_hist(e->latency, metrics_labels(e->m, "device", sum->device, "op", op, "stage", "total", NULL), &sum->total->latency);
+	family_hist(e->latency, metrics_labels(e->m, "device", sum->device, "op", op, "stage", "total", NULL),
+		    &sum->total->latency);
 	/* A device that takes bios has no queue of its own: all of the time is the device's. */
 	if (!has_stages(e->snapshot, sum->dev))
 		family_hist(e->latency, metrics_labels(e->m, "device", sum->device, "op", op, "stage", "device", NULL),
@@ -496,7 +492,8 @@ static json_t *blkio_show(void *self)
 static int blkio_probe(const struct kernel *k)
 {
 	static const char *const needed[] = {
-		"block_rq_insert", "block_rq_issue", "block_rq_merge", "block_rq_complete", "block_bio_queue", "block_bio_complete",
+		"block_rq_insert",   "block_rq_issue",	"block_rq_merge",
+		"block_rq_complete", "block_bio_queue", "block_bio_complete",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)

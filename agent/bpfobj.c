@@ -115,7 +115,7 @@ int bpfobj_pin(struct bpf_object *obj, const char *dir, unsigned int *resets)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, obj) {
+	bpf_object__for_each_map (map, obj) {
 		int err = pin_map(obj, map, dir, resets);
 
 		if (err)
@@ -266,13 +266,14 @@ void percpu_sum(const void *value, size_t words, __u64 *ret_sum)
 
 static void collect_programs(struct bpf_object *obj, const char *room, struct metrics *m)
 {
-	struct family *seconds = metrics_family(m, "nestor_bpf_program_run_seconds_total", METRIC_COUNTER,
-						"Time spent in a BPF program, while policy agent.self_stats has the kernel measure it.");
+	struct family *seconds =
+		metrics_family(m, "nestor_bpf_program_run_seconds_total", METRIC_COUNTER,
+			       "Time spent in a BPF program, while policy agent.self_stats has the kernel measure it.");
 	struct family *runs = metrics_family(m, "nestor_bpf_program_runs_total", METRIC_COUNTER,
 					     "Runs of a BPF program, counted at the same times as its run time.");
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, obj) {
+	bpf_object__for_each_program (prog, obj) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 		const char *labels;
@@ -299,7 +300,7 @@ static void collect_maps(const struct bpf_object *obj, const char *room, struct 
 		metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, "Most entries that a BPF hash map can hold.");
 	const struct bpf_map *map;
 
-	bpf_object__for_each_map(map, obj) {
+	bpf_object__for_each_map (map, obj) {
 		const char *labels;
 		struct table t;
 
@@ -320,7 +321,8 @@ static void collect_losses(const struct bpf_map *lost, const char *room, struct 
 		[LOST_DEVICES_FULL] = "devices_full",
 		[LOST_RING_FULL] = "ring_full",
 	};
-	struct family *f = metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER, "Events that were not counted, by reason.");
+	struct family *f =
+		metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER, "Events that were not counted, by reason.");
 	_free_ __u64 *values = calloc(1, read_size(lost));
 
 	_Static_assert(ARRAY_SIZE(reasons) == LOST_REASONS, "a name for each reason");

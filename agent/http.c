@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <netdb.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,19 +39,22 @@ struct http {
 /* "127.0.0.1:6378", "[::1]:0", ":6378" */
 static int split_address(const char *text, char *host, size_t size, const char **ret_port)
 {
-	const char *colon = strrchr(text, ':');
+	const char *colon = strrchr(text, ':'), *from = text;
+	bool bracket = text[0] == '[';
 	size_t len;
 
 	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
 		return log_error(-EINVAL, "--listen %s: must be ADDR:PORT, such as 127.0.0.1:6378", text);
 	len = (size_t)(colon - text);
-	if (len >= 2 && text[0] == '[' && colon[-1] == ']') {
-		text++;
+	if (bracket ? len < 3 || colon[-1] != ']' : memchr(text, ':', len) != NULL)
+		return log_error(-EINVAL, "--listen %s: an IPv6 address stands in brackets, such as [::1]:6378", text);
+	if (bracket) {
+		from++;
 		len -= 2;
 	}
 	if (len >= size)
 		return log_error(-EINVAL, "--listen %s: the address is too long", text);
-	memcpy(host, text, len);
+	memcpy(host, from, len);
 	host[len] = '\0';
 	*ret_port = colon + 1;
 	return 0;
@@ -85,6 +89,8 @@ static int listen_on(const char *text, int *ret_fd)
 	if (err)
 		return err;
 	err = getaddrinfo(*host ? host : NULL, port, &hints, &ai);
+	if (err == EAI_NONAME)
+		return log_error(-EINVAL, "--listen %s: %s is not an address; names are not looked up", text, host);
 	if (err)
 		return log_error(-EINVAL, "--listen %s: %s", text, gai_strerror(err));
 	err = bind_address(ai, text, ret_fd);

@@ -50,6 +50,7 @@ struct connection {
 	TAILQ_ENTRY(connection) entry;
 	struct queue *queue; /* NULL: it was cut */
 	int fd;
+	bool refused; /* it has its answer; what still comes is thrown away */
 	__u64 born_ns; /* when it came into this queue */
 };
 
@@ -345,17 +346,19 @@ static void on_connection(void *data, struct MHD_Connection *c, void **ctx, enum
 	}
 }
 
-/* What came is taken away first: closing on unread bytes would take the answer away from the client. */
-static void refuse_head(struct connection *conn, const char *status)
+/* Closing while bytes come in would take the answer away from the client, so it stays until the client is done. */
+static void refuse_head(int epoll, struct connection *conn, const char *status)
 {
-	char text[HEAD_MAX];
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = conn };
+	char text[128];
 	int len;
 
-	while (recv(conn->fd, text, sizeof(text), MSG_DONTWAIT) == sizeof(text))
-		;
 	len = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status);
 	send(conn->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	cut(conn);
+	shutdown(conn->fd, SHUT_WR);
+	conn->refused = true;
+	if (epoll_ctl(epoll, EPOLL_CTL_MOD, conn->fd, &event))
+		cut(conn);
 }
 
 static void hand_over(struct MHD_Daemon *daemon, int epoll, struct connection *conn)
@@ -374,19 +377,21 @@ static void on_readable(struct MHD_Daemon *daemon, int epoll, struct connection 
 	char text[HEAD_MAX];
 	ssize_t len, head;
 
-	len = recv(conn->fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
+	len = recv(conn->fd, text, sizeof(text), conn->refused ? MSG_DONTWAIT : MSG_PEEK | MSG_DONTWAIT);
 	if (len <= 0) {
 		if (!len || errno != EAGAIN)
 			cut(conn);
 		return;
 	}
+	if (conn->refused)
+		return;
 	head = http_head(text, (size_t)len);
 	if (head > 0)
 		hand_over(daemon, epoll, conn);
 	else if (head < 0)
-		refuse_head(conn, "400 Bad Request");
+		refuse_head(epoll, conn, "400 Bad Request");
 	else if ((size_t)len == sizeof(text))
-		refuse_head(conn, "431 Request Header Fields Too Large");
+		refuse_head(epoll, conn, "431 Request Header Fields Too Large");
 	else if (ended)
 		cut(conn);
 }
@@ -395,15 +400,21 @@ static void on_accept(int epoll)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
 	int fd = accept4(HTTPD_LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct connection *conn = fd < 0 ? NULL : enter(&reading, fd);
+	struct connection *conn;
 
-	event.data.ptr = conn;
-	if (conn && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
-		cut(conn);
-	else if (!conn && fd >= 0)
+	if (fd < 0) {
+		if (errno == EMFILE && reading.nr)
+			cut(TAILQ_FIRST(&reading.list));
+		return;
+	}
+	conn = enter(&reading, fd);
+	if (!conn) {
 		close(fd);
-	else if (errno == EMFILE && reading.nr)
-		cut(TAILQ_FIRST(&reading.list));
+		return;
+	}
+	event.data.ptr = conn;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		cut(conn);
 }
 
 static void on_mhd_log(void *data, const char *fmt, va_list args)

@@ -17,7 +17,8 @@ struct family;
 struct metrics *metrics_new(void); /* NULL: no memory */
 void metrics_free(struct metrics *m);
 
-/* The family of that name, made at the first call. Never NULL: without memory it swallows samples and metrics_render() fails. */
+/* The family of that name, made at the first call. Never NULL: without memory it swallows samples and metrics_render() fails.
+ */
 struct family *metrics_family(struct metrics *m, const char *name, enum metric_type type, const char *help);
 
 /*

@@ -88,12 +88,12 @@ static int ask(const char *command, const char *arg, int *ret_status, char **ret
 	size_t len;
 	int n, err;
 
-	err = connect_agent(&sock);
-	if (err)
-		return err;
 	n = snprintf(words, sizeof(words), "%s%c%s", command, '\0', arg);
 	if ((size_t)n >= sizeof(words))
 		return -E2BIG;
+	err = connect_agent(&sock);
+	if (err)
+		return err;
 	if (send(sock, words, (size_t)n + 1, MSG_NOSIGNAL) < 0)
 		return -errno;
 	err = reply_recv(sock, ANSWER_TIMEOUT_MS, ret_status, &fd, &len);

@@ -39,8 +39,7 @@ static int text_to_memfd(const char *text, size_t len)
 		}
 		done += (size_t)n;
 	}
-	if (lseek(fd, 0, SEEK_SET) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
+	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
 		close(fd);
 		return -EIO;
 	}

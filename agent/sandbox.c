@@ -19,8 +19,8 @@
 #include "agent/sandbox.h"
 #include "agent/util.h"
 
-/* clang-format off: a table */
 /* What libmicrohttpd, malloc and our own loop use. Everything else gives EPERM. */
+/* clang-format off */
 static const int allowed[] = {
 	SCMP_SYS(accept4),	SCMP_SYS(brk),		SCMP_SYS(clock_gettime), SCMP_SYS(close),
 	SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),	SCMP_SYS(epoll_wait),	 SCMP_SYS(eventfd2),
@@ -123,8 +123,8 @@ int sandbox_enter(const char *name, const char *empty_dir)
 	if (!err)
 		err = drop_capabilities();
 	/* Changing the user cleared the death signal: no sandboxed process outlives nestord. */
-	if (!err && (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-		     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
+	if (!err &&
+	    (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
 		err = log_error(-errno, "cannot give up privileges: %m");
 	if (!err)
 		err = filter_syscalls();

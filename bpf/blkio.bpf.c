@@ -339,7 +339,7 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 	enum blkio_op op;
 
 	io = bpf_map_lookup_elem(&blkio_inflight, &key);
-	if (!io || !io->issue_ns)
+	if (!io)
 		return 0; /* begun before us, passed through, or the second end of a flush sequence */
 	io->bytes += nr_bytes;
 	io->failed |= error != 0;
@@ -347,8 +347,11 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 		return 0;
 	now = bpf_ktime_get_ns();
 	op = op_of(rq->cmd_flags, io->bytes);
-	count(io, disk, op, now);
-	count_stages(io, disk, op, now);
+	/* Not issued: refused on its way (the device is gone), or a flush that had nothing to do. */
+	if (io->issue_ns || io->failed)
+		count(io, disk, op, now);
+	if (io->issue_ns)
+		count_stages(io, disk, op, now);
 	bpf_map_delete_elem(&blkio_inflight, &key);
 	return 0;
 }

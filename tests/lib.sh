@@ -115,6 +115,7 @@ agent_start() {
 		sed 's/^/#   /' "$AGENT_LOG"
 		return 1
 	fi
+	# shellcheck disable=SC2034 # for the tests
 	URL=$(sed -n 's/.*metrics: \(http.*\)\/metrics/\1/p' "$AGENT_LOG")
 }
 

@@ -5,13 +5,13 @@
 
 #include "bpf/lost.h"
 
-#define LOST_MAP(map_name)                                \
-	struct {                                          \
-		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);  \
-		__uint(max_entries, LOST_REASONS);        \
-		__uint(pinning, LIBBPF_PIN_BY_NAME);      \
-		__type(key, __u32);                       \
-		__type(value, __u64);                     \
+#define LOST_MAP(map_name)                                                                                                     \
+	struct {                                                                                                               \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                                       \
+		__uint(max_entries, LOST_REASONS);                                                                             \
+		__uint(pinning, LIBBPF_PIN_BY_NAME);                                                                           \
+		__type(key, __u32);                                                                                            \
+		__type(value, __u64);                                                                                          \
 	} map_name SEC(".maps")
 
 static __always_inline void lost_count(void *map, enum lost_reason reason)

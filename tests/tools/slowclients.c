@@ -2,7 +2,8 @@
 /*
  * slowclients PORT COUNT: keeps COUNT connections to 127.0.0.1:PORT, until it is killed. One third sends
  * a byte a second, one third asks and never reads the answer, one third says nothing. One that the server
- * has closed is opened again within a second. Prints "ready" when all are connected.
+ * has closed is opened again within a second. Prints a line when all are connected, and
+ * then one a second.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -104,9 +105,9 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	puts("ready");
-	fflush(stdout);
 	for (;;) {
+		puts("ready");
+		fflush(stdout);
 		tick(clients, fds, nr);
 		nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
 	}

@@ -22,14 +22,15 @@ readonly E_PANIC=121 E_WARNING=122 E_TIMEOUT=123 E_NO_REPORT=124
 # A status that would be mistaken for the harness's own.
 readonly max_status=119
 
-# verdict CONSOLE STATUS_FILE TIMED_OUT: sets $verdict and $sentence.
+# verdict DIR SECONDS: sets $verdict and $sentence. SECONDS is not empty where
+# the guest was stopped for its time.
 verdict() {
-	local console=$1 report status='' taint=0 panic warning failed
+	local console=$1/console reports=$1/status report status='' taint=0 panic warning failed
 
 	panic=$(grep -aEv "$warned" "$console" | grep -aEm1 "$panics" | tr -d '\r') || :
 	warning=$(grep -aEm1 "$warnings" "$console" | tr -d '\r') || :
-	failed=$(sed -n 's/^NESTOR-VM-FAILED //p' "$2")
-	report=$(grep -xE 'NESTOR-VM-RESULT status=[0-9]+ taint=[0-9]+' "$2" | tail -n 1) || :
+	failed=$(sed -n 's/^NESTOR-VM-FAILED //p' "$reports")
+	report=$(grep -xE 'NESTOR-VM-RESULT status=[0-9]+ taint=[0-9]+' "$reports" | tail -n 1) || :
 	if [ "$report" ]; then
 		taint=${report##*=}
 		status=${report#*status=}
@@ -44,9 +45,9 @@ verdict() {
 		verdict=$E_WARNING sentence="the kernel warned: its taint flags are $taint"
 	elif [ "$failed" ]; then
 		verdict=$E_HARNESS sentence="the guest could not be set up: $failed"
-	elif [ "$3" = yes ]; then
-		verdict=$E_TIMEOUT sentence="no end after the time-out"
-		[ -z "$status" ] || sentence="the command ended with $status, but the guest did not power off in time"
+	elif [ "$2" ]; then
+		verdict=$E_TIMEOUT sentence="no end after $2 seconds"
+		[ -z "$status" ] || sentence="the command ended with $status, but no power off after $2 seconds"
 	elif [ -z "$status" ]; then
 		verdict=$E_NO_REPORT sentence="the guest ended without a report"
 	elif ((status > max_status)); then

@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 40
+# make install and uninstall; manual pages, unit and policy against what the programs really do.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT" || exit 1
+unset MAKEFLAGS MAKELEVEL MFLAGS
+umask 022
+
+# -o: what is built is taken as it is, however old
+run_make() { make --no-print-directory -o build/nestord -o build/nestorctl "$@" > "$T/make.log" 2>&1; }
+
+# same TEXT A B: two lists; prints what differs
+same() {
+	ok "$1" [ "$2" = "$3" ] || diff <(echo "$2") <(echo "$3") | sed -n 's/^[<>]/# &/p'
+}
+
+installed() { (cd "$1" && find . \( -type d -path '*/policy.d' -o ! -type d \) -printf '%m %p\n' | LC_ALL=C sort -k 2); }
+
+expected() { # expected PREFIX
+	LC_ALL=C sort -k 2 <<-END
+		755 ./etc/nestor/policy.d
+		755 .$1/sbin/nestord
+		755 .$1/sbin/nestorctl
+		644 .$1/lib/systemd/system/nestord.service
+		644 .$1/lib/systemd/system/nestord.socket
+		644 .$1/lib/sysusers.d/nestor.conf
+		644 .$1/share/doc/nestor/policy.yaml
+		644 .$1/share/man/man1/nestorctl.1
+		644 .$1/share/man/man5/nestor-policy.5
+		644 .$1/share/man/man8/nestord.8
+	END
+}
+
+# ---- install ----
+
+built=$(stat -c %y build/nestord build/nestorctl)
+ok "make install PREFIX=/usr" run_make install DESTDIR="$T/usr" PREFIX=/usr || sed 's/^/# /' "$T/make.log"
+same "it installs these files with these modes" "$(expected /usr)" "$(installed "$T/usr")"
+(umask 077 && run_make install DESTDIR="$T/local")
+same "so it does below /usr/local, and for a user whose umask is 077" "$(expected /usr/local)" "$(installed "$T/local")"
+is "and every directory can be entered" "" "$(find "$T/local"/* -type d ! -perm 755)"
+is "nothing was built" "$built" "$(stat -c %y build/nestord build/nestorctl)"
+for prefix in usr usr/local; do
+	tree=$T/${prefix##*/}
+	unit=$tree/$prefix/lib/systemd/system/nestord.service
+	is "$prefix: no @PREFIX@ is left" "" "$(grep -rl @PREFIX@ "$tree")"
+	is "$prefix: the unit starts what was installed" "/$prefix/sbin/nestord" "$(sed -n 's/^ExecStart=//p' "$unit" | tr -s /)"
+done
+like "what was installed runs" '^nestord [0-9]' "$("$T/usr/usr/sbin/nestord" --version)"
+
+# ---- unit ----
+
+if command -v systemd-analyze > /dev/null; then
+	systemd-analyze security --offline=true --threshold=30 agent/nestord.service > "$T/security" 2>&1
+	is "systemd-analyze security: exposure of at most 3.0" 0 $?
+	grep -h 'Overall' "$T/security" | sed 's/[^ -~]*$//; s/^[^A-Z]*/# /'
+	mkdir "$T/units"
+	sed "s|^ExecStart=.*|ExecStart=$NESTORD|" "$T/usr/usr/lib/systemd/system/nestord.service" > "$T/units/nestord.service"
+	cp "$T/usr/usr/lib/systemd/system/nestord.socket" "$T/units"
+	is "systemd-analyze verify has nothing to say" "" "$(SYSTEMD_UNIT_PATH=$T/units: systemd-analyze verify --man=no \
+		"$T"/units/nestord.{service,socket} 2>&1)"
+	systemd-sysusers --root="$T/usr" "$T/usr/usr/lib/sysusers.d/nestor.conf" > /dev/null 2>&1
+	like "sysusers makes the user nestor" '^nestor:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
+	rm -f "$T"/usr/etc/{passwd,group,shadow,gshadow}{,-} "$T/usr/etc/.pwd.lock"
+else
+	skip "unit" "systemd-analyze is not installed"
+fi
+needed=$(sed -n 's/^\t{ \(CAP_[A-Z_]*\),.*/\1/p' agent/kernel.c | sort)
+same "the unit keeps just the capabilities that nestord asks for" "$needed" \
+	"$(sed -n 's/^CapabilityBoundingSet=//p' agent/nestord.service | tr ' ' '\n' | sort)"
+same "nestord.8 lists them" "$needed" "$(sed -n '/^\.Ss Requirements/,/^\.El/p' agent/nestord.8 | grep '^\.It' | grep -o 'CAP_[A-Z_]*' | sort)"
+
+# ---- uninstall ----
+
+echo 'agent: { linger: 1 }' > "$T/usr/etc/nestor/policy.d/mine.yaml"
+ok "make uninstall" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
+is "it leaves the administrator's policy alone" "./etc/nestor/policy.d/mine.yaml" "$(cd "$T/usr" && find . ! -type d)"
+ok "make uninstall again is no error" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
+ok "make uninstall from /usr/local" run_make uninstall DESTDIR="$T/local"
+is "only the policy directory is left" "755 ./etc/nestor/policy.d" "$(installed "$T/local")"
+
+# ---- make help ----
+
+help=$(make --no-print-directory help)
+for target in deps all run check bench demo install uninstall fuzz fmt clean; do
+	like "make help lists $target" "^$target +[^ ]" "$help"
+done
+
+# ---- manual pages ----
+
+for page in agent/nestord.8 agent/nestorctl.1 agent/nestor-policy.5; do
+	if command -v man > /dev/null; then
+		is "$page: no warnings" "" "$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Z "$page" 2>&1 > /dev/null)"
+	else
+		skip "$page: no warnings" "man is not installed"
+	fi
+done
+page_options() { sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$1" | sort -u; }
+help_options() { "$1" --help | grep -oE -- '--[a-z-]+' | sort -u; }
+same "nestord.8 has the options of nestord --help" "$(help_options "$NESTORD")" "$(page_options agent/nestord.8)"
+same "nestorctl.1 has the options of nestorctl --help" "$(help_options "$NESTORCTL")" "$(page_options agent/nestorctl.1)"
+same "nestorctl.1 has the commands of nestorctl --help" \
+	"$("$NESTORCTL" --help | sed -nE '/^$/d; s/^  ([a-zA-Z][a-zA-Z ]*[a-zA-Z])   .*/\1/p' | sort)" \
+	"$(sed -n '/^\.Sh COMMANDS/,/^\.Sh OPTIONS/s/^\.It //p' agent/nestorctl.1 | sed -E 's/\b(Cm|Ar) //g' | sort)"
+for option in --listen --run-dir --bpffs; do
+	default=$("$NESTORD" --help | sed -nE "s/^  $option .*\((.*)\)\$/\1/p" | sed 's/;.*//')
+	like "nestord.8 has the default of $option" . "$default"
+	is "which is $default" 1 "$(awk -v o="$option" -v d="$default" '$1 == ".It" { now = $2 " -" $3 == ".It" ? "" : "-" $3 }
+		now == o && index($0, d) { n = 1 } END { print n + 0 }' agent/nestord.8)"
+done
+
+# ---- policy ----
+
+same "nestor-policy.5 has the keys of policy.yaml with their defaults" \
+	"$(awk '/^[a-z]+:/ { section = $1; sub(/:/, "", section) } /^  [a-z_]+:/ { sub(/:/, "", $1); print section "." $1, $2 }' agent/policy.yaml)" \
+	"$(awk '$1 == ".Ss" { section = $2 } $1 == ".Sh" { section = "" } section && $1 == ".It" { key = $3 }
+		section && $1 == "Default:" { value = $2; if (value == "") { getline; value = $2 }; sub(/\.$/, "", value); print section "." key, value }' agent/nestor-policy.5)"
+
+# ---- a running agent ----
+
+disk_off() { losetup -j "$T/disk" | cut -d: -f1 | xargs -r losetup -d; }
+truncate -s 16M "$T/disk"
+defer disk_off # before it is there: a signal may come in between
+loop=$(losetup --find --show "$T/disk")
+agent_start --log-level info
+dd if="$loop" of=/dev/null bs=4k count=1 iflag=direct status=none
+families() { # NAME{LABELS} TYPE
+	metrics > "$T/metrics"
+	ctl --json metrics | jq -r '.[] | (.name | sub("_(bucket|sum|count)$"; "")) as $n |
+		((.labels | keys) - ["le"] | join(",")) as $l | $n + (if $l == "" then "" else "{" + $l + "}" end)' | sort -u |
+		awk 'NR == FNR { if ($2 == "TYPE") type[$3] = $4; next } { n = $1; sub(/\{.*/, "", n); print $1, type[n] }' "$T/metrics" -
+}
+page_families() { # labels sorted as jq does
+	awk '$1 == ".It" && $2 == "Li" && $3 ~ /^nestor_/ { name = $3; getline; print name, tolower($1) }' agent/nestord.8 | tr -d '.;,' |
+		paste -d ' ' <(sed -n 's/^\.It Li \(nestor_[^ ]*\)$/\1/p' agent/nestord.8) - | while read -r series _ type; do
+		name=${series%%\{*} labels=${series#"$name"}
+		labels=$(tr -d '{}' <<< "$labels" | tr ',' '\n' | sort | paste -sd ,)
+		echo "$name${labels:+{$labels\}} $type"
+	done | sort -u
+}
+same "nestord.8 has the metrics of a running agent, with their labels and types" "$(families | sort)" "$(page_families | sort)"
+same "nestord.8 has the pages of a running agent" "$(curl -s --noproxy '*' "$URL/" | sed -n 's/^\(\/[^ ]*\) .*/\1/p' | sort)" \
+	"$(sed -n '/^\.Sh HTTP/,/^\.El/s/^\.It Pa //p' agent/nestord.8 | grep -v '^/$' | sort)"
+for label in reason:nestor_events_lost_total source:nestor_blkio_owner_total; do
+	while read -r value; do
+		ok "nestord.8 explains ${label%%:*} $value" grep -qxF ".It Cm $value" agent/nestord.8
+	done < <(sed -n "s/^${label#*:}{.*${label%%:*}=\"\([^\"]*\)\".*/\1/p" "$T/metrics" | sort -u)
+done
+last=$(sed -n 's/.*le="\([0-9.]*\)".*/\1/p' "$T/metrics" | sort -g | tail -1)
+ok "nestord.8 has the last bound of the histograms, $last" grep -qF "$last" agent/nestord.8
+is "and their number" "$(sed -n 's/.*le="\([0-9.e-]*\)".*/\1/p' "$T/metrics" | sort -u | wc -l)" \
+	"$(grep -oE '\([0-9]+ of them\)' agent/nestord.8 | tr -dc 0-9)"
+agent_stop
+done_testing

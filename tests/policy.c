@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * budget: 20
+ * Policies in process: the defaults, the places that yaml_index() finds, and thousands of files made at
+ * random. Built with sanitizers, so a leak or a read too far ends it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/policy.h"
+#include "agent/util.h"
+#include "agent/yaml.h"
+#include "tests/tap.h"
+
+#define ROUNDS 6000
+#define TEXT_MAX 4096
+
+static char dir[] = "/tmp/nestor-test.XXXXXX";
+static char path[128];
+
+static void write_file(const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644); /* O_TRUNC would have ext4 wait for the disk */
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || ftruncate(fd, (off_t)len)) {
+		perror(path);
+		exit(1);
+	}
+	close(fd);
+}
+
+static int load(const char *text, struct policy **policy, struct policy_error *error)
+{
+	write_file(text, strlen(text));
+	return policy_load(path, policy, error);
+}
+
+/* ---- values ---- */
+
+static void test_defaults(void)
+{
+	struct policy_error error;
+	struct policy *p;
+
+	if (!ok(policy_load(NULL, &p, &error) == 0, "the defaults load"))
+		return;
+	is_u64(LOG_LEVEL_INFO, p->agent.log_level, "default of agent.log_level: info");
+	is_u64(100, p->agent.max_containers, "default of agent.max_containers: 100");
+	is_u64(300, p->agent.linger, "default of agent.linger: 300");
+	is_u64(SELF_STATS_SAMPLE, p->agent.self_stats, "default of agent.self_stats: sample");
+	is_u64(MODE_MONITOR, p->blkio.mode, "default of blkio.mode: monitor");
+	policy_free(p);
+}
+
+static void test_json(void)
+{
+	static const char expected[] = "{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, "
+				       "\"self_stats\": \"off\"}, \"blkio\": {\"mode\": \"off\"}}";
+	struct policy_error error;
+	struct policy *p;
+	json_t *json;
+	char *text;
+
+	if (!ok(load("agent: {log_level: debug, max_containers: 7, linger: 0, self_stats: off}\nblkio: {mode: off}\n", &p,
+		     &error) == 0,
+		"a policy with every key loads"))
+		return;
+	json = policy_to_json(p);
+	text = json_dumps(json, 0);
+	is_str(expected, text, "every key has its value in JSON");
+	free(text);
+	json_decref(json);
+	policy_free(p);
+}
+
+static void test_overlay(void)
+{
+	struct policy_error error;
+	struct policy *p;
+
+	if (!ok(load("agent:\n  linger: 5\n", &p, &error) == 0, "a policy with one key loads"))
+		return;
+	is_u64(5, p->agent.linger, "this key has its value");
+	is_u64(100, p->agent.max_containers, "its section's other keys keep their defaults");
+	is_u64(MODE_MONITOR, p->blkio.mode, "so do other sections'");
+	policy_free(p);
+}
+
+static void test_failure(void)
+{
+	struct policy sentinel, *p = &sentinel;
+	struct policy_error error = {};
+	char expected[256];
+
+	ok(load("agent:\n  linger: 5\nblkio:\n  mode: 1\n", &p, &error) == -EINVAL, "a bad policy is refused");
+	ok(p == &sentinel, "and no policy is returned");
+	snprintf(expected, sizeof(expected), "%s:4:9: blkio.mode: '1' is none of: off, monitor", path);
+	is_str(expected, error.text, "with the place");
+}
+
+/* ---- yaml_index() ---- */
+
+static void test_index(void)
+{
+	static const char text[] = "# comment\n"
+				   "blkio:\n"
+				   "  mode:   off\n"
+				   "\n"
+				   "agent: {linger: 5,\n"
+				   "        \"log_level\": [a, b]}\n"
+				   "x:\n"
+				   "  y:\n"
+				   "    z: \"\\x1bz\"\n";
+	static const struct {
+		const char *path;
+		struct yaml_place key, value;
+		enum yaml_kind kind;
+		const char *text;
+	} keys[] = {
+		{ "blkio", { 2, 1 }, { 3, 3 }, YAML_KIND_KEYS, "" },
+		{ "blkio.mode", { 3, 3 }, { 3, 11 }, YAML_KIND_TEXT, "off" },
+		{ "agent", { 5, 1 }, { 5, 8 }, YAML_KIND_KEYS, "" },
+		{ "agent.linger", { 5, 9 }, { 5, 17 }, YAML_KIND_TEXT, "5" },
+		{ "agent.log_level", { 6, 9 }, { 6, 22 }, YAML_KIND_LIST, "" },
+		{ "x", { 7, 1 }, { 8, 3 }, YAML_KIND_KEYS, "" },
+		{ "x.y", { 8, 3 }, { 9, 5 }, YAML_KIND_KEYS, "" },
+		{ "x.y.z", { 9, 5 }, { 9, 8 }, YAML_KIND_TEXT, "?z" },
+	};
+	_free_ struct yaml_index *index = malloc(sizeof(*index));
+	struct yaml_place place;
+	char why[128];
+
+	if (!index || !ok(!yaml_index(text, sizeof(text) - 1, index, &place, why, sizeof(why)), "yaml_index()"))
+		return;
+	is_u64(ARRAY_SIZE(keys), index->nr, "it finds all keys");
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const struct yaml_key *k = yaml_find(index, keys[i].path);
+
+		if (!ok(k != NULL, "%s is found", keys[i].path))
+			continue;
+		ok(k->key.line == keys[i].key.line && k->key.column == keys[i].key.column, "%s: its place is %zu:%zu", k->path,
+		   k->key.line, k->key.column);
+		ok(k->value.line == keys[i].value.line && k->value.column == keys[i].value.column,
+		   "%s: its value's place is %zu:%zu", k->path, k->value.line, k->value.column);
+		ok(k->kind == keys[i].kind, "%s: its kind", k->path);
+		is_str(keys[i].text, k->text, "its text");
+	}
+	ok(!yaml_find(index, "blkio.linger") && !yaml_find(index, "") && !yaml_find(index, "agen"),
+	   "what is not there is not found");
+}
+
+static void test_index_errors(void)
+{
+	static const struct {
+		const char *text;
+		struct yaml_place place;
+		const char *why;
+	} bad[] = {
+		{ "a: 1\na: 2\n", { 2, 1 }, "a is set twice, first at line 1" },
+		{ "a: {b: 1, c: 2, b: 3}\n", { 1, 17 }, "a.b is set twice, first at line 1" },
+		{ "a: &x 1\n", { 1, 4 }, "anchors and tags are not allowed" },
+		{ "a: *x\n", { 1, 4 }, "aliases are not allowed" },
+		{ "a: !x 1\n", { 1, 4 }, "anchors and tags are not allowed" },
+		{ "a: 1\n--- {}\n", { 2, 1 }, "a second document in one file is not allowed" },
+		{ "[a]\n", { 1, 1 }, "a policy starts with the name of a section, such as blkio:" },
+		{ "a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}\n", { 1, 32 }, "nested deeper than 8 levels" },
+		{ "[a]: 1\n", { 1, 1 }, "a key must be a plain word" },
+		{ "\n\n  [a]: 1\n", { 3, 3 }, "a key must be a plain word" },
+		{ "a:\n  b c: 1\n", { 2, 3 }, "a key must be a plain word" },
+		{ "a:\n\tb: 1\n", { 2, 1 }, "a tab cannot indent; use spaces" },
+		{ "# \xc3\xa4\xc3\xb6\nx: \xc3\xa4 \xff", { 2, 6 }, "invalid leading UTF-8 octet" },
+	};
+	_free_ struct yaml_index *index = malloc(sizeof(*index));
+	struct yaml_place place;
+	char why[128];
+
+	for (size_t i = 0; index && i < ARRAY_SIZE(bad); i++) {
+		int err = yaml_index(bad[i].text, strlen(bad[i].text), index, &place, why, sizeof(why));
+
+		ok(err == -EINVAL, "bad file %zu is refused", i);
+		is_str(bad[i].why, why, "it is said why");
+		ok(place.line == bad[i].place.line && place.column == bad[i].place.column, "and where: %zu:%zu is %zu:%zu",
+		   bad[i].place.line, bad[i].place.column, place.line, place.column);
+	}
+}
+
+/* ---- at random ---- */
+
+static unsigned long long seed = 0x6e6573746f72;
+
+/* The same files in every run (xorshift64). */
+static unsigned int pick(unsigned int n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (unsigned int)(seed % n);
+}
+
+static const char *const words[] = {
+	"agent",     "blkio",	   "mode",   "off",   "monitor", "linger", "max_containers",
+	"log_level", "self_stats", "sample", "on",    "info",	 ":",	   ": ",
+	":\n ",	     "\n",	   "\n  ",   "{",     "}",	 "[",	   "]",
+	", ",	     "- ",	   "? ",     "5",     "-1",	 "1e9",	   "99999",
+	"0",	     "\"",	   "'",	     "&a ",   "*a",	 "!!str ", "<<",
+	"|\n",	     ">\n",	   "---\n",  "...\n", "\t",	 "#",	   "\\",
+	"\xff",	     "\xc3\xa4",   "%YAML",  "~",     "",	 " ",	   "\r\n",
+	"\x01",
+};
+
+static size_t random_words(char *text)
+{
+	size_t len = 0;
+
+	for (unsigned int n = pick(40); n; n--)
+		len += (size_t)snprintf(text + len, TEXT_MAX - len, "%s", words[pick(ARRAY_SIZE(words))]);
+	return len;
+}
+
+/* A good file with a few bytes changed, doubled or taken out. */
+static size_t mutated(char *text)
+{
+	static const char good[] = "agent:\n  log_level: info\n  max_containers: 100\n  linger: 300\n  self_stats: sample\n"
+				   "blkio: {mode: monitor}\n";
+	size_t len = sizeof(good) - 1;
+
+	memcpy(text, good, len);
+	for (unsigned int n = pick(4); n; n--) {
+		size_t at = pick((unsigned int)len);
+
+		switch (pick(3)) {
+		case 0:
+			text[at] = (char)pick(256);
+			break;
+		case 1:
+			memmove(text + at + 1, text + at, len - at);
+			len++;
+			break;
+		default:
+			memmove(text + at, text + at + 1, len - at - 1);
+			len--;
+		}
+	}
+	return len;
+}
+
+/* "PATH:LINE:COLUMN: why" */
+static bool has_place(const char *text)
+{
+	size_t line = 0, column = 0, len = strlen(path);
+	int end = 0;
+
+	return !strncmp(text, path, len) && sscanf(text + len, ":%zu:%zu: %n", &line, &column, &end) == 2 && end && line &&
+	       column && text[len + (size_t)end];
+}
+
+static bool in_range(const struct policy *p)
+{
+	return p->agent.max_containers >= 1 && p->agent.max_containers <= 1000 && p->agent.linger <= 86400 &&
+	       p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON && p->blkio.mode <= MODE_MONITOR;
+}
+
+static unsigned int open_descriptors(void)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	while (fds && readdir(fds))
+		n++;
+	if (fds)
+		closedir(fds);
+	return n;
+}
+
+static void test_random(void)
+{
+	unsigned int good = 0, bad = 0, wrong = 0, fds = open_descriptors();
+	char text[TEXT_MAX + 64];
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		struct policy_error error = {};
+		struct policy *p = NULL;
+		size_t len = i % 2 ? mutated(text) : random_words(text);
+
+		write_file(text, len);
+		if (!policy_load(path, &p, &error)) {
+			good++;
+			wrong += !in_range(p);
+			policy_free(p);
+			continue;
+		}
+		bad++;
+		if (!p && has_place(error.text))
+			continue;
+		wrong++;
+		printf("# %s\n# of: %.*s\n", error.text, (int)len, text);
+	}
+	ok(good > ROUNDS / 50 && bad > ROUNDS / 4, "random files are good and bad: %u, %u", good, bad);
+	is_u64(0, wrong, "what is good is in range, what is bad has its place");
+	is_u64(fds, open_descriptors(), "no file stays open");
+}
+
+int main(void)
+{
+	if (!mkdtemp(dir)) {
+		perror(dir);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/policy.yaml", dir);
+	test_defaults();
+	test_json();
+	test_overlay();
+	test_failure();
+	test_index();
+	test_index_errors();
+	test_random();
+	unlink(path);
+	rmdir(dir);
+	return done_testing();
+}
