@@ -64,13 +64,22 @@ tests: $(TESTS) $(TOOLS)
 lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(Q)tests/lint.sh
 
-bench: all tests ## measure, and store the figures under tests/bench/results/
-	$(Q)tests/bench/run
+bench: ## measure, and store the figures under tests/bench/results/ (sudo make bench)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)tests/bench/blkio.sh
 
 demo: run ## for now the same as run; later a VM with containers and a workload
 
-fuzz: ## long fuzzing runs
-	@echo "There is no fuzzer yet." >&2; exit 1
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_SECONDS ?= 600
+
+fuzz: ## fuzz each parser for FUZZ_SECONDS (600) from the corpus in tests/fuzz/corpus
+	$(Q).ci/deps build fuzz
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory $(FUZZERS)
+	$(Q)for f in $(notdir $(FUZZERS)); do mkdir -p build/fuzz/found/$$f && \
+		build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+			build/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
 
 fmt: ## format all C files
 	$(Q)clang-format -i $(C_FILES)
@@ -119,6 +128,11 @@ $(B)/tests/%: $(B)/tests/%.o $(CORE_OBJS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+build/fuzz/%: tests/fuzz/%.c agent/%.c
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
 # ---- install ----
 

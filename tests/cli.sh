@@ -167,6 +167,7 @@ refused "reset of what is no bpffs" 1 "not on a bpffs" "$NESTORCTL" --run-dir "$
 
 # ---- with an agent ----
 
+# shellcheck disable=SC2317 # deferred
 disk_off() { losetup -j "$T/disk" | cut -d: -f1 | xargs -r losetup -d; }
 truncate -s 16M "$T/disk"
 defer disk_off # before it is there: a signal may come in between

@@ -120,6 +120,7 @@ same "nestor-policy.5 has the keys of policy.yaml with their defaults" \
 
 # ---- a running agent ----
 
+# shellcheck disable=SC2317 # deferred
 disk_off() { losetup -j "$T/disk" | cut -d: -f1 | xargs -r losetup -d; }
 truncate -s 16M "$T/disk"
 defer disk_off # before it is there: a signal may come in between

@@ -20,7 +20,16 @@
  */
 const volatile bool owner_memory_v1 = false;
 
+/* For a pointer whose type the verifier knows: plain loads. */
 static __always_inline void owner_set(struct blkio_owner *o, struct cgroup *cgrp)
+{
+	o->cgroup = cgrp->kn->id;
+	o->hierarchy = cgrp->root->hierarchy_id;
+	o->pad = 0;
+}
+
+/* For a pointer that was read from memory. */
+static __always_inline void owner_set_untyped(struct blkio_owner *o, struct cgroup *cgrp)
 {
 	o->cgroup = BPF_CORE_READ(cgrp, kn, id);
 	o->hierarchy = BPF_CORE_READ(cgrp, root, hierarchy_id);
@@ -37,9 +46,7 @@ static __always_inline bool owner_from_blkcg(struct blkio_owner *o, struct bio *
 	cgrp = blkg->blkcg->css.cgroup;
 	if (!cgrp->level || cgrp->nr_descendants)
 		return false;
-	o->cgroup = cgrp->kn->id;
-	o->hierarchy = cgrp->root->hierarchy_id;
-	o->pad = 0;
+	owner_set(o, cgrp);
 	return true;
 }
 
@@ -47,8 +54,7 @@ static __always_inline bool owner_from_folio(struct blkio_owner *o, struct bio *
 {
 	struct bio_vec *vec = bio->bi_io_vec;
 	struct mem_cgroup *memcg;
-	struct page *page = NULL;
-	struct cgroup *cgrp;
+	struct page *page;
 
 	if (!vec || !bio->bi_iter.bi_size)
 		return false;
@@ -58,22 +64,23 @@ static __always_inline bool owner_from_folio(struct blkio_owner *o, struct bio *
 	memcg = compat_folio_memcg(compat_page_folio(page));
 	if (!memcg)
 		return false;
-	cgrp = BPF_CORE_READ(memcg, css.cgroup);
-	owner_set(o, cgrp);
+	owner_set_untyped(o, BPF_CORE_READ(memcg, css.cgroup));
 	return true;
 }
 
-static __always_inline struct cgroup *owner_task_cgroup(struct task_struct *task)
+static __always_inline void owner_from_task(struct blkio_owner *o, struct task_struct *task)
 {
 	struct css_set *cset = task->cgroups;
 	struct cgroup_subsys_state *css = NULL;
 	__u32 id;
 
-	if (!owner_memory_v1)
-		return cset->dfl_cgrp;
+	if (!owner_memory_v1) {
+		owner_set(o, cset->dfl_cgrp);
+		return;
+	}
 	id = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	bpf_probe_read_kernel(&css, sizeof(css), (void *)cset->subsys + id * sizeof(css));
-	return BPF_CORE_READ(css, cgroup);
+	owner_set_untyped(o, BPF_CORE_READ(css, cgroup));
 }
 
 /*
@@ -89,7 +96,7 @@ static __always_inline enum blkio_source owner_of_bio(struct blkio_owner *o, str
 	task = bpf_get_current_task_btf();
 	if (task->flags & PF_KTHREAD && owner_from_folio(o, bio))
 		return BLKIO_SOURCE_FOLIO;
-	owner_set(o, owner_task_cgroup(task));
+	owner_from_task(o, task);
 	return BLKIO_SOURCE_TASK;
 }
 
