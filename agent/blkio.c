@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * blkio: block I/O per device and container, from bpf/blkio.bpf.c.
- *
- * BPF counts per owner, a cgroup's id; this file gives owners names (the cgroup's path), adds up owners
- * of one name, and sees to it that the counts of cgroups that have gone make room and are not lost.
+ * blkio: block I/O per device and container, from bpf/blkio.bpf.c. BPF counts per owner, a cgroup's id;
+ * here owners of one name are added up and shown. blkio_owners.c knows the names.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,167 +9,13 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/agent.h"
-#include "agent/bpfobj.h"
+#include "agent/blkio.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
-#include "bpf/blkio.h"
 #include "build/bpf/blkio.skel.h"
 
-#define OWNERS_CHECK_NS (10ULL * 1000000000)
 #define REST "~other"
-
-struct blkio {
-	struct agent *agent;
-	struct blkio_bpf *bpf;
-	struct ring_buffer *ring;
-	struct source new_owners; /* ring buffer's epoll */
-	struct source check; /* timer: who has died? */
-	__u64 linger_ns;
-};
-
-/* ---- owners ---- */
-
-static const struct blkio_owner REST_OWNER = { .cgroup = BLKIO_CGROUP_REST };
-
-static const struct blkio_owner_info *find_owner(const struct table *owners, __u64 cgroup, __u32 hierarchy)
-{
-	for (size_t i = 0; i < owners->nr; i++) {
-		const struct blkio_owner *o = table_key(owners, i);
-
-		if (o->cgroup == cgroup && o->hierarchy == hierarchy)
-			return table_value(owners, i);
-	}
-	return NULL;
-}
-
-/* A living owner of the same name, such as the same service started again. */
-static const struct blkio_owner *find_heir(const struct table *owners, const char *path)
-{
-	for (size_t i = 0; i < owners->nr; i++) {
-		const struct blkio_owner_info *info = table_value(owners, i);
-
-		if (path[0] && !info->dead_since_ns && !strcmp(info->path, path))
-			return table_key(owners, i);
-	}
-	return &REST_OWNER;
-}
-
-static void add_total(struct blkio_total *to, const struct blkio_total *from)
-{
-	for (unsigned int i = 0; i < HIST_SLOTS; i++)
-		to->latency.slots[i] += from->latency.slots[i];
-	to->latency.sum_ns += from->latency.sum_ns;
-	to->bytes += from->bytes;
-	to->errors += from->errors;
-}
-
-/* Moves @owner's counts in @from (blkio_total or blkio_gone) to @heir in blkio_gone. */
-static void move_counts(struct blkio *b, struct bpf_map *from, const struct blkio_owner *owner, const struct blkio_owner *heir)
-{
-	int gone = bpf_map__fd(b->bpf->maps.blkio_gone);
-	struct table t;
-
-	if (table_read(from, &t))
-		return;
-	for (size_t i = 0; i < t.nr; i++) {
-		struct blkio_key key = *(const struct blkio_key *)table_key(&t, i);
-		struct blkio_total sum = {};
-
-		if (key.cgroup != owner->cgroup || key.hierarchy != owner->hierarchy)
-			continue;
-		key.cgroup = heir->cgroup;
-		key.hierarchy = heir->hierarchy;
-		bpf_map_lookup_elem(gone, &key, &sum);
-		add_total(&sum, table_value(&t, i));
-		/* Added first, removed then: to be killed in between counts twice, which is better than to count backwards. */
-		if (!bpf_map_update_elem(gone, &key, &sum, BPF_ANY))
-			bpf_map_delete_elem(bpf_map__fd(from), table_key(&t, i));
-	}
-	table_free(&t);
-}
-
-static void retire(struct blkio *b, const struct table *owners, const struct blkio_owner *owner,
-		   const struct blkio_owner_info *info)
-{
-	const struct blkio_owner *heir = find_heir(owners, info->path);
-
-	move_counts(b, b->bpf->maps.blkio_total, owner, heir);
-	move_counts(b, b->bpf->maps.blkio_gone, owner, heir);
-	if (!bpf_map_delete_elem(bpf_map__fd(b->bpf->maps.blkio_owners), owner))
-		__atomic_fetch_sub(&b->bpf->bss->nr_owners, 1, __ATOMIC_RELAXED);
-}
-
-/* Names an owner, or notes that it is dead. */
-static void look_at(struct blkio *b, const struct blkio_owner *owner, struct blkio_owner_info *info)
-{
-	struct blkio_owner_info now = *info;
-	int err;
-
-	err = kernel_cgroup_path(&b->agent->kernel, owner->hierarchy, owner->cgroup, now.path, sizeof(now.path));
-	if (err == -ENOTCONN) {
-		snprintf(now.path, sizeof(now.path), "cgroup:%u:%llu", owner->hierarchy, owner->cgroup);
-		err = 0;
-	}
-	now.dead_since_ns = 0;
-	if (err)
-		now.dead_since_ns = info->dead_since_ns ? info->dead_since_ns : now_ns();
-	if (!memcmp(&now, info, sizeof(now)))
-		return;
-	*info = now;
-	bpf_map_update_elem(bpf_map__fd(b->bpf->maps.blkio_owners), owner, &now, BPF_EXIST);
-}
-
-/* An owner that died before it got a name is worth nothing; others stay for a while, unless the room is needed. */
-static bool is_due(const struct blkio *b, const struct blkio_owner_info *info)
-{
-	if (!info->dead_since_ns)
-		return false;
-	if (!info->path[0] || b->bpf->bss->nr_owners >= b->bpf->data->max_owners)
-		return true;
-	return now_ns() - info->dead_since_ns >= b->linger_ns;
-}
-
-static void check_owners(struct blkio *b)
-{
-	struct table t;
-
-	if (table_read(b->bpf->maps.blkio_owners, &t))
-		return;
-	for (size_t i = 0; i < t.nr; i++)
-		look_at(b, table_key(&t, i), (struct blkio_owner_info *)(t.values + i * t.value_size));
-	for (size_t i = 0; i < t.nr; i++)
-		if (is_due(b, table_value(&t, i)))
-			retire(b, &t, table_key(&t, i), table_value(&t, i));
-	table_free(&t);
-}
-
-static int on_new_owner(void *data, void *record, size_t size)
-{
-	struct blkio *b = data;
-	const struct blkio_owner *owner = record;
-	struct blkio_owner_info info;
-
-	if (size >= sizeof(*owner) && !bpf_map_lookup_elem(bpf_map__fd(b->bpf->maps.blkio_owners), owner, &info))
-		look_at(b, owner, &info);
-	return 0;
-}
-
-static void on_ring(struct source *s)
-{
-	struct blkio *b = s->data;
-
-	ring_buffer__consume(b->ring);
-	if (b->bpf->bss->nr_owners >= b->bpf->data->max_owners)
-		check_owners(b);
-}
-
-static void on_check(struct source *s)
-{
-	agent_drain_timer(s->fd);
-	check_owners(s->data);
-}
 
 /* ---- exposition ---- */
 
@@ -228,7 +72,7 @@ static const char *container_name(const struct snapshot *s, const struct blkio_k
 
 	if (key->cgroup == BLKIO_CGROUP_NONE)
 		return "";
-	info = find_owner(&s->owners, key->cgroup, key->hierarchy);
+	info = blkio_owners_find(&s->owners, key->cgroup, key->hierarchy);
 	return info && info->path[0] ? info->path : REST;
 }
 
@@ -253,7 +97,7 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){};
-	check_owners(b); /* names first: what was counted before has one then */
+	blkio_owners_check(b); /* names first: what was counted before has one then */
 	err = table_read(b->bpf->maps.blkio_total, &s->total);
 	if (!err)
 		err = table_read(b->bpf->maps.blkio_gone, &s->gone);
@@ -323,7 +167,7 @@ static void for_each_sum(struct snapshot *s, compare_fn compare, bool (*wanted)(
 			sum = *r;
 			sum.total = &total;
 		}
-		add_total(&total, r->total);
+		blkio_total_add(&total, r->total);
 	}
 	if (sum.total)
 		emit(data, &sum);
@@ -506,24 +350,9 @@ static void blkio_stop(void *self)
 {
 	struct blkio *b = self;
 
-	ring_buffer__free(b->ring);
-	if (b->new_owners.fd >= 0)
-		agent_remove_source(b->agent, &b->new_owners);
-	if (b->check.fd >= 0)
-		agent_remove_source(b->agent, &b->check);
+	blkio_owners_stop(b);
 	blkio_bpf__destroy(b->bpf);
 	free(b);
-}
-
-/* Pinned owners of an earlier run count too. */
-static void count_owners(struct blkio *b)
-{
-	struct table t;
-
-	if (table_read(b->bpf->maps.blkio_owners, &t))
-		return;
-	b->bpf->bss->nr_owners = (__u32)t.nr;
-	table_free(&t);
 }
 
 static int load(struct blkio *b)
@@ -541,24 +370,11 @@ static int load(struct blkio *b)
 	if (err)
 		return log_error(err, "blkio: the kernel refuses the BPF programs: %s", strerror(-err));
 	b->bpf->data->max_owners = b->agent->policy->agent.max_containers;
-	count_owners(b);
+	err = blkio_owners_start(b);
+	if (err)
+		return err;
 	err = blkio_bpf__attach(b->bpf);
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;
-}
-
-static int watch_owners(struct blkio *b)
-{
-	int fd;
-
-	b->ring = ring_buffer__new(bpf_map__fd(b->bpf->maps.blkio_new), on_new_owner, b, NULL);
-	if (!b->ring)
-		return log_error(-errno, "blkio: ring buffer: %m");
-	fd = dup(ring_buffer__epoll_fd(b->ring)); /* a source closes its own */
-	b->new_owners = (struct source){ .fd = fd, .ready = on_ring, .data = b };
-	b->check = (struct source){ .fd = agent_timer(OWNERS_CHECK_NS, OWNERS_CHECK_NS), .ready = on_check, .data = b };
-	if (agent_add_source(b->agent, &b->new_owners))
-		return -EIO;
-	return agent_add_source(b->agent, &b->check);
 }
 
 static int blkio_start(struct agent *a, void **ret_self)
@@ -571,8 +387,6 @@ static int blkio_start(struct agent *a, void **ret_self)
 	b->agent = a;
 	b->new_owners.fd = b->check.fd = -1;
 	err = load(b);
-	if (!err)
-		err = watch_owners(b);
 	if (err) {
 		blkio_stop(b);
 		return err;
@@ -587,7 +401,7 @@ static int blkio_apply(void *self, const struct policy *p)
 
 	b->bpf->data->max_owners = p->agent.max_containers;
 	b->linger_ns = p->agent.linger * 1000000000ULL;
-	check_owners(b);
+	blkio_owners_check(b);
 	return 0;
 }
 

@@ -43,7 +43,7 @@ struct blkio_owner {
 #define BLKIO_CGROUP_NONE 0ULL
 #define BLKIO_CGROUP_REST (~0ULL)
 
-#define BLKIO_PATH_MAX 240
+#define BLKIO_PATH_MAX 504
 
 /* Value of blkio_owners: BPF admits an owner with an empty path, the agent fills it in. */
 struct blkio_owner_info {
@@ -93,7 +93,7 @@ struct blkio_inflight {
 };
 
 _Static_assert(sizeof(struct blkio_owner) == 16, "map key");
-_Static_assert(sizeof(struct blkio_owner_info) == 248, "map value");
+_Static_assert(sizeof(struct blkio_owner_info) == 512, "map value");
 _Static_assert(sizeof(struct blkio_key) == 24, "map key");
 _Static_assert(sizeof(struct blkio_total) == 256, "map value");
 _Static_assert(sizeof(struct blkio_stage_key) == 8, "map key");

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 100
+# The VM harness itself: what goes in and out, how a run may end, what it leaves behind. About 35 s on 2 cores
+# where the kernels are cached.
+. "$(dirname "$0")/../lib.sh"
+cd "$ROOT" || exit 1
+
+run=tests/vm/run
+export TMPDIR=$T/tmp
+mkdir "$TMPDIR"
+
+# boot NAME ARG…: in the background, two at a time; then $T/NAME.{out,err,rc}
+boot() {
+	local name=$1
+	shift
+	while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n; done
+	(
+		"$run" "$@" > "$T/$name.out" 2> "$T/$name.err"
+		echo $? > "$T/$name.rc"
+	) &
+}
+
+ends() { # ends NAME STATUS PATTERN TEXT: the status, and the sentence on stderr
+	is "$4" "$2" "$(cat "$T/$1.rc")" && like "$4: says so" "$3" "$(cat "$T/$1.err")"
+}
+
+# gone PID: ended, though perhaps not yet reaped
+# shellcheck disable=SC2317 # called by name
+gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
+
+# start NAME: a guest that stays; run is $pid, its QEMU $qemu, once the command runs
+start() {
+	"$run" 6.1 -- sh -c 'echo up; sleep 1000' > "$T/$1.out" 2> "$T/$1.err" &
+	pid=$!
+	until_ok 30 grep -qs up "$T/$1.out"
+	qemu=$(pgrep -P $pid qemu)
+}
+
+# ---- ended from outside
+start kill
+disown $pid # the shell need not tell
+kill -KILL $pid
+ok "kill -9 takes QEMU along" until_ok 5 gone "${qemu:?}"
+start term
+kill -TERM $pid
+wait $pid
+is "SIGTERM: status" 143 $?
+ok "SIGTERM takes QEMU along" until_ok 5 gone "${qemu:?}"
+is "no folder is left, nor that of the killed run" "" "$(ls "$TMPDIR")"
+
+# ---- ended by themselves
+# shellcheck disable=SC2016 # for the guest's shell
+boot rich 6.1 --add tests/vm/init --add tests/vm/lib.sh:/else/where --tool bash --disk 16 --out "$T/out" \
+	--module "null_blk:nr_devices=3 queue_mode=0" --module brd:noload -- bash -c '
+	echo "$NESTOR_VM $KERNEL $PWD $UID"; echo "$1" >&2
+	ls init tests/vm/init /else/where /dev/vda /dev/nullb* /sys/module/brd 2> /dev/null | xargs
+	cat /sys/block/vda/size
+	awk "\$2 ~ /^.(proc|dev.shm|sys.(fs|kernel).*)$/ { print \$3 }" /proc/mounts | xargs
+	diff /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/cgroup.subtree_control && echo all controllers
+	modprobe brd && ls -d /sys/module/brd
+	setsid sleep 1000 &
+	mkdir /out/folder; echo back > /out/folder/file
+	exit 7' bash "it's \"one\" argument"
+boot big 6.1 --out "$T/big" -- sh -c 'head -c 4194304 /dev/urandom | tee /out/data'
+for kernel in 6.1 6.12 sid; do boot $kernel $kernel -- uname -r; done
+boot signal 6.1 -- sh -c 'kill -SEGV $$'
+boot crash 6.1 -- sh -c 'echo c > /proc/sysrq-trigger'
+boot warning 6.1 -- sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at planted" > /dev/kmsg'
+boot taint 6.1 -- sh -c 'dmesg -n 1; echo 512 > /proc/sys/kernel/tainted'
+boot hang 6.1 --timeout 4 -- sleep 1000
+boot off 6.1 -- poweroff -f
+boot module 6.1 --module null_blk:bs=7 -- true
+boot kernel 5.4 -- true
+boot option 6.1 --colour -- true
+boot nothing 6.1 --
+boot missing 6.1 --add no/such/file -- true
+wait
+
+is "the command's status comes back" 7 "$(cat "$T/rich.rc")"
+is "its output, arguments, files, modules, disks, mounts" "1 6.1 /nestor 0
+it's \"one\" argument
+/dev/nullb0 /dev/nullb1 /dev/nullb2 /dev/vda /else/where tests/vm/init
+32768
+proc tmpfs cgroup2 bpf debugfs tracefs
+all controllers
+/sys/module/brd" "$(cat "$T/rich.out")"
+is "what it left in /out" back "$(cat "$T/out/folder/file")"
+is "4 MiB of output" "4194304 $(sha256sum < "$T/big/data")" "$(stat -c %s "$T/big.out") $(sha256sum < "$T/big.out")"
+for kernel in 6.1 6.12 sid; do
+	is "$kernel boots" "0 $(cat "$(tests/vm/kernel $kernel)/release")" "$(cat "$T/$kernel.rc" "$T/$kernel.out" | xargs)"
+done
+ends signal 119 'status 139, killed by SIGSEGV' "a command that is killed"
+ends crash 121 'crashed: .*sysrq triggered crash' "a crash"
+ends warning 122 'warned: .*at planted' "a warning"
+ends taint 122 'taint flags are 512' "a warning that the console did not show"
+ends hang 123 'no end after 4 seconds' "a hang"
+ends off 124 'ended without a report' "no report"
+ends module 120 'cannot load null_blk' "a module that does not load"
+ends kernel 120 "unknown kernel '5.4'" "an unknown kernel"
+ends option 120 "unknown option '--colour'" "an unknown option"
+ends nothing 120 'no command' "no command"
+ends missing 120 'no/such/file does not exist' "a file that is not there"
+is "nothing is left" "" "$(ls "$TMPDIR")"
+done_testing
