@@ -1,76 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
-#include "agent/ctl.h"
-#include "agent/http.h"
 #include "agent/log.h"
-#include "agent/reload.h"
 #include "agent/selfstats.h"
 #include "agent/util.h"
-
-/* ---- sources ---- */
-
-int agent_add_source(struct agent *a, struct source *s)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
-
-	if (epoll_ctl(a->epoll, EPOLL_CTL_ADD, s->fd, &event))
-		return log_error(-errno, "cannot wait for file descriptor %d: %m", s->fd);
-	return 0;
-}
-
-void agent_remove_source(struct agent *a, struct source *s)
-{
-	epoll_ctl(a->epoll, EPOLL_CTL_DEL, s->fd, NULL);
-	close(s->fd);
-	s->fd = -1;
-}
-
-int agent_timer(__u64 first_ns, __u64 every_ns)
-{
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	agent_rearm_timer(fd, first_ns, every_ns);
-	return fd;
-}
-
-static struct timespec to_timespec(__u64 ns)
-{
-	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
-}
-
-void agent_rearm_timer(int fd, __u64 first_ns, __u64 every_ns)
-{
-	struct itimerspec when = { .it_value = to_timespec(first_ns), .it_interval = to_timespec(every_ns) };
-
-	timerfd_settime(fd, 0, &when, NULL);
-}
-
-void agent_drain_timer(int fd)
-{
-	__u64 expirations;
-
-	if (read(fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
-		log_warning("timer: %m");
-}
 
 /* ---- rooms ---- */
 
@@ -161,44 +103,6 @@ int agent_reset(struct agent *a, unsigned int *ret_removed)
 	return err;
 }
 
-/* ---- signals ---- */
-
-static void on_signal(struct source *s)
-{
-	struct agent *a = s->data;
-	struct signalfd_siginfo info;
-
-	while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
-		switch (info.ssi_signo) {
-		case SIGHUP:
-			reload_now(a->reload);
-			break;
-		case SIGCHLD:
-			http_reap(a->http);
-			break;
-		default:
-			a->stop = true;
-		}
-	}
-}
-
-static int watch_signals(struct agent *a, struct source *s)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	*s = (struct source){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .ready = on_signal, .data = a };
-	if (s->fd < 0)
-		return log_error(-errno, "cannot receive signals: %m");
-	return agent_add_source(a, s);
-}
-
 /* ---- life ---- */
 
 static int lock_run_dir(struct agent *a)
@@ -219,10 +123,9 @@ int agent_open(struct agent *a, const struct options *opts)
 {
 	int err;
 
-	*a = (struct agent){ .opts = *opts, .epoll = -1, .run_dir_fd = -1, .bpffs_fd = -1, .started_ns = now_ns() };
+	*a = (struct agent){ .opts = *opts, .run_dir_fd = -1, .bpffs_fd = -1, .started_ns = now_ns() };
 	a->rooms = calloc(nr_rooms, sizeof(*a->rooms));
-	a->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!a->rooms || a->epoll < 0)
+	if (loop_open(&a->loop) || !a->rooms)
 		return log_error(-ENOMEM, "cannot begin: %m");
 	err = kernel_probe(&a->kernel);
 	for (unsigned int i = 0; !err && i < nr_rooms; i++) {
@@ -234,50 +137,8 @@ int agent_open(struct agent *a, const struct options *opts)
 		err = lock_run_dir(a);
 	if (!err && !opts->check)
 		err = bpfobj_open_dir(opts->bpffs, &a->bpffs_fd);
-	return err;
-}
-
-/* One event at a time: a handler may remove any source, which must then not be called. */
-static int loop(struct agent *a)
-{
-	while (!a->stop) {
-		struct epoll_event event;
-		struct source *s;
-		int n = epoll_wait(a->epoll, &event, 1, -1);
-
-		if (n < 0 && errno != EINTR)
-			return log_error(-errno, "epoll: %m");
-		if (n <= 0)
-			continue;
-		s = event.data.ptr;
-		s->ready(s);
-	}
-	return 0;
-}
-
-int agent_run(struct agent *a)
-{
-	struct source signals = { .fd = -1 };
-	struct policy *policy;
-	int err;
-
-	err = watch_signals(a, &signals);
-	if (!err)
-		err = http_start(a, &a->http);
-	if (!err)
-		err = ctl_start(a, &a->ctl);
-	if (!err)
-		err = reload_start(a, &a->reload, &policy);
-	if (!err)
-		err = self_stats_start(a, &a->self_stats);
-	if (err)
-		return err;
-	agent_apply(a, policy);
-	log_info("metrics: %s", http_url(a->http));
-	sd_notify(0, "READY=1");
-	err = loop(a);
-	sd_notify(0, "STOPPING=1");
-	agent_remove_source(a, &signals);
+	if (!err && !opts->check)
+		err = self_stats_start(&a->loop, &a->self_stats);
 	return err;
 }
 
@@ -287,13 +148,10 @@ void agent_close(struct agent *a)
 		if (a->rooms[i].up)
 			room_stop(&a->rooms[i], "stopping");
 	self_stats_stop(a->self_stats);
-	reload_stop(a->reload);
-	ctl_stop(a->ctl);
-	http_stop(a->http);
 	policy_free(a->policy);
 	kernel_close(&a->kernel);
 	free(a->rooms);
-	close_p(&a->epoll);
+	loop_close(&a->loop);
 	close_p(&a->run_dir_fd);
 	close_p(&a->bpffs_fd);
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * The agent: one thread, one epoll loop. Everything that can happen is a source; whoever owns a file
- * descriptor adds it and gets called when it can be read.
- */
+/* The agent: what it knows, its rooms, and the policy in force. */
 #ifndef NESTOR_AGENT_H
 #define NESTOR_AGENT_H
 
@@ -10,6 +7,7 @@
 
 #include "agent/buf.h"
 #include "agent/kernel.h"
+#include "agent/loop.h"
 #include "agent/policy.h"
 #include "agent/room.h"
 
@@ -24,10 +22,11 @@ struct options {
 	bool log_level_given; /* --log-level stands over policy */
 };
 
-struct source {
-	int fd;
-	void (*ready)(struct source *s); /* fd can be read, or its other end is gone */
-	void *data;
+/* What became of the policies that were read. */
+struct reloads {
+	bool last_ok;
+	unsigned long long succeeded, failed;
+	struct policy_error error; /* of the last one, "" if it was good */
 };
 
 struct room_state {
@@ -43,25 +42,19 @@ struct agent {
 	struct kernel kernel;
 	struct policy *policy;
 	struct room_state *rooms; /* nr_rooms */
-	int epoll;
-	bool stop;
+	struct loop loop;
 	__u64 started_ns;
 
 	int run_dir_fd, bpffs_fd; /* both locked: one agent each */
 	unsigned int counters_reset;
 
-	struct http *http;
-	struct ctl *ctl;
-	struct reload *reload;
 	struct self_stats *self_stats;
+	struct reloads reloads;
+	char metrics_url[128]; /* "" until it listens */
 };
-
-/* ---- for main ---- */
 
 /* Probes the kernel and takes run directory and bpffs. 0, or -errno after one sentence. */
 int agent_open(struct agent *a, const struct options *opts);
-/* Runs until SIGTERM or SIGINT. */
-int agent_run(struct agent *a);
 void agent_close(struct agent *a);
 
 /* Makes @policy the one in force, which then belongs to the agent: starts, stops and tells rooms. */
@@ -70,15 +63,6 @@ void agent_apply(struct agent *a, struct policy *policy);
 bool agent_healthy(const struct agent *a);
 /* Stops the rooms, forgets all counters, starts the rooms. 0 or -errno. */
 int agent_reset(struct agent *a, unsigned int *ret_removed);
-
-/* ---- for rooms and the core's parts ---- */
-
-int agent_add_source(struct agent *a, struct source *s); /* 0 or -errno, logged */
-void agent_remove_source(struct agent *a, struct source *s);
-/* A timerfd that expires first after @first_ns, then every @every_ns (0: once). -errno if there is none. */
-int agent_timer(__u64 first_ns, __u64 every_ns);
-void agent_rearm_timer(int fd, __u64 first_ns, __u64 every_ns);
-void agent_drain_timer(int fd);
 
 /* Where pinned counters go; NULL: nowhere (--check). */
 const char *agent_pin_dir(const struct agent *a);

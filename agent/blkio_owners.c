@@ -153,7 +153,7 @@ static void on_ring(struct source *s)
 
 static void on_check(struct source *s)
 {
-	agent_drain_timer(s->fd);
+	timer_drain(s->fd);
 	blkio_owners_check(s->data);
 }
 
@@ -178,17 +178,17 @@ int blkio_owners_start(struct blkio *b)
 		return log_error(-errno, "blkio: ring buffer: %m");
 	fd = dup(ring_buffer__epoll_fd(b->ring)); /* a source closes its own */
 	b->new_owners = (struct source){ .fd = fd, .ready = on_ring, .data = b };
-	b->check = (struct source){ .fd = agent_timer(OWNERS_CHECK_NS, OWNERS_CHECK_NS), .ready = on_check, .data = b };
-	if (agent_add_source(b->agent, &b->new_owners))
+	b->check = (struct source){ .fd = timer_open(OWNERS_CHECK_NS, OWNERS_CHECK_NS), .ready = on_check, .data = b };
+	if (loop_add(&b->agent->loop, &b->new_owners))
 		return -EIO;
-	return agent_add_source(b->agent, &b->check);
+	return loop_add(&b->agent->loop, &b->check);
 }
 
 void blkio_owners_stop(struct blkio *b)
 {
 	ring_buffer__free(b->ring);
 	if (b->new_owners.fd >= 0)
-		agent_remove_source(b->agent, &b->new_owners);
+		loop_remove(&b->agent->loop, &b->new_owners);
 	if (b->check.fd >= 0)
-		agent_remove_source(b->agent, &b->check);
+		loop_remove(&b->agent->loop, &b->check);
 }

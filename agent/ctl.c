@@ -27,6 +27,7 @@ struct client {
 
 struct ctl {
 	struct agent *agent;
+	struct reload *reload;
 	struct source listener;
 	struct sockaddr_un addr;
 	TAILQ_HEAD(, client) clients;
@@ -53,12 +54,11 @@ static int do_show_room(struct agent *a, const char *name, struct buf *out)
 	return -ENOENT;
 }
 
-static int do_reload(struct agent *a, struct buf *out)
+static int do_reload(struct ctl *c, struct buf *out)
 {
-	const struct reload_status *status;
+	const struct reloads *status = &c->agent->reloads;
 
-	reload_now(a->reload);
-	status = reload_status(a->reload);
+	reload_now(c->reload);
 	if (status->last_ok) {
 		buf_str(out, "{\"reloaded\": true}\n");
 		return 0;
@@ -79,7 +79,7 @@ static int do_reset(struct agent *a, struct buf *out)
 	return err;
 }
 
-static int dispatch(struct agent *a, const char *command, const char *arg, struct buf *out)
+static int dispatch(struct ctl *c, const char *command, const char *arg, struct buf *out)
 {
 	static const struct {
 		const char *command;
@@ -93,13 +93,13 @@ static int dispatch(struct agent *a, const char *command, const char *arg, struc
 
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
 		if (!strcmp(command, documents[i].command))
-			return do_show(a, &(struct doc_request){ .document = documents[i].document }, out);
+			return do_show(c->agent, &(struct doc_request){ .document = documents[i].document }, out);
 	if (!strcmp(command, "show"))
-		return do_show_room(a, arg, out);
+		return do_show_room(c->agent, arg, out);
 	if (!strcmp(command, "reload"))
-		return do_reload(a, out);
+		return do_reload(c, out);
 	if (!strcmp(command, "reset"))
-		return do_reset(a, out);
+		return do_reset(c->agent, out);
 	buf_printf(out, "unknown command %s", command);
 	return -EINVAL;
 }
@@ -112,7 +112,7 @@ static void drop_client(struct client *client)
 
 	TAILQ_REMOVE(&c->clients, client, entry);
 	c->nr_clients--;
-	agent_remove_source(c->agent, &client->source);
+	loop_remove(&c->agent->loop, &client->source);
 	free(client);
 }
 
@@ -128,7 +128,7 @@ static void on_command(struct source *s)
 	if (len > 0) {
 		/* Two NULs behind the packet: a first word and a second, maybe empty, are always there. */
 		words[len] = words[len + 1] = '\0';
-		status = dispatch(client->ctl->agent, words, words + strlen(words) + 1, &out);
+		status = dispatch(client->ctl, words, words + strlen(words) + 1, &out);
 		status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
 		if (status)
 			log_debug("control: cannot answer: %s", strerror(-status));
@@ -164,7 +164,7 @@ static void on_connect(struct source *s)
 	client->source = (struct source){ .fd = fd, .ready = on_command, .data = client };
 	TAILQ_INSERT_TAIL(&c->clients, client, entry);
 	c->nr_clients++;
-	if (agent_add_source(c->agent, &client->source))
+	if (loop_add(&c->agent->loop, &client->source))
 		drop_client(client);
 }
 
@@ -190,7 +190,7 @@ static int listen_at(struct sockaddr_un *addr, int *ret_fd)
 	return 0;
 }
 
-int ctl_start(struct agent *a, struct ctl **ret)
+int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret)
 {
 	struct ctl *c = calloc(1, sizeof(*c));
 	int err;
@@ -199,6 +199,7 @@ int ctl_start(struct agent *a, struct ctl **ret)
 		return log_error(-ENOMEM, "out of memory");
 	TAILQ_INIT(&c->clients);
 	c->agent = a;
+	c->reload = reload;
 	c->listener = (struct source){ .fd = -1, .ready = on_connect, .data = c };
 	*ret = c; /* ctl_stop() frees it, also after an error */
 	c->addr.sun_family = AF_UNIX;
@@ -208,7 +209,7 @@ int ctl_start(struct agent *a, struct ctl **ret)
 	err = listen_at(&c->addr, &c->listener.fd);
 	if (err)
 		return log_error(err, "cannot listen at %s: %s", c->addr.sun_path, strerror(-err));
-	return agent_add_source(a, &c->listener);
+	return loop_add(&a->loop, &c->listener);
 }
 
 void ctl_stop(struct ctl *c)
@@ -219,7 +220,7 @@ void ctl_stop(struct ctl *c)
 		drop_client(TAILQ_FIRST(&c->clients));
 	if (c->listener.fd >= 0) {
 		unlink(c->addr.sun_path);
-		agent_remove_source(c->agent, &c->listener);
+		loop_remove(&c->agent->loop, &c->listener);
 	}
 	free(c);
 }

@@ -13,8 +13,9 @@
 
 struct agent;
 struct ctl;
+struct reload;
 
-int ctl_start(struct agent *a, struct ctl **ret);
+int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret);
 void ctl_stop(struct ctl *c);
 
 #endif

@@ -31,7 +31,6 @@ struct http {
 	struct source restart; /* timer */
 	pid_t pid;
 	char empty_dir[PATH_MAX];
-	char url[128];
 };
 
 /* ---- listening ---- */
@@ -123,7 +122,8 @@ static void find_url(struct http *h)
 	if (!getsockname(h->listen_fd, (struct sockaddr *)&addr, &len))
 		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
 			    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(h->url, sizeof(h->url), strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
+	snprintf(h->agent->metrics_url, sizeof(h->agent->metrics_url),
+		 strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
 }
 
 /* ---- the process ---- */
@@ -164,7 +164,7 @@ static int spawn(struct http *h)
 		return log_error(-errno, "cannot start httpd: %m");
 	}
 	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
-	err = agent_add_source(h->agent, &h->backend);
+	err = loop_add(&h->agent->loop, &h->backend);
 	if (err)
 		kill(h->pid, SIGKILL);
 	return err;
@@ -180,7 +180,7 @@ static void on_request(struct source *s)
 
 	n = recv(s->fd, &request, sizeof(request), MSG_DONTWAIT);
 	if (n <= 0) { /* it died; SIGCHLD does the rest */
-		agent_remove_source(h->agent, s);
+		loop_remove(&h->agent->loop, s);
 		return;
 	}
 	status = n == sizeof(request) ? show(h->agent, &request, &out) : -EBADMSG;
@@ -196,9 +196,9 @@ static void on_restart(struct source *timer)
 {
 	struct http *h = timer->data;
 
-	agent_drain_timer(timer->fd);
+	timer_drain(timer->fd);
 	if (spawn(h) && h->pid <= 0)
-		agent_rearm_timer(h->restart.fd, RESTART_PAUSE_NS, 0);
+		timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
 void http_reap(struct http *h)
@@ -209,10 +209,10 @@ void http_reap(struct http *h)
 		return;
 	h->pid = 0;
 	if (h->backend.fd >= 0)
-		agent_remove_source(h->agent, &h->backend);
+		loop_remove(&h->agent->loop, &h->backend);
 	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	agent_rearm_timer(h->restart.fd, RESTART_PAUSE_NS, 0);
+	timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
 /* ---- life ---- */
@@ -228,7 +228,7 @@ int http_start(struct agent *a, struct http **ret)
 	h->agent = a;
 	h->listen_fd = -1;
 	h->backend.fd = -1;
-	h->restart = (struct source){ .fd = agent_timer(0, 0), .ready = on_restart, .data = h };
+	h->restart = (struct source){ .fd = timer_open(0, 0), .ready = on_restart, .data = h };
 	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", a->opts.run_dir);
 	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", h->empty_dir);
@@ -236,7 +236,7 @@ int http_start(struct agent *a, struct http **ret)
 	if (err)
 		return err;
 	find_url(h);
-	err = agent_add_source(a, &h->restart);
+	err = loop_add(&a->loop, &h->restart);
 	return err ? err : spawn(h);
 }
 
@@ -249,14 +249,9 @@ void http_stop(struct http *h)
 		waitpid(h->pid, NULL, 0);
 	}
 	if (h->backend.fd >= 0)
-		agent_remove_source(h->agent, &h->backend);
-	agent_remove_source(h->agent, &h->restart);
+		loop_remove(&h->agent->loop, &h->backend);
+	loop_remove(&h->agent->loop, &h->restart);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);
 	free(h);
-}
-
-const char *http_url(const struct http *h)
-{
-	return h ? h->url : "";
 }

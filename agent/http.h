@@ -9,13 +9,11 @@
 struct agent;
 struct http;
 
-/* Listens and starts httpd. 0, or -errno, logged. */
+/* Listens, sets a->metrics_url to the address as it is (port 0 was replaced), starts httpd. 0, or -errno, logged. */
 int http_start(struct agent *a, struct http **ret);
 /* After SIGCHLD: starts httpd again if it died, at most once a second. */
 void http_reap(struct http *h);
 void http_stop(struct http *h);
-/* http://ADDR:PORT/metrics as it really is (port 0 was replaced); "" before http_start(). */
-const char *http_url(const struct http *h);
 
 /* The process itself: argv[0] of the agent's own binary, and what it finds open. */
 #define HTTPD_NAME "nestord-httpd"

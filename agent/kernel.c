@@ -46,7 +46,9 @@ static int load_btf(struct kernel *k)
 	k->btf = btf__load_vmlinux_btf();
 	if (k->btf)
 		return 0;
-	return log_error(-EOPNOTSUPP, "this kernel (%s) does not describe its types: /sys/kernel/btf/vmlinux is missing, CONFIG_DEBUG_INFO_BTF=y is needed",
+	return log_error(-EOPNOTSUPP,
+			 "this kernel (%s) does not describe its types: /sys/kernel/btf/vmlinux is missing, "
+			 "CONFIG_DEBUG_INFO_BTF=y is needed",
 			 k->uts.release);
 }
 

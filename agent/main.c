@@ -11,26 +11,37 @@
 #include <bpf/libbpf.h>
 
 #include "agent/agent.h"
+#include "agent/daemon.h"
 #include "agent/http.h"
 #include "agent/log.h"
 #include "agent/paths.h"
 
-static const char usage[] =
-	"Usage: nestord [OPTION]…\n"
-	"Observes and steers the containers and VMs of this machine.\n"
-	"\n"
-	"  --listen ADDR:PORT    where to serve metrics (127.0.0.1:6378; port 0: any)\n"
-	"  --allow-host NAME,…   names that HTTP clients may call this machine by\n"
-	"  --policy FILE|DIR     policy (" DEFAULT_POLICY " if it exists, else the built-in one)\n"
-	"  --run-dir DIR         control socket (" DEFAULT_RUN_DIR ")\n"
-	"  --bpffs DIR           pinned counters (" DEFAULT_BPFFS ")\n"
-	"  --http-user USER      user of the HTTP process (nestor, else nobody)\n"
-	"  --log-level LEVEL     error, warning, info or debug, instead of the policy's\n"
-	"  --check               load and attach everything, report, exit\n"
-	"  --version             print the version and exit\n"
-	"  --help                print this and exit\n";
+static const char usage[] = "Usage: nestord [OPTION]…\n"
+			    "Observes and steers the containers and VMs of this machine.\n"
+			    "\n"
+			    "  --listen ADDR:PORT    where to serve metrics (127.0.0.1:6378; port 0: any)\n"
+			    "  --allow-host NAME,…   names that HTTP clients may call this machine by\n"
+			    "  --policy FILE|DIR     policy (" DEFAULT_POLICY " if it exists, else the built-in one)\n"
+			    "  --run-dir DIR         control socket (" DEFAULT_RUN_DIR ")\n"
+			    "  --bpffs DIR           pinned counters (" DEFAULT_BPFFS ")\n"
+			    "  --http-user USER      user of the HTTP process (nestor, else nobody)\n"
+			    "  --log-level LEVEL     error, warning, info or debug, instead of the policy's\n"
+			    "  --check               load and attach everything, report, exit\n"
+			    "  --version             print the version and exit\n"
+			    "  --help                print this and exit\n";
 
-enum { OPT_LISTEN = 256, OPT_ALLOW_HOST, OPT_POLICY, OPT_RUN_DIR, OPT_BPFFS, OPT_HTTP_USER, OPT_LOG_LEVEL, OPT_CHECK, OPT_VERSION, OPT_HELP };
+enum {
+	OPT_LISTEN = 256,
+	OPT_ALLOW_HOST,
+	OPT_POLICY,
+	OPT_RUN_DIR,
+	OPT_BPFFS,
+	OPT_HTTP_USER,
+	OPT_LOG_LEVEL,
+	OPT_CHECK,
+	OPT_VERSION,
+	OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
@@ -159,7 +170,7 @@ int main(int argc, char **argv)
 		opts.policy = DEFAULT_POLICY;
 	err = agent_open(&agent, &opts);
 	if (!err)
-		err = opts.check ? check(&agent) : agent_run(&agent);
+		err = opts.check ? check(&agent) : daemon_run(&agent);
 	agent_close(&agent);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -26,24 +26,23 @@ enum { EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
 
 #define ANSWER_TIMEOUT_MS 30000
 
-static const char usage[] =
-	"Usage: nestorctl [OPTION]… COMMAND\n"
-	"\n"
-	"  rooms                 rooms, their state, and why one is down\n"
-	"  status                the agent\n"
-	"  policy show           the policy in force\n"
-	"  policy check FILE     look for errors in a policy file or directory; needs no agent\n"
-	"  policy reload         read the policy again now\n"
-	"  metrics               what Prometheus would get\n"
-	"  ROOM show             what a room has measured, e.g. blkio show\n"
-	"  reset                 forget all counters, also without a running agent\n"
-	"\n"
-	"  --json                print JSON\n"
-	"  --run-dir DIR         of the agent to ask (" DEFAULT_RUN_DIR ")\n"
-	"  --bpffs DIR           pinned counters, for reset without an agent (" DEFAULT_BPFFS ")\n"
-	"  --version, --help\n"
-	"\n"
-	"Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 3 no agent answers.\n";
+static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
+			    "\n"
+			    "  rooms                 rooms, their state, and why one is down\n"
+			    "  status                the agent\n"
+			    "  policy show           the policy in force\n"
+			    "  policy check FILE     look for errors in a policy file or directory; needs no agent\n"
+			    "  policy reload         read the policy again now\n"
+			    "  metrics               what Prometheus would get\n"
+			    "  ROOM show             what a room has measured, e.g. blkio show\n"
+			    "  reset                 forget all counters, also without a running agent\n"
+			    "\n"
+			    "  --json                print JSON\n"
+			    "  --run-dir DIR         of the agent to ask (" DEFAULT_RUN_DIR ")\n"
+			    "  --bpffs DIR           pinned counters, for reset without an agent (" DEFAULT_BPFFS ")\n"
+			    "  --version, --help\n"
+			    "\n"
+			    "Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 3 no agent answers.\n";
 
 static const char *run_dir = DEFAULT_RUN_DIR;
 static const char *bpffs = DEFAULT_BPFFS;
@@ -150,10 +149,10 @@ static void print_rows(const json_t *list, const size_t *widths)
 	const char *key;
 	size_t i;
 
-	json_array_foreach(list, i, row) {
+	json_array_foreach (list, i, row) {
 		size_t column = 0;
 
-		json_object_foreach((json_t *)row, key, value) {
+		json_object_foreach ((json_t *)row, key, value) {
 			cell_text(value, text, sizeof(text));
 			printf(json_is_number(value) ? "%*s  " : "%-*s  ", (int)widths[column], text);
 			column++;
@@ -170,9 +169,9 @@ static void print_table(const json_t *list)
 	char text[CELL_MAX];
 	const char *key;
 
-	json_array_foreach(list, i, row) {
+	json_array_foreach (list, i, row) {
 		column = 0;
-		json_object_foreach((json_t *)row, key, value) {
+		json_object_foreach ((json_t *)row, key, value) {
 			size_t len = strlen(key), text_len;
 
 			cell_text(value, text, sizeof(text));
@@ -184,7 +183,7 @@ static void print_table(const json_t *list)
 		}
 	}
 	column = 0;
-	json_object_foreach(json_array_get(list, 0), key, value) {
+	json_object_foreach (json_array_get(list, 0), key, value) {
 		printf(json_is_number(value) ? "%*s  " : "%-*s  ", (int)widths[column], key);
 		column++;
 	}
@@ -199,7 +198,7 @@ static void print_object(const json_t *object, int indent)
 	char text[512];
 	const char *key;
 
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach ((json_t *)object, key, value) {
 		if (json_is_object(value)) {
 			printf("%*s%s:\n", indent, "", key);
 			print_object(value, indent + 2);
@@ -413,9 +412,9 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	{ "run-dir", required_argument, NULL, 'r' },
+		{ "json", no_argument, NULL, 'j' },	   { "run-dir", required_argument, NULL, 'r' },
 		{ "bpffs", required_argument, NULL, 'b' }, { "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },	{},
+		{ "help", no_argument, NULL, 'h' },	   {},
 	};
 	int option;
 

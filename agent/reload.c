@@ -21,7 +21,6 @@ struct reload {
 	struct source inotify;
 	char dir[PATH_MAX]; /* what is watched */
 	char file[NAME_MAX + 1]; /* the policy's name where it is one file, else "" */
-	struct reload_status status;
 };
 
 /*
@@ -88,7 +87,7 @@ static int watch(struct reload *r, const char *policy)
 	r->inotify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (r->inotify.fd < 0 || inotify_add_watch(r->inotify.fd, r->dir, CHANGES) < 0)
 		return log_error(-errno, "cannot watch %s: %m", r->dir);
-	return agent_add_source(r->agent, &r->inotify);
+	return loop_add(&r->agent->loop, &r->inotify);
 }
 
 int reload_start(struct agent *a, struct reload **ret_reload, struct policy **ret_policy)
@@ -103,16 +102,16 @@ int reload_start(struct agent *a, struct reload **ret_reload, struct policy **re
 	if (a->opts.policy)
 		err = watch(r, a->opts.policy);
 	if (!err) {
-		err = policy_load(a->opts.policy, ret_policy, &r->status.error);
+		err = policy_load(a->opts.policy, ret_policy, &a->reloads.error);
 		if (err)
-			log_error(err, "%s", r->status.error.text);
+			log_error(err, "%s", a->reloads.error.text);
 	}
 	if (err) {
 		reload_stop(r);
 		return err;
 	}
-	r->status.last_ok = true;
-	r->status.succeeded = 1;
+	a->reloads.last_ok = true;
+	a->reloads.succeeded = 1;
 	*ret_reload = r;
 	return 0;
 }
@@ -128,22 +127,23 @@ static void announce(bool begins)
 
 void reload_now(struct reload *r)
 {
+	struct agent *a = r->agent;
 	struct policy *policy;
 	int err;
 
 	announce(true);
 	if (r->inotify.fd >= 0) /* it may be another directory of this name by now; if not, this does nothing */
 		inotify_add_watch(r->inotify.fd, r->dir, CHANGES);
-	err = policy_load(r->agent->opts.policy, &policy, &r->status.error);
-	r->status.last_ok = !err;
+	err = policy_load(a->opts.policy, &policy, &a->reloads.error);
+	a->reloads.last_ok = !err;
 	if (err) {
-		r->status.failed++;
-		log_warning("policy refused, the one before stays: %s", r->status.error.text);
+		a->reloads.failed++;
+		log_warning("policy refused, the one before stays: %s", a->reloads.error.text);
 	} else {
-		r->status.succeeded++;
-		r->status.error.text[0] = '\0';
+		a->reloads.succeeded++;
+		a->reloads.error.text[0] = '\0';
 		log_info("policy reloaded");
-		agent_apply(r->agent, policy);
+		agent_apply(a, policy);
 	}
 	announce(false);
 }
@@ -153,11 +153,6 @@ void reload_stop(struct reload *r)
 	if (!r)
 		return;
 	if (r->inotify.fd >= 0)
-		agent_remove_source(r->agent, &r->inotify);
+		loop_remove(&r->agent->loop, &r->inotify);
 	free(r);
-}
-
-const struct reload_status *reload_status(const struct reload *r)
-{
-	return &r->status;
 }

@@ -5,8 +5,8 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/agent.h"
 #include "agent/log.h"
+#include "agent/loop.h"
 #include "agent/selfstats.h"
 #include "agent/util.h"
 
@@ -15,7 +15,7 @@
 #define SAMPLE_OFF (59 * SECOND)
 
 struct self_stats {
-	struct agent *agent;
+	struct loop *loop;
 	struct source timer;
 	enum policy_self_stats mode;
 	int stats_fd; /* while it is open the kernel measures; -1: not */
@@ -40,27 +40,27 @@ static void on_timer(struct source *timer)
 	struct self_stats *s = timer->data;
 	bool on = s->stats_fd < 0;
 
-	agent_drain_timer(timer->fd);
+	timer_drain(timer->fd);
 	measure(s, on);
-	agent_rearm_timer(timer->fd, on ? SAMPLE_ON : SAMPLE_OFF, 0);
+	timer_rearm(timer->fd, on ? SAMPLE_ON : SAMPLE_OFF, 0);
 }
 
-int self_stats_start(struct agent *a, struct self_stats **ret)
+int self_stats_start(struct loop *loop, struct self_stats **ret)
 {
 	struct self_stats *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return log_error(-ENOMEM, "out of memory");
-	s->agent = a;
+	s->loop = loop;
 	s->stats_fd = -1;
 	s->mode = SELF_STATS_OFF;
-	s->timer = (struct source){ .fd = agent_timer(0, 0), .ready = on_timer, .data = s };
+	s->timer = (struct source){ .fd = timer_open(0, 0), .ready = on_timer, .data = s };
 	if (s->timer.fd < 0) {
 		free(s);
 		return log_error(-errno, "cannot make a timer: %m");
 	}
 	*ret = s;
-	return agent_add_source(a, &s->timer);
+	return loop_add(loop, &s->timer);
 }
 
 void self_stats_apply(struct self_stats *s, enum policy_self_stats mode)
@@ -69,7 +69,7 @@ void self_stats_apply(struct self_stats *s, enum policy_self_stats mode)
 		return;
 	s->mode = mode;
 	measure(s, mode != SELF_STATS_OFF);
-	agent_rearm_timer(s->timer.fd, mode == SELF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
+	timer_rearm(s->timer.fd, mode == SELF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
 }
 
 void self_stats_stop(struct self_stats *s)
@@ -77,6 +77,6 @@ void self_stats_stop(struct self_stats *s)
 	if (!s)
 		return;
 	measure(s, false);
-	agent_remove_source(s->agent, &s->timer);
+	loop_remove(s->loop, &s->timer);
 	free(s);
 }

@@ -5,10 +5,10 @@
 
 #include "agent/policy.h"
 
-struct agent;
+struct loop;
 struct self_stats;
 
-int self_stats_start(struct agent *a, struct self_stats **ret);
+int self_stats_start(struct loop *loop, struct self_stats **ret);
 void self_stats_apply(struct self_stats *s, enum policy_self_stats mode);
 void self_stats_stop(struct self_stats *s);
 

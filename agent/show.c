@@ -7,15 +7,13 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
-#include "agent/http.h"
 #include "agent/metrics.h"
-#include "agent/reload.h"
 #include "agent/show.h"
 #include "agent/util.h"
 
 static void collect_core(struct agent *a, struct metrics *m)
 {
-	const struct reload_status *reloads = reload_status(a->reload);
+	const struct reloads *reloads = &a->reloads;
 	struct family *f;
 
 	f = metrics_family(m, "nestor_build_info", METRIC_GAUGE, "Version of the agent; always 1.");
@@ -74,19 +72,20 @@ static json_t *rooms_json(const struct agent *a)
 	for (unsigned int i = 0; i < nr_rooms; i++) {
 		const struct room_state *r = &a->rooms[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "room", r->room->name, "state", r->up ? "up" : "down",
-						      "reason", text_json(r->up ? "" : r->reason), "doc", r->room->doc));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:s}", "room", r->room->name, "state", r->up ? "up" : "down",
+						"reason", text_json(r->up ? "" : r->reason), "doc", r->room->doc));
 	}
 	return list;
 }
 
 static json_t *status_json(const struct agent *a)
 {
-	const struct reload_status *reloads = reload_status(a->reload);
+	const struct reloads *reloads = &a->reloads;
 
 	return json_pack("{s:s, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "pid",
-			 (int)getpid(), "uptime_seconds", (double)(now_ns() - a->started_ns) / 1e9, "metrics",
-			 http_url(a->http), "bpffs", text_json(a->opts.bpffs), "kernel", a->kernel.uts.release, "cgroups",
+			 (int)getpid(), "uptime_seconds", (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url,
+			 "bpffs", text_json(a->opts.bpffs), "kernel", a->kernel.uts.release, "cgroups",
 			 kernel_cgroup_mode(&a->kernel), "policy", text_json(a->opts.policy ? a->opts.policy : "built-in"),
 			 "policy_last_reload_successful", reloads->last_ok, "policy_error", text_json(reloads->error.text),
 			 "policy_reloads_succeeded", (json_int_t)reloads->succeeded, "policy_reloads_failed",

@@ -202,12 +202,14 @@ is "which removed nothing" 1 "$(count)"
 printf 'blkio:\n  mode: loud\n' > "$T/policy.d/bad.yaml"
 refused "policy reload of a wrong policy" 1 "bad.yaml:2:9: " ctl policy reload
 like "status tells it" "bad.yaml:2:9: " "$(ctl --json status | jq -r .policy_error)"
-# 511 bytes of the message are kept: the cut goes through a character of two bytes, which must not make the answer unusable
-printf 'blkio:\n  mode: "x%s"\n' "$(printf 'é%.0s' {1..400})" > "$T/policy.d/bad.yaml"
-run ctl policy reload
+# a name that is no UTF-8, which JSON cannot hold, is in the message then
+rm "$T/policy.d/bad.yaml"
+printf 'blkio:\n  mode: loud\n' > "$T/policy.d/"$'bad\xff.yaml'
+LC_ALL=C refused "policy reload of a file with a strange name" 1 "bad.*:2:9: " ctl policy reload
 run ctl --json status
-is "a message that is cut within a character" "0 false" "$status $(jq .policy_last_reload_successful <<< "$out")"
+is "status is JSON all the same" "0 false" "$status $(jq .policy_last_reload_successful <<< "$out")"
 is "health is still answered" 200 "$(curl -s --noproxy '*' -o /dev/null -w '%{http_code}' "$URL/healthz")"
+rm "$T/policy.d/"$'bad\xff.yaml'
 echo 'blkio: { mode: off }' > "$T/policy.d/bad.yaml"
 run ctl policy reload
 is "policy reload of a good one" 0 "$status"

@@ -4,8 +4,6 @@
 # cache, sources and pins are private, and packages are downloaded and
 # unpacked, never installed. Sourced after lib.sh.
 
-readonly debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
 # The mirror this machine already uses, so that a proxy or a local mirror
 # works here too. The first try trusts the Origin of the fetched indexes; the
 # second serves images whose apt lists were emptied, where only names are left.
@@ -27,15 +25,18 @@ debian_mirror() {
 # System-wide proxy and certificate settings still apply; its hooks do not.
 # False when the suite cannot be had.
 apt_open() {
-	local dir=$1 suite=$2 mirror
+	local dir=$1 suite=$2 mirror keyring
 
-	[ -r "$debian_keyring" ] || die "$debian_keyring is missing (Debian package debian-archive-keyring)"
+	for keyring in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
+		[ ! -r "$keyring" ] || break
+	done
+	[ -r "$keyring" ] || die "$keyring is missing (Debian package debian-archive-keyring)"
 	mirror=$(debian_mirror) || exit
 	rm -rf "$dir"
 	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" "$dir/debs"
 	: >"$dir/status"
 	printf 'deb [arch=amd64 target=Packages signed-by=%s] %s %s main\n' \
-		"$debian_keyring" "$mirror" "$suite" >"$dir/sources.list"
+		"$keyring" "$mirror" "$suite" >"$dir/sources.list"
 	cat >"$dir/apt.conf" <<-EOF
 		#clear APT::Architectures;
 		#clear APT::Update::Pre-Invoke;

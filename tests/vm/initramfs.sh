@@ -72,25 +72,32 @@ tree_libraries() {
 tree_module() {
 	local tree=$1 kernel=$2 release=$3 name=$4 load=$5 params=${6:-} list kind path plain
 
-	list=$(modprobe -C /dev/null -d "$kernel" -S "$release" --show-depends "$name" 2>&1) ||
+	list=$(modprobe -C /dev/null -d "$kernel" -S "$release" --show-depends "$name" 2>/dev/null) ||
 		die "kernel $release has no module $name"
 	while read -r kind path _; do
 		[ "$kind" = insmod ] || continue
 		plain=/lib/modules/$release/${path#*"/lib/modules/$release/"}
 		plain=${plain%.[xz]*}
-		if [ ! -e "$tree$plain" ]; then
-			mkdir -p "$(dirname "$tree$plain")"
-			case $path in
-			*.xz) xz -dc "$path" >"$tree$plain" ;;
-			*.zst) zstd -dcq "$path" >"$tree$plain" ;;
-			*) cp "$path" "$tree$plain" ;;
-			esac
-		fi
-		[ "$load" = yes ] || continue
-		# Only the module itself, which is last, takes the parameters.
-		grep -qsF "$plain " "$tree/vm/modules" || echo "$plain " >>"$tree/vm/modules"
+		[ -e "$tree$plain" ] || unpack_module "$path" "$tree$plain"
+		[ "$load" = no ] || grep -qsF "$plain " "$tree/vm/modules" || echo "$plain " >>"$tree/vm/modules"
 	done <<<"$list"
-	[ -z "$params" ] || [ "$kind" = builtin ] || sed -i "\$s|\$|$params|" "$tree/vm/modules"
+
+	# The module itself is the last line, unless it is there without them.
+	[ "$params" ] || return 0
+	[[ ${list##*$'\n'} == insmod* ]] || die "$name is built in: --append '$name.PARAM=VALUE' sets its parameters"
+	[ "$(tail -n 1 "$tree/vm/modules")" = "$plain " ] ||
+		die "--module $name:$params must come before the modules that need it"
+	sed -i '$d' "$tree/vm/modules"
+	echo "$plain $params" >>"$tree/vm/modules"
+}
+
+unpack_module() {
+	mkdir -p "$(dirname "$2")"
+	case $1 in
+	*.xz) xz -dc "$1" >"$2" ;;
+	*.zst) zstd -dcq "$1" >"$2" ;;
+	*) cp "$1" "$2" ;;
+	esac
 }
 
 # tree_pack TREE KERNEL_DIR RELEASE IMAGE

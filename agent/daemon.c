@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What makes an agent a daemon: signals, and the parts that listen. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "agent/agent.h"
+#include "agent/ctl.h"
+#include "agent/daemon.h"
+#include "agent/http.h"
+#include "agent/log.h"
+#include "agent/reload.h"
+
+struct daemon {
+	struct agent *agent;
+	struct source signals;
+	struct http *http;
+	struct ctl *ctl;
+	struct reload *reload;
+};
+
+static void on_signal(struct source *s)
+{
+	struct daemon *d = s->data;
+	struct signalfd_siginfo info;
+
+	while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGHUP:
+			reload_now(d->reload);
+			break;
+		case SIGCHLD:
+			http_reap(d->http);
+			break;
+		default:
+			d->agent->loop.stop = true;
+		}
+	}
+}
+
+static int watch_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signals = (struct source){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .ready = on_signal, .data = d };
+	if (d->signals.fd < 0)
+		return log_error(-errno, "cannot receive signals: %m");
+	return loop_add(&d->agent->loop, &d->signals);
+}
+
+static int serve(struct daemon *d)
+{
+	struct agent *a = d->agent;
+	struct policy *policy;
+	int err;
+
+	err = watch_signals(d);
+	if (!err)
+		err = http_start(a, &d->http);
+	if (!err)
+		err = reload_start(a, &d->reload, &policy);
+	if (!err)
+		err = ctl_start(a, d->reload, &d->ctl);
+	if (err)
+		return err;
+	agent_apply(a, policy);
+	log_info("metrics: %s", a->metrics_url);
+	sd_notify(0, "READY=1");
+	err = loop_run(&a->loop);
+	sd_notify(0, "STOPPING=1");
+	return err;
+}
+
+int daemon_run(struct agent *a)
+{
+	struct daemon d = { .agent = a, .signals.fd = -1 };
+	int err = serve(&d);
+
+	ctl_stop(d.ctl);
+	reload_stop(d.reload);
+	http_stop(d.http);
+	if (d.signals.fd >= 0)
+		loop_remove(&a->loop, &d.signals);
+	return err;
+}
