@@ -144,7 +144,8 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
 	install -D -m 644 agent/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
-	sed 's|@PREFIX@|$(PREFIX)|' agent/nestord.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
+	sed 's|/@PREFIX@|$(PREFIX)|' agent/nestord.service | \
+		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
 	install -m 644 agent/nestord.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.socket
 	install -m 644 agent/nestor.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nestor.conf
 	$(if $(DESTDIR),,-systemd-sysusers $(PREFIX)/lib/sysusers.d/nestor.conf)

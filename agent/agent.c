@@ -105,15 +105,20 @@ int agent_reset(struct agent *a, unsigned int *ret_removed)
 
 /* ---- life ---- */
 
+/* Who could write to it could answer nestorctl in our place. */
 static int lock_run_dir(struct agent *a)
 {
 	const char *dir = a->opts.run_dir;
+	struct stat st;
 
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", dir);
-	a->run_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (a->run_dir_fd < 0)
+	a->run_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->run_dir_fd < 0 || fstat(a->run_dir_fd, &st))
 		return log_error(-errno, "cannot open %s: %m", dir);
+	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return log_error(-EPERM, "%s belongs to uid %u, mode %04o; it must be ours, and nobody else may write to it",
+				 dir, st.st_uid, st.st_mode & 07777);
 	if (flock(a->run_dir_fd, LOCK_EX | LOCK_NB))
 		return log_error(-EBUSY, "%s is in use by another nestord; give this one its own --run-dir", dir);
 	return 0;
@@ -137,6 +142,8 @@ int agent_open(struct agent *a, const struct options *opts)
 		err = lock_run_dir(a);
 	if (!err && !opts->check)
 		err = bpfobj_open_dir(opts->bpffs, &a->bpffs_fd);
+	if (!err)
+		err = kernel_keep_needed();
 	if (!err && !opts->check)
 		err = self_stats_start(&a->loop, &a->self_stats);
 	return err;

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/blkio.h"
+#include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
@@ -311,12 +312,13 @@ static void show_sum(void *data, const struct row *sum)
 {
 	const struct hist *h = &sum->total->latency;
 	unsigned long long n = count_of(sum->total);
+	json_t *row = json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f}", "device", json_text(sum->device), "op",
+				op_names[sum->op], "container", json_text(sum->container), "ios", (json_int_t)n, "bytes",
+				(json_int_t)sum->total->bytes, "errors", (json_int_t)sum->total->errors, "mean_seconds",
+				n ? (double)h->sum_ns / 1e9 / (double)n : 0.0, "p50_seconds", quantile(h, n, 0.5),
+				"p99_seconds", quantile(h, n, 0.99));
 
-	json_array_append_new(data, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:f}", "device", sum->device, "op",
-					      op_names[sum->op], "container", sum->container, "ios", (json_int_t)n, "bytes",
-					      (json_int_t)sum->total->bytes, "errors", (json_int_t)sum->total->errors,
-					      "mean_seconds", n ? (double)h->sum_ns / 1e9 / (double)n : 0.0, "p50_seconds",
-					      quantile(h, n, 0.5), "p99_seconds", quantile(h, n, 0.99)));
+	json_array_append_new(data, row);
 }
 
 static json_t *blkio_show(void *self)

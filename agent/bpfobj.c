@@ -68,13 +68,22 @@ static int layout_hash(const struct bpf_object *obj, const struct bpf_map *map, 
 	return err;
 }
 
-/* <map>_<8 hexadecimal digits>, but not @keep: a pin of this map with another layout */
+/* <map>_<8 hexadecimal digits>: length of the map's name; 0: not a pin of ours */
+static size_t pinned_name_len(const char *entry)
+{
+	const char *hash = strrchr(entry, '_');
+
+	if (!hash || strlen(hash + 1) != 8 || strspn(hash + 1, "0123456789abcdef") != 8)
+		return 0;
+	return (size_t)(hash - entry);
+}
+
+/* A pin of @map, but not @keep. */
 static bool is_other_layout(const char *entry, const char *map, const char *keep)
 {
 	size_t len = strlen(map);
 
-	return !strncmp(entry, map, len) && entry[len] == '_' && strlen(entry + len + 1) == 8 &&
-	       strspn(entry + len + 1, "0123456789abcdef") == 8 && strcmp(entry, keep);
+	return pinned_name_len(entry) == len && !strncmp(entry, map, len) && strcmp(entry, keep);
 }
 
 static void drop_other_layouts(const char *dir, const char *map, const char *keep, unsigned int *resets)
@@ -162,17 +171,21 @@ static int check_dir(int fd, const char *dir)
 int bpfobj_open_dir(const char *dir, int *ret_fd)
 {
 	_close_ int fd = -1;
+	bool made;
 	int err;
 
 	err = mount_bpffs(dir);
 	if (err)
 		return err;
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	made = !mkdir(dir, 0700);
+	if (!made && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", dir);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return log_error(-errno, "cannot open %s: %m", dir);
 	err = check_dir(fd, dir);
+	if (err && made)
+		rmdir(dir);
 	if (err)
 		return err;
 	if (flock(fd, LOCK_EX | LOCK_NB))
@@ -194,7 +207,7 @@ int bpfobj_remove_pins(const char *dir, unsigned int *ret_removed)
 	if (!is_bpffs(dir))
 		err = -EINVAL;
 	while (!err && (entry = readdir(d))) {
-		if (entry->d_name[0] == '.')
+		if (!pinned_name_len(entry->d_name))
 			continue;
 		if (unlinkat(dirfd(d), entry->d_name, 0))
 			err = -errno;

@@ -22,7 +22,7 @@ int bpfobj_pin(struct bpf_object *obj, const char *dir, unsigned int *resets);
  */
 int bpfobj_open_dir(const char *dir, int *ret_fd);
 
-/* Unlinks all of Nestor's pins in @dir and @dir itself. 0 (also if there was none) or -errno. */
+/* Unlinks all of Nestor's pins in @dir. 0 (also if there was none) or -errno. */
 int bpfobj_remove_pins(const char *dir, unsigned int *ret_removed);
 
 /* A copy of a hash map. For a per-CPU map a value holds value_size bytes for each possible CPU. */

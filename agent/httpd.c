@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -473,6 +474,13 @@ static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll
 	}
 }
 
+static bool is_orphan(void)
+{
+	struct pollfd backend = { .fd = HTTPD_BACKEND_FD };
+
+	return poll(&backend, 1, 0) > 0 && backend.revents & POLLHUP;
+}
+
 int httpd_main(char **argv)
 {
 	struct MHD_Daemon *daemon;
@@ -488,6 +496,8 @@ int httpd_main(char **argv)
 	allowed_hosts = argv[3];
 	tzset(); /* would read a file later */
 	if (sandbox_enter(argv[1], argv[2]))
+		return EXIT_FAILURE;
+	if (is_orphan()) /* nestord died before the death signal was set */
 		return EXIT_FAILURE;
 	daemon = start_daemon();
 	epoll = daemon ? start_epoll(daemon) : -1;

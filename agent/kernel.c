@@ -41,6 +41,21 @@ static int check_privilege(void)
 	return 0;
 }
 
+int kernel_keep_needed(void)
+{
+	/* httpd empties its bounding set with it, where we have it. */
+	bool setpcap = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i].cap);
+	if (setpcap)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SETPCAP);
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		return log_error(-EPERM, "cannot give up capabilities");
+	return 0;
+}
+
 static int load_btf(struct kernel *k)
 {
 	k->btf = btf__load_vmlinux_btf();

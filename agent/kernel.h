@@ -27,6 +27,8 @@ struct kernel {
 
 /* 0, or -errno after one sentence that says what is missing. */
 int kernel_probe(struct kernel *k);
+/* Gives up all capabilities but those that are needed from now on. 0 or -errno, logged. */
+int kernel_keep_needed(void);
 void kernel_drop_btf(struct kernel *k); /* some 10 MiB */
 void kernel_close(struct kernel *k);
 

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "agent/jsontext.h"
 #include "agent/metrics.h"
 #include "agent/show.h"
 #include "agent/util.h"
@@ -48,23 +49,6 @@ static int show_metrics(struct agent *a, struct buf *out)
 	return err;
 }
 
-/* A message may quote bytes that are no UTF-8, or be cut within a character; JSON cannot say those. */
-static json_t *text_json(const char *text)
-{
-	json_t *json = json_string(text);
-	char *ascii;
-
-	if (json)
-		return json;
-	ascii = strdup(text);
-	for (char *c = ascii; c && *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	json = ascii ? json_string(ascii) : NULL;
-	free(ascii);
-	return json;
-}
-
 static json_t *rooms_json(const struct agent *a)
 {
 	json_t *list = json_array();
@@ -74,7 +58,7 @@ static json_t *rooms_json(const struct agent *a)
 
 		json_array_append_new(list,
 				      json_pack("{s:s, s:s, s:o, s:s}", "room", r->room->name, "state", r->up ? "up" : "down",
-						"reason", text_json(r->up ? "" : r->reason), "doc", r->room->doc));
+						"reason", json_text(r->up ? "" : r->reason), "doc", r->room->doc));
 	}
 	return list;
 }
@@ -85,9 +69,9 @@ static json_t *status_json(const struct agent *a)
 
 	return json_pack("{s:s, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "pid",
 			 (int)getpid(), "uptime_seconds", (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url,
-			 "bpffs", text_json(a->opts.bpffs), "kernel", a->kernel.uts.release, "cgroups",
-			 kernel_cgroup_mode(&a->kernel), "policy", text_json(a->opts.policy ? a->opts.policy : "built-in"),
-			 "policy_last_reload_successful", reloads->last_ok, "policy_error", text_json(reloads->error.text),
+			 "bpffs", json_text(a->opts.bpffs), "kernel", a->kernel.uts.release, "cgroups",
+			 kernel_cgroup_mode(&a->kernel), "policy", json_text(a->opts.policy ? a->opts.policy : "built-in"),
+			 "policy_last_reload_successful", reloads->last_ok, "policy_error", json_text(reloads->error.text),
 			 "policy_reloads_succeeded", (json_int_t)reloads->succeeded, "policy_reloads_failed",
 			 (json_int_t)reloads->failed);
 }

@@ -349,4 +349,12 @@ if command -v systemd-socket-activate > /dev/null; then
 else
 	skip "socket activation" "systemd-socket-activate is not installed"
 fi
+# ---- what it may do, once it runs: the capabilities of kernel.c's list, and CAP_SETPCAP for its HTTP process
+agent_start
+mask=0
+for bit in 2 5 6 7 8 18 21 38 39; do mask=$((mask | 1 << bit)); done
+is "nestord keeps the capabilities that it needs and no other" "$(printf '%016x' $mask)" \
+	"$(awk '$1 == "CapEff:" { print $2 }' "/proc/$agent_pid/status")"
+agent_stop
+
 done_testing

@@ -21,6 +21,7 @@ defer() { deferred+=("$(printf '%q ' "$@")"); }
 cleanup() {
 	local i
 	trap - EXIT
+	trap '' TERM INT HUP # timeout sends a second one
 	agent_kill 2> /dev/null
 	for ((i = ${#deferred[@]} - 1; i >= 0; i--)); do eval "${deferred[i]}" > /dev/null 2>&1; done
 	rm -rf "$T"
@@ -99,8 +100,8 @@ until_ok() {
 bpffs_mount() {
 	[ -d "$T/bpf" ] && return
 	mkdir "$T/bpf"
-	mount -t bpf bpf "$T/bpf" -o mode=0700
 	defer umount "$T/bpf"
+	mount -t bpf bpf "$T/bpf" -o mode=0700
 }
 
 # agent_start [OPTION…]: returns when it is up; AGENT_LOG, URL

@@ -8,7 +8,7 @@ readonly begin='^(\[ *[0-9.]+\](\[ *[TC][0-9]+\])? )?([a-z_]+: )?'
 readonly panics="Kernel panic - not syncing|${begin}(Oops|general protection fault|double fault)|${begin}(BUG: (unable to handle|kernel NULL)|kernel BUG at)"
 
 # Warnings, KASAN, KFENCE, UBSAN, SLUB, lockdep, hung tasks, RCU stalls, leaks.
-readonly warnings="${begin}(WARNING: |BUG[: ]|UBSAN: |INFO: (task .* blocked for more|rcu|trying to register non-static|possible .* detected|suspicious RCU))|possible .* detected\$|rcu: INFO: |unreferenced object 0x"
+readonly warnings="${begin}(WARNING: |BUG[: ]|UBSAN: |INFO: (task .* blocked for more|rcu|trying to register non-static|possible .* detected|suspicious RCU))|rcu: INFO: |unreferenced object 0x"
 
 # These panics are but the consequence of a warning.
 readonly warned='panic_on_warn set|kasan.fault=panic set'
