@@ -62,8 +62,9 @@ static int change_user(const struct passwd *user)
 
 static int drop_capabilities(void)
 {
-	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_apply(CAPNG_SELECT_ALL))
+	/* Not the bounding set, which was emptied before if that could be, nor the ambient one, which goes with these. */
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (capng_apply(CAPNG_SELECT_CAPS))
 		return log_error(-EPERM, "cannot drop capabilities");
 	return 0;
 }

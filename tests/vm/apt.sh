@@ -45,6 +45,8 @@ apt_open() {
 		#clear DPkg::Post-Invoke;
 		APT::Architecture "amd64";
 		APT::Sandbox::User "";
+		# A mirror that lags will do for kernels that only test VMs run; the signature is checked all the same.
+		Acquire::Check-Valid-Until "false";
 		Dir::State "$dir/state";
 		Dir::State::status "$dir/status";
 		Dir::Cache "$dir/cache";
