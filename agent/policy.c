@@ -23,9 +23,9 @@
 #define FILE_SIZE_MAX (64 * 1024)
 #define FILES_MAX 64
 
-/* agent/policy.yaml, linked in */
-extern const char policy_yaml_start[] __asm__("_binary_agent_policy_yaml_start");
-extern const char policy_yaml_end[] __asm__("_binary_agent_policy_yaml_end");
+/* agent/policy.yaml, linked in; ld makes these names of the path */
+extern const char _binary_agent_policy_yaml_start[];
+extern const char _binary_agent_policy_yaml_end[];
 
 /* ---- the keys: names, types, limits ---- */
 
@@ -494,7 +494,8 @@ static int read_defaults(struct policy *into, struct policy_error *error)
 		return fail(error, -ENOMEM, "out of memory");
 	src->name = "(built-in)";
 	/* cppcheck-suppress comparePointers ; the linker puts them around one object */
-	return read_text(src, policy_yaml_start, (size_t)(policy_yaml_end - policy_yaml_start), into, error);
+	return read_text(src, _binary_agent_policy_yaml_start,
+			 (size_t)(_binary_agent_policy_yaml_end - _binary_agent_policy_yaml_start), into, error);
 }
 
 int policy_load(const char *path, struct policy **ret_policy, struct policy_error *error)
