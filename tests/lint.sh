@@ -38,9 +38,9 @@ for skeleton in build/bpf/*.skel.h; do install -D /dev/null "$T/stub/$skeleton";
 mkdir "$T/stub/sys"
 echo '#define TAILQ_HEAD(name, type) struct name { struct type *tqh_first; }' > "$T/stub/sys/queue.h" # it reads no system headers
 passes "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j 2 \
-	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB --suppress=memleak --suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . \
-	-D_GNU_SOURCE '-DNESTOR_VERSION="0"' '-DNESTOR_REVISION="0"' \
-	"${units[@]}"
+	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB --suppress=memleak \
+	--suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' \
+	'-DNESTOR_REVISION="0"' "${units[@]}"
 passes "shellcheck" shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR "${scripts[@]}"
 
 no_match() { ! grep -nE "$@"; }
