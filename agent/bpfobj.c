@@ -277,6 +277,14 @@ void percpu_sum(const void *value, size_t words, __u64 *ret_sum)
 
 /* ---- the agent's own cost ---- */
 
+unsigned long long bpfobj_misses(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.recursion_misses;
+}
+
 static void collect_programs(struct bpf_object *obj, const char *room, struct metrics *m)
 {
 	struct family *seconds =
@@ -326,13 +334,12 @@ static void collect_maps(const struct bpf_object *obj, const char *room, struct 
 	}
 }
 
-static void collect_losses(const struct bpf_map *lost, const char *room, struct metrics *m)
+static void collect_losses(const struct bpf_map *lost, unsigned long long nested, const char *room, struct metrics *m)
 {
 	static const char *const reasons[] = {
-		[LOST_INFLIGHT_FULL] = "inflight_full",
-		[LOST_COUNTERS_FULL] = "counters_full",
-		[LOST_DEVICES_FULL] = "devices_full",
-		[LOST_RING_FULL] = "ring_full",
+		[LOST_INFLIGHT_FULL] = "inflight_full", [LOST_COUNTERS_FULL] = "counters_full",
+		[LOST_DEVICES_FULL] = "devices_full",	[LOST_RING_FULL] = "ring_full",
+		[LOST_COMPLETION] = "completion",
 	};
 	struct family *f =
 		metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER, "Events that were not counted, by reason.");
@@ -347,11 +354,13 @@ static void collect_losses(const struct bpf_map *lost, const char *room, struct 
 		percpu_sum(values, 1, &n);
 		family_u64(f, metrics_labels(m, "room", room, "reason", reasons[i], NULL), n);
 	}
+	family_u64(f, metrics_labels(m, "room", room, "reason", "nested", NULL), nested);
 }
 
-void bpfobj_collect(struct bpf_object *obj, const char *room, const struct bpf_map *lost, struct metrics *m)
+void bpfobj_collect(struct bpf_object *obj, const char *room, const struct bpf_map *lost, unsigned long long nested,
+		    struct metrics *m)
 {
 	collect_programs(obj, room, m);
 	collect_maps(obj, room, m);
-	collect_losses(lost, room, m);
+	collect_losses(lost, nested, room, m);
 }

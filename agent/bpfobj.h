@@ -49,7 +49,11 @@ static inline const void *table_value(const struct table *t, size_t i)
 /* Sum over all CPUs of a per-CPU value made of @words 64-bit counters. */
 void percpu_sum(const void *value, size_t words, __u64 *ret_sum);
 
-/* Exports programs' run time, maps' entries, and the room's losses from a map made by LOST_MAP(). */
-void bpfobj_collect(struct bpf_object *obj, const char *room, const struct bpf_map *lost, struct metrics *m);
+/* Events that @prog did not see, as it was running on that CPU already. */
+unsigned long long bpfobj_misses(const struct bpf_program *prog);
+
+/* Exports programs' run time, maps' entries, and the room's losses: those in a map made by LOST_MAP(), and @nested. */
+void bpfobj_collect(struct bpf_object *obj, const char *room, const struct bpf_map *lost, unsigned long long nested,
+		    struct metrics *m);
 
 #endif

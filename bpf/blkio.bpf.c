@@ -22,6 +22,8 @@
 
 /* Most owners that get counters of their own, policy agent.max_containers; the agent changes it live. */
 volatile __u32 max_owners = 100;
+/* When the programs were loaded: what began before is not counted. */
+const volatile __u64 loaded_ns = 0;
 /* Owners that have them now. Both sides add and subtract atomically. */
 volatile __u32 nr_owners = 0;
 
@@ -199,11 +201,12 @@ int BPF_PROG(blkio_issue, struct request *rq)
 	if (is_passthrough(rq->cmd_flags))
 		return 0;
 	known = bpf_map_lookup_elem(&blkio_inflight, &key);
-	/* A different start: left over from an earlier use of this request, whose end was not seen. */
 	if (known && (!start || known->start_ns == start)) {
 		known->issue_ns = bpf_ktime_get_ns();
 		return 0;
 	}
+	if (known) /* a different start: left over from an earlier use of this request, whose end was not seen */
+		lost_count(&blkio_lost, LOST_COMPLETION);
 	rq_init(&io, rq);
 	io.issue_ns = bpf_ktime_get_ns();
 	remember(key, &io, BPF_ANY);
@@ -332,6 +335,30 @@ static __always_inline void count_stages(struct blkio_inflight *io, struct gendi
 	hist_add(&stage->device, since(now, io->issue_ns));
 }
 
+/*
+ * The kernel does not run a program within itself: an issue is not seen that comes while blkio_issue was
+ * interrupted or preempted on that CPU. Such a request is counted here, from what it still tells: not its stages,
+ * and not the task.
+ */
+static __always_inline int complete_unseen(struct request *rq, struct gendisk *disk, __u32 nr_bytes, bool failed)
+{
+	struct blkio_inflight io = { .start_ns = rq->start_time_ns, .bytes = nr_bytes, .failed = failed };
+	struct bio *bio = rq->bio;
+	enum blkio_source source;
+
+	/* No bytes: the end of a flush sequence, whose parts were counted. */
+	if (!nr_bytes || nr_bytes < rq->__data_len || io.start_ns <= loaded_ns || is_passthrough(rq->cmd_flags) || !bio)
+		return 0;
+	if (!owner_of_bio_anywhere(&io.owner, bio, &source)) {
+		io.owner = (struct blkio_owner){ .cgroup = BLKIO_CGROUP_REST };
+		source = BLKIO_SOURCE_NONE;
+	}
+	io.source = source;
+	io.lower = is_lower(bio, disk);
+	count(&io, disk, op_of(rq->cmd_flags, nr_bytes), bpf_ktime_get_ns());
+	return 0;
+}
+
 /* Runs for every part of a request that completes; the last part has all that is left of it. */
 SEC("tp_btf/block_rq_complete")
 int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_bytes)
@@ -343,15 +370,15 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 
 	io = bpf_map_lookup_elem(&blkio_inflight, &key);
 	if (!io)
-		return 0; /* begun before us, passed through, or the second end of a flush sequence */
+		return complete_unseen(rq, disk, nr_bytes, error != 0);
 	io->bytes += nr_bytes;
 	io->failed |= error != 0;
 	if (nr_bytes < rq->__data_len)
 		return 0;
 	now = bpf_ktime_get_ns();
 	op = op_of(rq->cmd_flags, io->bytes);
-	/* Not issued: refused on its way (the device is gone), or a flush that had nothing to do. */
-	if (io->issue_ns || io->failed)
+	/* No issue was seen: missed, as above; or refused on its way, for the device is gone; or a flush with nothing to do. */
+	if (io->issue_ns || io->failed || io->bytes)
 		count(io, disk, op, now);
 	if (io->issue_ns)
 		count_stages(io, disk, op, now);

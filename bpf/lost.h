@@ -8,6 +8,7 @@ enum lost_reason {
 	LOST_COUNTERS_FULL, /* no room for one more set of counters */
 	LOST_DEVICES_FULL, /* no room for one more device */
 	LOST_RING_FULL, /* a message to the agent found no room */
+	LOST_COMPLETION, /* an I/O ended, and the kernel did not run the program; seen when its request is used again */
 	LOST_REASONS
 };
 

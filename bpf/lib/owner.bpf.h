@@ -83,6 +83,16 @@ static __always_inline void owner_from_task(struct blkio_owner *o, struct task_s
 	owner_set_untyped(o, BPF_CORE_READ(css, cgroup));
 }
 
+/* The same without the task, for a context that has nothing to do with the submitter's. False: nothing tells. */
+static __always_inline bool owner_of_bio_anywhere(struct blkio_owner *o, struct bio *bio, enum blkio_source *source)
+{
+	*source = BLKIO_SOURCE_BLKCG;
+	if (owner_from_blkcg(o, bio))
+		return true;
+	*source = BLKIO_SOURCE_FOLIO;
+	return owner_from_folio(o, bio);
+}
+
 /*
  * Fills @o and returns how. Call it in the context that submits the bio; a later one (a kworker that
  * dispatches) gives the same answer unless it is the last.
