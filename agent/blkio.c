@@ -262,8 +262,9 @@ static void read_sources(struct blkio *b, __u64 *ret_counts)
 
 static void collect_sources(struct blkio *b, struct metrics *m)
 {
-	struct family *f = metrics_family(m, "nestor_blkio_owner_total", METRIC_COUNTER,
-					  "I/Os by how their owner was found: blkcg, first folio, task, or none (a flush).");
+	struct family *f = metrics_family(
+		m, "nestor_blkio_owner_total", METRIC_COUNTER,
+		"I/Os by how their owner was found: blkcg, first folio, task, or none (a flush, or nothing told).");
 	__u64 counts[BLKIO_SOURCES];
 
 	read_sources(b, counts);

@@ -133,7 +133,7 @@ static __always_inline __u32 disk_dev(struct gendisk *disk)
 	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
 }
 
-#define BIO_CLONED_BIT (1 << 1) /* BIO_CLONED, 6.1 to 7.x; the enum has no name to relocate by */
+#define BIO_CLONED_BIT (1 << 1) /* BIO_CLONED in 6.1, 6.12 and 7.2; the enum has no name to relocate by */
 
 /*
  * Is this bio a piece of one that was counted above? Drivers that stack (dm, md) send clones down. The

@@ -26,7 +26,7 @@ enum blkio_source {
 	BLKIO_SOURCE_BLKCG, /* the bio's blkcg, where that is a leaf */
 	BLKIO_SOURCE_FOLIO, /* a kernel thread's I/O: memory cgroup of its first folio */
 	BLKIO_SOURCE_TASK, /* the task that submitted it */
-	BLKIO_SOURCE_NONE, /* a flush: nobody's */
+	BLKIO_SOURCE_NONE, /* a flush, which is nobody's, or nothing told */
 	BLKIO_SOURCES
 };
 
@@ -36,7 +36,7 @@ enum blkio_source {
  */
 struct blkio_owner {
 	__u64 cgroup; /* kernfs id, the inode number of its directory */
-	__u32 hierarchy; /* first column of /proc/cgroups' hierarchy, 0 for v2 */
+	__u32 hierarchy; /* as in /proc/cgroups; 0 for v2 */
 	__u32 pad;
 };
 

@@ -9,7 +9,7 @@ cd "$ROOT" || exit 1
 table=tests/verified-instructions.tsv
 verified=build/tests/tools/verified
 
-run_vm() { # run_vm KERNEL: its tests' output, and $T/KERNEL.out/verified
+run_vm() { # run_vm KERNEL: its tests' output, $T/KERNEL.out/verified, and in $T/KERNEL.status how it ended
 	tests/vm/run "$1" --timeout 200 --disk 128 --out "$T/$1.out" \
 		--tool bash --tool fio --tool dmsetup --tool losetup --tool awk --tool jq --tool mdadm --tool mkfs.ext4 \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio --add $verified --add build/bpf \
@@ -17,7 +17,8 @@ run_vm() { # run_vm KERNEL: its tests' output, and $T/KERNEL.out/verified
 		--module loop --module dm_mod --module md_mod --module raid1 --module ext4 --module sd_mod \
 		--module "null_blk:nr_devices=1 gb=1 irqmode=2 completion_nsec=4000000 submit_queues=1" \
 		--module "scsi_debug:dev_size_mb=8 max_queue=1 delay=1" \
-		-- bash -c "$verified build/bpf/*.bpf.o > /out/verified; tests/blkio.sh; tests/vm/blkio.sh"
+		-- bash -c "$verified build/bpf/*.bpf.o > /out/verified && tests/blkio.sh; bad=\$?; tests/vm/blkio.sh && exit \$bad"
+	echo $? > "$T/$1.status"
 }
 
 check_verified() { # check_verified KERNEL FILE: lines "program instructions"
@@ -46,6 +47,8 @@ if [ "${1:-}" = --update ]; then
 fi
 for kernel in 6.1 6.12 sid running; do
 	check_verified $kernel "$T/$kernel.out/verified"
-	[ $kernel = running ] || subtests $kernel cat "$T/$kernel"
+	[ $kernel != running ] || continue
+	subtests $kernel cat "$T/$kernel"
+	is "$kernel: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$kernel.status")"
 done
 done_testing

@@ -75,7 +75,7 @@ subtests() { # subtests PREFIX COMMAND…: another test's results as this one's 
 		else
 			echo "# ${line#\# }"
 		fi
-	done < <("$@" 2>&1; echo "exit status $?")
+	done < <("$@" 2>&1)
 	[ $ended = 1 ] && [ $seen = 0 ] || ok "$prefix: ran to its end" false
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * All differences between kernels, from 6.1 on. Each accessor names the commit that made it necessary
- * and the kernel floor that lets it go.
+ * All differences between kernels, from 6.1 on. Each accessor names the kernels whose BTF shows the one form and the
+ * other; the commits between them still have to be looked up.
  */
 #ifndef NESTOR_BPF_LIB_COMPAT_H
 #define NESTOR_BPF_LIB_COMPAT_H
 
 /*
- * struct page.compound_head became compound_info, with the same meaning of bit 0 and of the rest where
- * the vmemmap is not masked ("mm: rename the 'compound_head' field in the 'struct page' to compound_info", 7.1).
+ * struct page has compound_head in 6.1 and 6.12, compound_info in 7.2. Bit 0 marks a tail page in both, and the rest
+ * is taken for the head's address. tests/kernels.sh shows writeback billed through it on all three; whether a tail
+ * page was among those pages is not shown.
  */
 struct page___info {
 	unsigned long compound_info;
@@ -27,9 +28,8 @@ static __always_inline struct folio *compat_page_folio(struct page *page)
 }
 
 /*
- * Since the reparenting of LRU folios a folio points to an obj_cgroup, which points to its memory cgroup;
- * before, to the memory cgroup itself unless it is kernel memory. obj_cgroup.is_root came with that change
- * ("mm: memcontrol: convert objcg to be per-memcg per-node type" and its series, 7.1).
+ * In 6.1 and 6.12 a folio points to its memory cgroup, unless it is kernel memory; in 7.2 to an obj_cgroup, which
+ * points to the memory cgroup. struct obj_cgroup has is_root in 7.2 and not in the others: that tells them apart.
  */
 struct obj_cgroup___root {
 	bool is_root;
