@@ -38,10 +38,14 @@ is "the last bucket holds all" 23 \
 	"$(metric "nestor_blkio_latency_seconds_bucket{device=\"$name\",op=\"read\",stage=\"total\",le=\"+Inf\"}")"
 is "no errors" 0 "$(metric "nestor_blkio_errors_total{device=\"$name\"}")"
 
-dd if=/dev/zero of="$loop" bs=4k count=3 conv=fsync status=none
-flushes=$(count "$name" flush)
-within "a flush is counted" 1 "$flushes" 10
-is "a flush has no owner" "$flushes" "$(metric "nestor_blkio_ios_total{device=\"$name\",op=\"flush\",container=\"\"}")"
+check_flush() { # check_flush DEVICE NAME: writes there, and flushes
+	local flushes
+	dd if=/dev/zero of="$1" bs=4k count=3 conv=fsync status=none
+	flushes=$(count "$2" flush)
+	within "$2: a flush is counted" 1 "$flushes" 10
+	is "$2: it has no owner" "$flushes" "$(metric "nestor_blkio_ios_total{device=\"$2\",op=\"flush\",container=\"\"}")"
+}
+check_flush "$loop" "$name"
 
 # device-mapper above the loop device: once per layer, and once for the container
 if dmsetup create nestor-test-$$ --table "0 $((32 * 2048)) linear $loop 0" 2> /dev/null; then
@@ -58,6 +62,8 @@ if dmsetup create nestor-test-$$ --table "0 $((32 * 2048)) linear $loop 0" 2> /d
 	layers=$(($(metric 'nestor_blkio_ios_total{op="read"}') - vda_before))
 	containers=$(($(metric 'nestor_blkio_latency_seconds_count{vm="",op="read"}') - all_before))
 	is "dm: containers' histograms count the top layer alone" 37 $((layers - containers))
+
+	check_flush "/dev/$dm" "$dm" # a bio, which has a submitter; a disk's own flush request has none
 
 	dmsetup suspend nestor-test-$$
 	dmsetup load nestor-test-$$ --table "0 $((32 * 2048)) error"
