@@ -21,7 +21,7 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -fstack-protector-strong -fP
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -iquote . -Wall -Wextra -Werror -Wno-unused-parameter
-LDLIBS := -lbpf -lelf -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd
+LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd
 
 # Commands that build run as the user who called sudo.
 AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
@@ -30,7 +30,10 @@ BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
 # All but the two main files: what tests link against.
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o
-CTL_OBJS := $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf log metrics policy policy.yaml reply yaml)
+# The client's own: not in the daemon.
+CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
+CTL_OBJS := $(CLIENT_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile disk jsontext log loop metrics policy \
+	policy.yaml policydata policykeys reply settings settingsfile units utf8 yaml)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -68,6 +71,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)tests/bench/blkio.sh
+	$(Q)tests/bench/net.sh
 
 demo: run ## for now the same as run; later a VM with containers and a workload
 
@@ -91,11 +95,14 @@ C_FILES = $(shell git ls-files '*.[ch]' | grep -v '^vmlinux.h$$')
 
 # ---- agent ----
 
-$(B)/nestord: $(CORE_OBJS) $(B)/agent/main.o
+$(B)/nestord: $(filter-out $(CLIENT_OBJS),$(CORE_OBJS)) $(B)/agent/main.o
 $(B)/nestorctl: $(CTL_OBJS)
 $(B)/nestord $(B)/nestorctl:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Only the client has a screen.
+$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -lm
 
 $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(call say,CC,$<)
@@ -129,6 +136,7 @@ $(B)/tests/%: $(B)/tests/%.o $(CORE_OBJS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+build/fuzz/vmname: agent/utf8.c
 build/fuzz/%: tests/fuzz/%.c agent/%.c
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
@@ -139,6 +147,7 @@ build/fuzz/%: tests/fuzz/%.c agent/%.c
 install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -D -m 755 build/nestord $(DESTDIR)$(PREFIX)/sbin/nestord
 	install -D -m 755 build/nestorctl $(DESTDIR)$(PREFIX)/sbin/nestorctl
+	install -D -m 644 agent/nestorctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nestorctl
 	install -D -m 644 agent/nestord.8 $(DESTDIR)$(PREFIX)/share/man/man8/nestord.8
 	install -D -m 644 agent/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
 	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
@@ -154,7 +163,7 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 	$(if $(DESTDIR),,-$(PREFIX)/sbin/nestorctl reset)
 	cd $(DESTDIR)$(PREFIX) && rm -f sbin/nestord sbin/nestorctl share/man/man8/nestord.8 share/man/man1/nestorctl.1 \
 		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
-		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml
+		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl
 	-rmdir $(DESTDIR)$(PREFIX)/share/doc/nestor
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -16,11 +16,6 @@
 
 /* ---- rooms ---- */
 
-const char *agent_pin_dir(const struct agent *a)
-{
-	return a->opts.check ? NULL : a->opts.bpffs;
-}
-
 static void room_down(struct room_state *r, const char *reason)
 {
 	r->up = false;
@@ -62,6 +57,8 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 		if (r->up)
 			log_info("%s: off", r->room->name);
 		room_stop(r, "off by policy");
+		if (r->room->off)
+			r->room->off(a);
 		return;
 	}
 	if (!r->up)
@@ -80,6 +77,7 @@ void agent_apply(struct agent *a, struct policy *policy)
 		self_stats_apply(a->self_stats, policy->agent.self_stats);
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		room_apply(a, &a->rooms[i], policy);
+	who_apply(a->who, policy); /* then the rooms that count are known to it */
 }
 
 bool agent_healthy(const struct agent *a)
@@ -96,7 +94,16 @@ int agent_reset(struct agent *a, unsigned int *ret_removed)
 
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		room_stop(&a->rooms[i], "resetting");
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		if (a->rooms[i].room->off && !a->rooms[i].impossible)
+			a->rooms[i].room->off(a);
+	who_stop(a->who);
+	a->who = NULL;
 	err = bpfobj_remove_pins(a->opts.bpffs, ret_removed);
+	if (who_start(a, &a->who)) {
+		a->loop.stop = true; /* nothing works without; a supervisor may start us again */
+		return -EIO;
+	}
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		room_apply(a, &a->rooms[i], a->policy);
 	log_info("counters reset, %u pins removed", *ret_removed);
@@ -144,6 +151,8 @@ int agent_open(struct agent *a, const struct options *opts)
 		err = bpfobj_open_dir(opts->bpffs, &a->bpffs_fd);
 	if (!err)
 		err = kernel_keep_needed();
+	if (!err)
+		err = who_start(a, &a->who);
 	if (!err && !opts->check)
 		err = self_stats_start(&a->loop, &a->self_stats);
 	return err;
@@ -154,6 +163,7 @@ void agent_close(struct agent *a)
 	for (unsigned int i = 0; a->rooms && i < nr_rooms; i++)
 		if (a->rooms[i].up)
 			room_stop(&a->rooms[i], "stopping");
+	who_stop(a->who);
 	self_stats_stop(a->self_stats);
 	policy_free(a->policy);
 	kernel_close(&a->kernel);

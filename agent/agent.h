@@ -10,6 +10,7 @@
 #include "agent/loop.h"
 #include "agent/policy.h"
 #include "agent/room.h"
+#include "agent/who.h"
 
 struct options {
 	const char *listen; /* ADDR:PORT */
@@ -48,6 +49,7 @@ struct agent {
 	int run_dir_fd, bpffs_fd; /* both locked: one agent each */
 	unsigned int counters_reset;
 
+	struct who *who;
 	struct self_stats *self_stats;
 	struct reloads reloads;
 	char metrics_url[128]; /* "" until it listens */
@@ -61,10 +63,13 @@ void agent_close(struct agent *a);
 void agent_apply(struct agent *a, struct policy *policy);
 /* False if a room that policy wants is not up. */
 bool agent_healthy(const struct agent *a);
-/* Stops the rooms, forgets all counters, starts the rooms. 0 or -errno. */
+/* Stops the rooms, forgets all counters, starts the rooms. 0 or -errno, logged. */
 int agent_reset(struct agent *a, unsigned int *ret_removed);
 
 /* Where pinned counters go; NULL: nowhere (--check). */
-const char *agent_pin_dir(const struct agent *a);
+static inline const char *agent_pin_dir(const struct agent *a)
+{
+	return a->opts.check ? NULL : a->opts.bpffs;
+}
 
 #endif

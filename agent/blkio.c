@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * blkio: block I/O per device and container, from bpf/blkio.bpf.c. BPF counts per owner, a cgroup's id;
- * here owners of one name are added up and shown. blkio_owners.c knows the names.
- */
+/* blkio: block I/O per device and container, from bpf/blkio.bpf.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +7,12 @@
 #include <bpf/bpf.h>
 
 #include "agent/blkio.h"
+#include "agent/blkio_steer.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
 #include "build/bpf/blkio.skel.h"
-
-#define REST "~other"
 
 /* ---- exposition ---- */
 
@@ -32,31 +28,17 @@ static const char *const source_names[] = {
 	[BLKIO_SOURCE_NONE] = "none",
 };
 
-/* One entry of blkio_total or blkio_gone, with names. */
-struct row {
-	const char *device;
-	const char *container;
-	__u32 dev;
-	__u32 op;
-	bool lower;
-	const struct blkio_total *total;
-};
-
-/* A consistent copy of all maps. */
+/* A consistent copy of all maps. A row's extra is the name of its device. */
 struct snapshot {
-	struct table total, gone, owners, disks, stages;
-	struct row *rows;
-	size_t nr;
+	struct tally_rows rows;
+	struct table disks, stages;
 };
 
 static void snapshot_free(struct snapshot *s)
 {
-	table_free(&s->total);
-	table_free(&s->gone);
-	table_free(&s->owners);
+	tally_free(&s->rows);
 	table_free(&s->disks);
 	table_free(&s->stages);
-	free(s->rows);
 }
 
 static const char *device_name(const struct snapshot *s, __u32 dev)
@@ -67,30 +49,14 @@ static const char *device_name(const struct snapshot *s, __u32 dev)
 	return "~unknown";
 }
 
-static const char *container_name(const struct snapshot *s, const struct blkio_key *key)
+static const struct blkio_key *key_of(const struct tally_row *r)
 {
-	const struct blkio_owner_info *info;
-
-	if (key->cgroup == BLKIO_CGROUP_NONE)
-		return "";
-	info = blkio_owners_find(&s->owners, key->cgroup, key->hierarchy);
-	return info && info->path[0] ? info->path : REST;
+	return r->key;
 }
 
-static void add_rows(struct snapshot *s, const struct table *t)
+static const struct blkio_total *total_of(const struct tally_row *r)
 {
-	for (size_t i = 0; i < t->nr; i++) {
-		const struct blkio_key *key = table_key(t, i);
-
-		s->rows[s->nr++] = (struct row){
-			.device = device_name(s, key->dev),
-			.container = container_name(s, key),
-			.dev = key->dev,
-			.op = key->op < BLKIO_OPS ? key->op : BLKIO_OTHER,
-			.lower = key->lower,
-			.total = table_value(t, i),
-		};
-	}
+	return (const struct blkio_total *)r->value;
 }
 
 static int snapshot_take(struct blkio *b, struct snapshot *s)
@@ -98,80 +64,45 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){};
-	blkio_owners_check(b); /* names first: what was counted before has one then */
-	err = table_read(b->bpf->maps.blkio_total, &s->total);
-	if (!err)
-		err = table_read(b->bpf->maps.blkio_gone, &s->gone);
-	if (!err)
-		err = table_read(b->bpf->maps.blkio_owners, &s->owners);
+	err = tally_read(b->agent->who, &b->total, &s->rows);
 	if (!err)
 		err = table_read(b->bpf->maps.blkio_disks, &s->disks);
 	if (!err)
 		err = table_read(b->bpf->maps.blkio_stage, &s->stages);
-	if (!err) {
-		s->rows = calloc(s->total.nr + s->gone.nr + 1, sizeof(*s->rows));
-		err = s->rows ? 0 : -ENOMEM;
-	}
 	if (err) {
 		snapshot_free(s);
 		return err;
 	}
-	add_rows(s, &s->total);
-	add_rows(s, &s->gone);
+	for (size_t i = 0; i < s->rows.nr; i++)
+		s->rows.rows[i].extra = device_name(s, key_of(&s->rows.rows[i])->dev);
 	return 0;
 }
 
-typedef int (*compare_fn)(const void *, const void *);
+static __u32 op_of(const struct tally_row *r)
+{
+	return key_of(r)->op < BLKIO_OPS ? key_of(r)->op : BLKIO_OTHER;
+}
+
+static int by_op(const struct tally_row *a, const struct tally_row *b)
+{
+	return (int)op_of(a) - (int)op_of(b);
+}
 
 static int by_device_op(const void *pa, const void *pb)
 {
-	const struct row *a = pa, *b = pb;
-	int diff = strcmp(a->device, b->device);
+	const struct tally_row *a = pa, *b = pb;
 
-	return diff ? diff : (int)a->op - (int)b->op;
+	return strcmp(a->extra, b->extra) ?: by_op(a, b);
 }
 
-static int by_container_op(const void *pa, const void *pb)
+static int by_label_op(const void *pa, const void *pb)
 {
-	const struct row *a = pa, *b = pb;
-	int diff = strcmp(a->container, b->container);
-
-	return diff ? diff : (int)a->op - (int)b->op;
+	return tally_by_label(pa, pb) ?: by_op(pa, pb);
 }
 
 static int by_all(const void *pa, const void *pb)
 {
-	int diff = by_device_op(pa, pb);
-
-	return diff ? diff : by_container_op(pa, pb);
-}
-
-/* Adds up rows that are equal by @compare, and calls @emit for each sum. */
-static void for_each_sum(struct snapshot *s, compare_fn compare, bool (*wanted)(const struct row *),
-			 void (*emit)(void *data, const struct row *sum), void *data)
-{
-	struct blkio_total total;
-	struct row sum = {};
-
-	qsort(s->rows, s->nr, sizeof(*s->rows), compare);
-	for (size_t i = 0; i < s->nr; i++) {
-		const struct row *r = &s->rows[i];
-
-		if (wanted && !wanted(r))
-			continue;
-		if (sum.total && compare(&sum, r)) {
-			emit(data, &sum);
-			sum.total = NULL;
-		}
-		if (!sum.total) {
-			total = (struct blkio_total){};
-			sum = *r;
-			sum.total = &total;
-		}
-		blkio_total_add(&total, r->total);
-	}
-	if (sum.total)
-		emit(data, &sum);
+	return by_device_op(pa, pb) ?: tally_by_label(pa, pb);
 }
 
 static unsigned long long count_of(const struct blkio_total *t)
@@ -197,42 +128,43 @@ static bool has_stages(const struct snapshot *s, __u32 dev)
 	return false;
 }
 
-static void emit_device(void *data, const struct row *sum)
+static void emit_device(void *data, const struct tally_row *sum)
 {
+	const char *device = sum->extra, *op = op_names[op_of(sum)];
+	const struct hist *latency = &total_of(sum)->latency;
 	struct emit *e = data;
-	const char *op = op_names[sum->op];
 
-	family_hist(e->latency, metrics_labels(e->m, "device", sum->device, "op", op, "stage", "total", NULL),
-		    &sum->total->latency);
+	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), latency);
 	/* A device that takes bios has no queue of its own: all of the time is the device's. */
-	if (!has_stages(e->snapshot, sum->dev))
-		family_hist(e->latency, metrics_labels(e->m, "device", sum->device, "op", op, "stage", "device", NULL),
-			    &sum->total->latency);
+	if (!has_stages(e->snapshot, key_of(sum)->dev))
+		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL), latency);
 }
 
 /* What a container waits for is the device that it addressed: the layers below are in that time already. */
-static bool is_containers(const struct row *r)
+static bool is_somebodys(const struct tally_row *r)
 {
-	return !r->lower && r->op <= BLKIO_WRITE && r->container[0];
+	return !key_of(r)->lower && op_of(r) <= BLKIO_WRITE && (r->container[0] || r->vm[0]);
 }
 
-static void emit_container(void *data, const struct row *sum)
+static void emit_owner(void *data, const struct tally_row *sum)
 {
 	struct emit *e = data;
 
-	family_hist(e->latency, metrics_labels(e->m, "vm", "", "container", sum->container, "op", op_names[sum->op], NULL),
-		    &sum->total->latency);
+	family_hist(e->latency,
+		    metrics_labels(e->m, "vm", sum->vm, "container", sum->container, "op", op_names[op_of(sum)], NULL),
+		    &total_of(sum)->latency);
 }
 
-static void emit_counts(void *data, const struct row *sum)
+static void emit_counts(void *data, const struct tally_row *sum)
 {
+	const struct blkio_total *total = total_of(sum);
 	struct emit *e = data;
-	const char *labels = metrics_labels(e->m, "device", sum->device, "op", op_names[sum->op], "vm", "", "container",
+	const char *labels = metrics_labels(e->m, "device", sum->extra, "op", op_names[op_of(sum)], "vm", sum->vm, "container",
 					    sum->container, NULL);
 
-	family_u64(e->bytes, labels, sum->total->bytes);
-	family_u64(e->ios, labels, count_of(sum->total));
-	family_u64(e->errors, labels, sum->total->errors);
+	family_u64(e->bytes, labels, total->bytes);
+	family_u64(e->ios, labels, count_of(total));
+	family_u64(e->errors, labels, total->errors);
 }
 
 static void collect_stages(const struct snapshot *s, struct emit *e)
@@ -287,6 +219,8 @@ static void blkio_collect(void *self, struct metrics *m)
 	struct snapshot s;
 	struct emit e = { .m = m, .snapshot = &s };
 
+	blkio_limit_collect(b, m);
+	blkio_target_collect(b, m);
 	bpfobj_collect(b->bpf->obj, "blkio", b->bpf->maps.blkio_lost, nested(b), m);
 	collect_sources(b, m);
 	if (snapshot_take(b, &s))
@@ -296,10 +230,10 @@ static void blkio_collect(void *self, struct metrics *m)
 	e.bytes = metrics_family(m, "nestor_blkio_bytes_total", METRIC_COUNTER, "Bytes moved by I/Os that succeeded.");
 	e.ios = metrics_family(m, "nestor_blkio_ios_total", METRIC_COUNTER, "I/Os completed, also with an error.");
 	e.errors = metrics_family(m, "nestor_blkio_errors_total", METRIC_COUNTER, "I/Os that failed.");
-	for_each_sum(&s, by_device_op, NULL, emit_device, &e);
+	tally_for_each_sum(&s.rows, by_device_op, NULL, emit_device, &e);
 	collect_stages(&s, &e);
-	for_each_sum(&s, by_container_op, is_containers, emit_container, &e);
-	for_each_sum(&s, by_all, NULL, emit_counts, &e);
+	tally_for_each_sum(&s.rows, by_label_op, is_somebodys, emit_owner, &e);
+	tally_for_each_sum(&s.rows, by_all, NULL, emit_counts, &e);
 	snapshot_free(&s);
 }
 
@@ -318,15 +252,16 @@ static double quantile(const struct hist *h, unsigned long long count, double q)
 	return (double)(1U << (HIST_BOUNDS - 1)) / 1e6;
 }
 
-static void show_sum(void *data, const struct row *sum)
+static void show_sum(void *data, const struct tally_row *sum)
 {
-	const struct hist *h = &sum->total->latency;
-	unsigned long long n = count_of(sum->total);
-	json_t *row = json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f}", "device", json_text(sum->device), "op",
-				op_names[sum->op], "container", json_text(sum->container), "ios", (json_int_t)n, "bytes",
-				(json_int_t)sum->total->bytes, "errors", (json_int_t)sum->total->errors, "mean_seconds",
-				n ? (double)h->sum_ns / 1e9 / (double)n : 0.0, "p50_seconds", quantile(h, n, 0.5),
-				"p99_seconds", quantile(h, n, 0.99));
+	const struct blkio_total *total = total_of(sum);
+	const struct hist *h = &total->latency;
+	unsigned long long n = count_of(total);
+	json_t *row = json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:I, s:f, s:f, s:f}", "device", json_text(sum->extra), "op",
+				op_names[op_of(sum)], "vm", json_text(sum->vm), "container", json_text(sum->container), "ios",
+				(json_int_t)n, "bytes", (json_int_t)total->bytes, "errors", (json_int_t)total->errors,
+				"mean_seconds", n ? (double)h->sum_ns / 1e9 / (double)n : 0.0, "p50_seconds",
+				quantile(h, n, 0.5), "p99_seconds", quantile(h, n, 0.99));
 
 	json_array_append_new(data, row);
 }
@@ -338,7 +273,7 @@ static json_t *blkio_show(void *self)
 
 	if (snapshot_take(self, &s))
 		return list;
-	for_each_sum(&s, by_all, NULL, show_sum, list);
+	tally_for_each_sum(&s.rows, by_all, NULL, show_sum, list);
 	snapshot_free(&s);
 	return list;
 }
@@ -362,7 +297,10 @@ static void blkio_stop(void *self)
 {
 	struct blkio *b = self;
 
-	blkio_owners_stop(b);
+	blkio_limit_stop(b);
+	blkio_target_stop(b);
+	if (b->total.live)
+		who_remove_tally(b->agent->who, &b->total);
 	blkio_bpf__destroy(b->bpf);
 	free(b);
 }
@@ -376,16 +314,15 @@ static int load(struct blkio *b)
 		return log_error(-errno, "blkio: cannot open the BPF object: %m");
 	b->bpf->rodata->loaded_ns = now_ns();
 	b->bpf->rodata->owner_memory_v1 = b->agent->kernel.memory_v1;
-	err = bpfobj_pin(b->bpf->obj, agent_pin_dir(b->agent), &b->agent->counters_reset);
+	err = bpfobj_pin(b->bpf->obj, agent_pin_dir(b->agent), &b->agent->counters_reset)
+		      ?: who_share(b->agent->who, b->bpf->obj);
 	if (err)
 		return err;
 	err = blkio_bpf__load(b->bpf);
 	if (err)
 		return log_error(err, "blkio: the kernel refuses the BPF programs: %s", strerror(-err));
-	b->bpf->data->max_owners = b->agent->policy->agent.max_containers;
-	err = blkio_owners_start(b);
-	if (err)
-		return err;
+	b->total = (struct tally){ .live = b->bpf->maps.blkio_total, .gone = b->bpf->maps.blkio_gone };
+	who_add_tally(b->agent->who, &b->total);
 	err = blkio_bpf__attach(b->bpf);
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;
 }
@@ -398,8 +335,7 @@ static int blkio_start(struct agent *a, void **ret_self)
 	if (!b)
 		return log_error(-ENOMEM, "blkio: out of memory");
 	b->agent = a;
-	b->new_owners.fd = b->check.fd = -1;
-	err = load(b);
+	err = load(b) ?: blkio_limit_start(b) ?: blkio_target_start(b);
 	if (err) {
 		blkio_stop(b);
 		return err;
@@ -410,12 +346,9 @@ static int blkio_start(struct agent *a, void **ret_self)
 
 static int blkio_apply(void *self, const struct policy *p)
 {
-	struct blkio *b = self;
-
-	b->bpf->data->max_owners = p->agent.max_containers;
-	b->linger_ns = p->agent.linger * 1000000000ULL;
-	blkio_owners_check(b);
-	return 0;
+	(void)p;
+	blkio_target_apply(self);
+	return blkio_limit_apply(self);
 }
 
 static bool blkio_wanted(const struct policy *p)
@@ -433,4 +366,5 @@ const struct room room_blkio = {
 	.collect = blkio_collect,
 	.show = blkio_show,
 	.stop = blkio_stop,
+	.off = blkio_limit_off,
 };

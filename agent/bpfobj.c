@@ -307,11 +307,13 @@ static void collect_programs(struct bpf_object *obj, const char *room, struct me
 	}
 }
 
-static bool is_hash(const struct bpf_map *map)
+/* Of the room's own hash maps; those of who are in every object. */
+static bool is_own_hash(const struct bpf_map *map, const char *room)
 {
 	enum bpf_map_type type = bpf_map__type(map);
 
-	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH;
+	return (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH) &&
+	       !strncmp(bpf_map__name(map), room, strlen(room));
 }
 
 static void collect_maps(const struct bpf_object *obj, const char *room, struct metrics *m)
@@ -325,13 +327,23 @@ static void collect_maps(const struct bpf_object *obj, const char *room, struct 
 		const char *labels;
 		struct table t;
 
-		if (!is_hash(map) || table_read(map, &t))
+		if (!is_own_hash(map, room) || table_read(map, &t))
 			continue;
 		labels = metrics_labels(m, "room", room, "map", bpf_map__name(map), NULL);
 		family_u64(entries, labels, t.nr);
 		family_u64(capacity, labels, bpf_map__max_entries(map));
 		table_free(&t);
 	}
+}
+
+unsigned long long bpfobj_lost(const struct bpf_map *lost, __u32 reason)
+{
+	_free_ __u64 *values = calloc(1, read_size(lost));
+	__u64 n = 0;
+
+	if (values && !bpf_map_lookup_elem(bpf_map__fd(lost), &reason, values))
+		percpu_sum(values, 1, &n);
+	return n;
 }
 
 static void collect_losses(const struct bpf_map *lost, unsigned long long nested, const char *room, struct metrics *m)
@@ -343,17 +355,10 @@ static void collect_losses(const struct bpf_map *lost, unsigned long long nested
 	};
 	struct family *f =
 		metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER, "Events that were not counted, by reason.");
-	_free_ __u64 *values = calloc(1, read_size(lost));
 
 	_Static_assert(ARRAY_SIZE(reasons) == LOST_REASONS, "a name for each reason");
-	for (__u32 i = 0; values && i < LOST_REASONS; i++) {
-		__u64 n;
-
-		if (bpf_map_lookup_elem(bpf_map__fd(lost), &i, values))
-			continue;
-		percpu_sum(values, 1, &n);
-		family_u64(f, metrics_labels(m, "room", room, "reason", reasons[i], NULL), n);
-	}
+	for (__u32 i = 0; i < LOST_REASONS; i++)
+		family_u64(f, metrics_labels(m, "room", room, "reason", reasons[i], NULL), bpfobj_lost(lost, i));
 	family_u64(f, metrics_labels(m, "room", room, "reason", "nested", NULL), nested);
 }
 

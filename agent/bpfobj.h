@@ -49,6 +49,9 @@ static inline const void *table_value(const struct table *t, size_t i)
 /* Sum over all CPUs of a per-CPU value made of @words 64-bit counters. */
 void percpu_sum(const void *value, size_t words, __u64 *ret_sum);
 
+/* What a map made by LOST_MAP() says of enum lost_reason @reason. */
+unsigned long long bpfobj_lost(const struct bpf_map *lost, __u32 reason);
+
 /* Events that @prog did not see, as it was running on that CPU already. */
 unsigned long long bpfobj_misses(const struct bpf_program *prog);
 

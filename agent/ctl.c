@@ -85,10 +85,8 @@ static int dispatch(struct ctl *c, const char *command, const char *arg, struct 
 		const char *command;
 		enum document document;
 	} documents[] = {
-		{ "metrics", DOC_METRICS },
-		{ "rooms", DOC_ROOMS },
-		{ "status", DOC_STATUS },
-		{ "policy", DOC_POLICY },
+		{ "metrics", DOC_METRICS }, { "rooms", DOC_ROOMS },	      { "status", DOC_STATUS },
+		{ "policy", DOC_POLICY },   { "containers", DOC_CONTAINERS }, { "vms", DOC_VMS },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #include "agent/util.h"
 
 #define RESTART_PAUSE_NS 1000000000ULL
+#define END_TIMEOUT_MS 1000
 
 struct http {
 	struct agent *agent;
@@ -166,7 +169,7 @@ static int spawn(struct http *h)
 	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
 	err = loop_add(&h->agent->loop, &h->backend);
 	if (err)
-		kill(h->pid, SIGKILL);
+		close_p(&h->backend.fd); /* which ends it */
 	return err;
 }
 
@@ -215,6 +218,16 @@ void http_reap(struct http *h)
 	timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
+/* If it does not come to an end by itself the kernel kills it when we end. */
+static void await_end(pid_t pid)
+{
+	_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0 && poll(&ended, 1, END_TIMEOUT_MS) == 1)
+		waitpid(pid, NULL, 0);
+}
+
 /* ---- life ---- */
 
 int http_start(struct agent *a, struct http **ret)
@@ -244,12 +257,10 @@ void http_stop(struct http *h)
 {
 	if (!h)
 		return;
-	if (h->pid > 0) {
-		kill(h->pid, SIGKILL); /* it holds nothing that could be lost */
-		waitpid(h->pid, NULL, 0);
-	}
 	if (h->backend.fd >= 0)
-		loop_remove(&h->agent->loop, &h->backend);
+		loop_remove(&h->agent->loop, &h->backend); /* which ends it */
+	if (h->pid > 0)
+		await_end(h->pid);
 	loop_remove(&h->agent->loop, &h->restart);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);

@@ -77,6 +77,8 @@ static const struct endpoint {
 	{ "/api/v1/status", DOC_STATUS, "application/json", "the agent" },
 	{ "/api/v1/rooms", DOC_ROOMS, "application/json", "its rooms" },
 	{ "/api/v1/policy", DOC_POLICY, "application/json", "the policy in force" },
+	{ "/api/v1/containers", DOC_CONTAINERS, "application/json", "containers that live" },
+	{ "/api/v1/vms", DOC_VMS, "application/json", "VMs that run" },
 };
 
 static const char room_prefix[] = "/api/v1/";
@@ -436,15 +438,17 @@ static struct MHD_Daemon *start_daemon(void)
 				MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
 }
 
-/* Waits for the listener, for connections that we read, and for libmicrohttpd's own epoll. */
+/* Waits for the end of nestord, for the listener, for connections that we read, and for libmicrohttpd's own epoll. */
 static int start_epoll(struct MHD_Daemon *daemon)
 {
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	struct epoll_event of_mhd = { .events = EPOLLIN, .data.ptr = &answering };
 	struct epoll_event of_listener = { .events = EPOLLIN, .data.ptr = &reading };
+	struct epoll_event of_backend = { .events = EPOLLRDHUP, .data.ptr = NULL }; /* answers are waited for elsewhere */
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	if (epoll < 0 || !info || epoll_ctl(epoll, EPOLL_CTL_ADD, info->epoll_fd, &of_mhd) ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, HTTPD_BACKEND_FD, &of_backend) ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, HTTPD_LISTEN_FD, &of_listener))
 		return -1;
 	return epoll;
@@ -464,6 +468,8 @@ static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll
 		struct epoll_event event;
 		int n = epoll_wait(epoll, &event, 1, wait_ms(daemon));
 
+		if (n == 1 && !event.data.ptr)
+			exit(EXIT_SUCCESS); /* nestord is gone, or wants us gone */
 		if (n == 1 && event.data.ptr == &reading)
 			on_accept(epoll);
 		else if (n == 1 && event.data.ptr != &answering)

@@ -23,12 +23,13 @@ static const struct {
 } needed[] = {
 	{ CAP_BPF, "CAP_BPF", "load BPF programs" },
 	{ CAP_PERFMON, "CAP_PERFMON", "attach BPF programs to tracepoints" },
+	{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach BPF programs to sockets and network interfaces" },
 	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "name cgroups by their ids" },
+	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "see which programs and taps are VMs'" },
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "mount bpffs and measure BPF programs" },
 	{ CAP_SETUID, "CAP_SETUID", "run the HTTP process as another user" },
 	{ CAP_SETGID, "CAP_SETGID", "run the HTTP process as another user" },
 	{ CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "lock the HTTP process into an empty directory" },
-	{ CAP_KILL, "CAP_KILL", "end the HTTP process, which is another user's" },
 };
 
 static int check_privilege(void)
@@ -98,8 +99,10 @@ static void add_hierarchy(struct kernel *k, const struct mntent *mount)
 	h->id = 0;
 	if (!v2 && v1_hierarchy_id(mount, &h->id))
 		return;
-	if (!v2 && hasmntopt(mount, "memory"))
+	if (!v2 && hasmntopt(mount, "memory")) {
 		k->memory_v1 = true;
+		k->task_hierarchy = h->id;
+	}
 	for (unsigned int i = 0; i < k->nr_hierarchies; i++)
 		if (k->hierarchies[i].id == h->id)
 			return; /* mounted twice: the first will do */
@@ -157,6 +160,11 @@ bool kernel_has_tracepoint(const struct kernel *k, const char *name)
 	return btf__find_by_name_kind(k->btf, type, BTF_KIND_TYPEDEF) >= 0;
 }
 
+bool kernel_has_struct(const struct kernel *k, const char *name)
+{
+	return btf__find_by_name_kind(k->btf, name, BTF_KIND_STRUCT) >= 0;
+}
+
 const char *kernel_cgroup_mode(const struct kernel *k)
 {
 	bool v1 = false, v2 = false;
@@ -170,12 +178,17 @@ const char *kernel_cgroup_mode(const struct kernel *k)
 	return v2 ? "v2" : "none";
 }
 
-static const struct hierarchy *find_hierarchy(const struct kernel *k, __u32 id)
+const struct hierarchy *kernel_hierarchy(const struct kernel *k, __u32 id)
 {
 	for (unsigned int i = 0; i < k->nr_hierarchies; i++)
 		if (k->hierarchies[i].id == id)
 			return &k->hierarchies[i];
 	return NULL;
+}
+
+const struct hierarchy *kernel_task_hierarchy(const struct kernel *k)
+{
+	return kernel_hierarchy(k, k->task_hierarchy);
 }
 
 /* kernfs' file handles hold just the node's id (FILEID_KERNFS, fs/kernfs/mount.c). */
@@ -194,7 +207,7 @@ static int open_by_id(int mount_fd, __u64 id)
 
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size)
 {
-	const struct hierarchy *h = find_hierarchy(k, hierarchy);
+	const struct hierarchy *h = kernel_hierarchy(k, hierarchy);
 	char link[64], full[PATH_MAX];
 	_close_ int fd = -1;
 	struct stat st;

@@ -23,6 +23,7 @@ struct kernel {
 	struct hierarchy hierarchies[HIERARCHIES_MAX];
 	unsigned int nr_hierarchies;
 	bool memory_v1; /* the memory controller is on a v1 hierarchy */
+	__u32 task_hierarchy; /* that tasks are known by: v2, or where memory_v1 the memory controller's */
 };
 
 /* 0, or -errno after one sentence that says what is missing. */
@@ -34,6 +35,13 @@ void kernel_close(struct kernel *k);
 
 /* Is there a raw tracepoint of that name that BTF describes? Needs k->btf. */
 bool kernel_has_tracepoint(const struct kernel *k, const char *name);
+
+/* Does the kernel itself, without its modules, have that struct? Needs k->btf. */
+bool kernel_has_struct(const struct kernel *k, const char *name);
+
+/* NULL if it is not mounted here. @id 0: cgroup v2 */
+const struct hierarchy *kernel_hierarchy(const struct kernel *k, __u32 id);
+const struct hierarchy *kernel_task_hierarchy(const struct kernel *k);
 
 /* "v2", "hybrid" (v1 with an empty v2 tree) or "v1" */
 const char *kernel_cgroup_mode(const struct kernel *k);

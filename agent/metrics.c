@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 #include "agent/metrics.h"
+#include "agent/utf8.h"
 #include "agent/util.h"
 
 #define FAMILIES_MAX 256
@@ -65,36 +66,9 @@ struct family *metrics_family(struct metrics *m, const char *name, enum metric_t
 	return f;
 }
 
-/* Bytes of the UTF-8 character at @s, 0 if it is none (overlong, surrogate, too large, cut). */
-static size_t utf8_len(const unsigned char *s)
-{
-	static const struct {
-		unsigned char first_min, first_max, second_min, second_max, len;
-	} forms[] = {
-		/* Unicode 15, table 3-7 */
-		{ 0x01, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		if (s[0] < forms[i].first_min || s[0] > forms[i].first_max)
-			continue;
-		if (forms[i].len == 1)
-			return 1;
-		if (s[1] < forms[i].second_min || s[1] > forms[i].second_max)
-			return 0;
-		for (size_t j = 2; j < forms[i].len; j++)
-			if ((s[j] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].len;
-	}
-	return 0;
-}
-
 static void add_escaped(struct buf *b, const char *value)
 {
-	const unsigned char *s = (const unsigned char *)value;
+	const char *s = value;
 
 	while (*s) {
 		size_t len = utf8_len(s);
@@ -106,7 +80,7 @@ static void add_escaped(struct buf *b, const char *value)
 		else if (!len)
 			buf_str(b, "?");
 		else
-			buf_add(b, (const char *)s, len);
+			buf_add(b, s, len);
 		s += len ? len : 1;
 	}
 }

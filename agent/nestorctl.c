@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* nestorctl: asks a running nestord and prints what it answers. The daemon renders JSON; tables are made here. */
+/* nestorctl: asks a running nestord and prints what it answers. The daemon renders JSON; ctl_table.c makes tables of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -8,23 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "agent/bpfobj.h"
-#include "agent/ctl.h"
+#include "agent/ctl_ask.h"
+#include "agent/ctl_table.h"
+#include "agent/ctl_top.h"
+#include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/paths.h"
 #include "agent/policy.h"
-#include "agent/reply.h"
+#include "agent/promtext.h"
+#include "agent/settings.h"
 #include "agent/util.h"
-
-enum { EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
-
-#define ANSWER_TIMEOUT_MS 30000
 
 static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "\n"
@@ -33,10 +31,19 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  policy show           the policy in force\n"
 			    "  policy check FILE     look for errors in a policy file or directory; needs no agent\n"
 			    "  policy reload         read the policy again now\n"
+			    "  containers            containers by name, their runtime and cgroup\n"
+			    "  vms                   virtual machines and their processes\n"
+			    "  top                   rates per VM and container, as they change\n"
 			    "  metrics               what Prometheus would get\n"
 			    "  ROOM show             what a room has measured, e.g. blkio show\n"
-			    "  reset                 forget all counters, also without a running agent\n"
+			    "  reset                 forget all counters; without a running agent also\n"
+			    "                        take back the limits that it left in force\n"
 			    "\n"
+			    "  --interval SECONDS    top: between two readings, 0.1 to 3600 (2)\n"
+			    "  --sort KEY            top: a column, e.g. reads, p99, hit, rx, container (p99)\n"
+			    "  --filter GLOB         top: VMs and containers whose name matches, or has this part\n"
+			    "  --count N             top: end after N tables\n"
+			    "  --once                top: one table, without a screen\n"
 			    "  --json                print JSON\n"
 			    "  --run-dir DIR         of the agent to ask (" DEFAULT_RUN_DIR ")\n"
 			    "  --bpffs DIR           pinned counters, for reset without an agent (" DEFAULT_BPFFS ")\n"
@@ -44,241 +51,43 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "\n"
 			    "Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 3 no agent answers.\n";
 
-static const char *run_dir = DEFAULT_RUN_DIR;
+static struct ctl_agent agent = { .run_dir = DEFAULT_RUN_DIR, .timeout_ms = 30000 };
 static const char *bpffs = DEFAULT_BPFFS;
 static bool as_json;
+static struct top_options top = { .order = { .key = TOP_P99, .filter = "" }, .interval = 2 };
+static bool has_top_options;
 
-/* ---- asking ---- */
-
-static int connect_agent(int *ret_fd)
+static void print_answer(const char *text)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", run_dir, CTL_SOCKET) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		return -errno;
-	*ret_fd = fd;
-	fd = -1;
-	return 0;
-}
-
-static char *read_text(int fd, size_t len)
-{
-	char *text = malloc(len + 1);
-	size_t done = 0;
-	ssize_t n = 1;
-
-	while (text && done < len && (n = read(fd, text + done, len - done)) > 0)
-		done += (size_t)n;
-	if (text)
-		text[done] = '\0';
-	return text;
-}
-
-/* Sends two words. 0 with the answer's status and text; -errno if there is no agent. */
-static int ask(const char *command, const char *arg, int *ret_status, char **ret_text)
-{
-	_close_ int sock = -1, fd = -1;
-	char words[CTL_REQUEST_MAX];
-	size_t len;
-	int n, err;
-
-	n = snprintf(words, sizeof(words), "%s%c%s", command, '\0', arg);
-	if ((size_t)n >= sizeof(words))
-		return -E2BIG;
-	err = connect_agent(&sock);
-	if (err)
-		return err;
-	if (send(sock, words, (size_t)n + 1, MSG_NOSIGNAL) < 0)
-		return -errno;
-	err = reply_recv(sock, ANSWER_TIMEOUT_MS, ret_status, &fd, &len);
-	if (err)
-		return err;
-	*ret_text = read_text(fd, len);
-	return *ret_text ? 0 : -ENOMEM;
-}
-
-static int no_agent(int err)
-{
-	if (err == -EACCES || err == -EPERM)
-		return log_error(EXIT_FAILURE, "not allowed to ask the agent at %s; try sudo", run_dir);
-	if (err == -E2BIG)
-		return log_error(EXIT_USAGE, "this command is too long; see nestorctl --help");
-	return log_error(EXIT_NO_DAEMON, "no agent answers at %s: %s", run_dir, strerror(-err));
-}
-
-/* ---- tables ---- */
-
-#define CELL_MAX 512
-#define COLUMNS_MAX 16
-
-/* Names of containers are other people's: no byte of them may steer a terminal. */
-static void disarm(char *text)
-{
-	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
-
-		if (*c < ' ' || *c == 0x7f || c1)
-			*c = '?';
-		if (c1)
-			*++c = '?';
-	}
-}
-
-static void cell_text(const json_t *value, char *text, size_t size)
-{
-	if (json_is_string(value))
-		snprintf(text, size, "%s", json_string_value(value));
-	else if (json_is_integer(value))
-		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	else if (json_is_real(value))
-		snprintf(text, size, "%.6f", json_real_value(value));
-	else
-		snprintf(text, size, "%s", json_is_true(value) ? "yes" : "no");
-	disarm(text);
-}
-
-static void print_rows(const json_t *list, const size_t *widths)
-{
-	const json_t *row, *value;
-	char text[CELL_MAX];
-	const char *key;
-	size_t i;
-
-	json_array_foreach (list, i, row) {
-		size_t column = 0;
-
-		json_object_foreach ((json_t *)row, key, value) {
-			cell_text(value, text, sizeof(text));
-			printf(json_is_number(value) ? "%*s  " : "%-*s  ", (int)widths[column], text);
-			column++;
-		}
-		putchar('\n');
-	}
-}
-
-/* An array of flat objects with the same keys. */
-static void print_table(const json_t *list)
-{
-	size_t widths[COLUMNS_MAX] = {}, i, column;
-	const json_t *row, *value;
-	char text[CELL_MAX];
-	const char *key;
-
-	json_array_foreach (list, i, row) {
-		column = 0;
-		json_object_foreach ((json_t *)row, key, value) {
-			size_t len = strlen(key), text_len;
-
-			cell_text(value, text, sizeof(text));
-			text_len = strlen(text);
-			len = len > text_len ? len : text_len;
-			if (column < COLUMNS_MAX && len > widths[column])
-				widths[column] = len;
-			column++;
-		}
-	}
-	column = 0;
-	json_object_foreach (json_array_get(list, 0), key, value) {
-		printf(json_is_number(value) ? "%*s  " : "%-*s  ", (int)widths[column], key);
-		column++;
-	}
-	if (column)
-		putchar('\n');
-	print_rows(list, widths);
-}
-
-static void print_object(const json_t *object, int indent)
-{
-	const json_t *value;
-	char text[512];
-	const char *key;
-
-	json_object_foreach ((json_t *)object, key, value) {
-		if (json_is_object(value)) {
-			printf("%*s%s:\n", indent, "", key);
-			print_object(value, indent + 2);
-			continue;
-		}
-		cell_text(value, text, sizeof(text));
-		printf("%*s%s: %s\n", indent, "", key, text);
-	}
-}
-
-static void print_json(const char *text)
-{
-	json_t *json = as_json ? NULL : json_loads(text, 0, NULL);
-
-	if (json_is_array(json))
-		print_table(json);
-	else if (json_is_object(json))
-		print_object(json, 0);
-	else
+	if (as_json)
 		fputs(text, stdout);
-	json_decref(json);
+	else
+		ctl_print(text);
 }
 
-/* ---- Prometheus' text as JSON ---- */
-
-/* At a value's first character; cuts it at its end, undoes \\, \" and \n, and returns what follows. */
-static char *cut_value(char *text)
+static json_t *sample_json(const struct prom_sample *sample)
 {
-	char *to = text;
+	json_t *labels = json_object(), *value;
+	char *end;
 
-	for (; *text && *text != '"'; text++) {
-		if (*text == '\\' && text[1])
-			*to++ = *++text == 'n' ? '\n' : *text;
-		else
-			*to++ = *text;
-	}
-	if (*text)
-		text++;
-	*to = '\0';
-	return text;
-}
-
-/* {name="value",…} at *@pos, as agent/metrics.c writes it. */
-static json_t *parse_labels(char **pos)
-{
-	json_t *labels = json_object();
-	char *name = *pos, *equals;
-
-	while ((*name == '{' || *name == ',') && (equals = strstr(name, "=\""))) {
-		*equals = '\0';
-		*pos = cut_value(equals + 2);
-		json_object_set_new(labels, name + 1, json_string(equals + 2));
-		name = *pos;
-	}
-	if (**pos == '}')
-		(*pos)++;
-	return labels;
-}
-
-static json_t *parse_sample(char *line)
-{
-	char *pos = line + strcspn(line, "{ "), *end;
-	json_t *name = json_stringn(line, (size_t)(pos - line)), *labels = parse_labels(&pos), *value;
-
-	value = json_integer(strtoll(pos, &end, 10));
+	for (size_t i = 0; i < sample->nr_labels; i++)
+		json_object_set_new(labels, sample->labels[i].name, json_text(sample->labels[i].value));
+	value = json_integer(strtoll(sample->value, &end, 10));
 	if (*end) {
 		json_decref(value);
-		value = json_real(strtod(pos, NULL));
+		value = json_real(strtod(sample->value, NULL));
 	}
-	return json_pack("{s:o, s:o, s:o}", "name", name, "labels", labels, "value", value);
+	return json_pack("{s:s, s:o, s:o?}", "name", sample->name, "labels", labels, "value", value);
 }
 
 static void print_samples(char *text)
 {
 	json_t *list = json_array();
-	char *line, *json;
+	struct prom_sample sample;
+	char *json;
 
-	while ((line = strsep(&text, "\n")))
-		if (*line && *line != '#')
-			json_array_append_new(list, parse_sample(line));
+	while (prom_next(&text, &sample))
+		json_array_append_new(list, sample_json(&sample));
 	json = json_dumps(list, JSON_INDENT(2));
 	if (json)
 		puts(json);
@@ -291,9 +100,9 @@ static int ask_and_print(const char *command, const char *arg)
 	_free_ char *text = NULL;
 	int status, err;
 
-	err = ask(command, arg, &status, &text);
+	err = ctl_ask(&agent, command, arg, &status, &text);
 	if (err)
-		return no_agent(err);
+		return ctl_no_agent(&agent, err);
 	if (status) {
 		log_error(0, "%s", *text ? text : strerror(-status));
 		return EXIT_FAILURE;
@@ -301,7 +110,7 @@ static int ask_and_print(const char *command, const char *arg)
 	if (as_json && !strcmp(command, "metrics"))
 		print_samples(text);
 	else
-		print_json(text);
+		print_answer(text);
 	return EXIT_SUCCESS;
 }
 
@@ -314,13 +123,13 @@ static int do_policy_check(const char *path)
 
 	if (policy_load(path, &policy, &error)) {
 		if (as_json)
-			print_json("{\"valid\": false}\n");
+			print_answer("{\"valid\": false}\n");
 		log_error(0, "%s", error.text);
 		return EXIT_FAILURE;
 	}
 	policy_free(policy);
 	if (as_json)
-		print_json("{\"valid\": true}\n");
+		print_answer("{\"valid\": true}\n");
 	else
 		printf("%s: good\n", path);
 	return EXIT_SUCCESS;
@@ -340,18 +149,38 @@ static int print_removed(unsigned int removed)
 	return EXIT_SUCCESS;
 }
 
+/* Limits hold while no agent runs: what they replaced comes back. */
+static int undo_settings(void)
+{
+	_close_ int dir = open(agent.run_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	unsigned int restored;
+	int err;
+
+	if (dir < 0)
+		return errno == ENOENT ? 0 : log_error(-errno, "%s: %m", agent.run_dir);
+	if (flock(dir, LOCK_EX | LOCK_NB))
+		return log_error(-EBUSY, "%s is in use by an agent that does not answer", agent.run_dir);
+	err = settings_undo(dir, &restored);
+	if (restored)
+		log_info("%u limits taken back", restored);
+	return err;
+}
+
 static int reset_without_agent(void)
 {
+	bool kept = !access(bpffs, F_OK) || errno != ENOENT;
 	unsigned int removed;
 	int lock, err;
 
-	if (access(bpffs, F_OK) && errno == ENOENT)
-		return print_removed(0); /* nothing was ever kept */
-	if (geteuid())
+	if (kept && geteuid())
 		return log_error(EXIT_FAILURE, "only root can remove the counters in %s; try sudo", bpffs);
-	if (is_in_use())
+	if (kept && is_in_use())
 		return log_error(EXIT_FAILURE, "%s is in use by an agent that does not answer at %s; give its --run-dir", bpffs,
-				 run_dir);
+				 agent.run_dir);
+	if (undo_settings())
+		return EXIT_FAILURE;
+	if (!kept)
+		return print_removed(0);
 	if (bpfobj_open_dir(bpffs, &lock))
 		return EXIT_FAILURE;
 	err = bpfobj_remove_pins(bpffs, &removed);
@@ -366,11 +195,11 @@ static int do_reset(void)
 	_free_ char *text = NULL;
 	int status;
 
-	if (ask("reset", "", &status, &text))
+	if (ctl_ask(&agent, "reset", "", &status, &text))
 		return reset_without_agent();
 	if (status)
 		return log_error(EXIT_FAILURE, "%s", text);
-	print_json(text);
+	print_answer(text);
 	return EXIT_SUCCESS;
 }
 
@@ -391,12 +220,25 @@ static int do_policy(int argc, char **argv)
 	return wrong("policy takes show, reload or check FILE");
 }
 
+static int do_top(int argc)
+{
+	if (argc > 1)
+		return wrong("top takes options, but no argument");
+	top.agent = agent;
+	top.json = as_json;
+	return top_run(&top);
+}
+
 static int run(int argc, char **argv)
 {
-	static const char *const plain[] = { "rooms", "status", "metrics" };
+	static const char *const plain[] = { "rooms", "status", "containers", "vms", "metrics" };
 
 	if (!argc)
 		return wrong("a command is missing");
+	if (!strcmp(argv[0], "top"))
+		return do_top(argc);
+	if (has_top_options)
+		return wrong("--interval, --sort, --filter, --count and --once are for top alone");
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		if (!strcmp(argv[0], plain[i]))
 			return argc == 1 ? ask_and_print(plain[i], "") : wrong("this command takes no argument");
@@ -409,12 +251,42 @@ static int run(int argc, char **argv)
 	return wrong("there is no such command");
 }
 
+static int set_top_option(int option)
+{
+	has_top_options = true;
+	switch (option) {
+	case 'i':
+		return top_set_interval(&top, optarg);
+	case 's':
+		return top_set_sort(&top, optarg);
+	case 'c':
+		return top_set_count(&top, optarg);
+	case 'f':
+		top.order.filter = optarg;
+		return 0;
+	case 'o':
+		top.once = true;
+		return 0;
+	default:
+		fputs("Try nestorctl --help.\n", stderr);
+		return EXIT_USAGE;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	   { "run-dir", required_argument, NULL, 'r' },
-		{ "bpffs", required_argument, NULL, 'b' }, { "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },	   {},
+		{ "json", no_argument, NULL, 'j' },
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "bpffs", required_argument, NULL, 'b' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "sort", required_argument, NULL, 's' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "filter", required_argument, NULL, 'f' },
+		{ "once", no_argument, NULL, 'o' },
+		{},
 	};
 	int option;
 
@@ -425,7 +297,7 @@ int main(int argc, char **argv)
 			as_json = true;
 			break;
 		case 'r':
-			run_dir = optarg;
+			agent.run_dir = optarg;
 			break;
 		case 'b':
 			bpffs = optarg;
@@ -437,8 +309,8 @@ int main(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
 		default:
-			fputs("Try nestorctl --help.\n", stderr);
-			return EXIT_USAGE;
+			if (set_top_option(option))
+				return EXIT_USAGE;
 		}
 	}
 	return run(argc - optind, argv + optind);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the operator wants, read from YAML. agent/policy.yaml explains every key and is the default;
- * a policy file overrides single keys. A room's section is a struct here, its fields a table in policy.c.
+ * a policy file overrides single keys. A room's section is a struct here, its fields a table in policykeys.c.
  */
 #ifndef NESTOR_POLICY_H
 #define NESTOR_POLICY_H
@@ -13,20 +13,76 @@
 
 #include "agent/log.h"
 
-enum policy_mode { MODE_OFF, MODE_MONITOR };
+enum policy_mode { MODE_OFF, MODE_MONITOR, MODE_ENFORCE };
 
 enum policy_self_stats { SELF_STATS_OFF, SELF_STATS_SAMPLE, SELF_STATS_ON };
+
+enum migration_kind { MIGRATION_CRIU, MIGRATION_QEMU, MIGRATION_CLOUD_HYPERVISOR, MIGRATION_OTHER, MIGRATION_KINDS };
+
+/*
+ * Whom a rule is for: containers or VMs by the globs of their names (fnmatch(3)), NULL where not given. The checks
+ * see to it that exactly one is.
+ */
+
+/* Limits of block I/O on one disk; 0: none. */
+struct blkio_limit {
+	char *container, *vm;
+	char *device; /* name of a whole disk: vda */
+	__u64 read, write; /* bytes per second */
+	__u64 read_iops, write_iops;
+	__u32 weight; /* 1 to 10000 */
+};
+
+/* A latency to be kept by lowering the limits of all others on that disk. */
+struct blkio_target {
+	char *container, *vm;
+	char *device;
+	__u64 p99; /* nanoseconds */
+};
+
+/* Limits of network traffic; 0: none. @migration stands in the place of a name for traffic of that kind. */
+struct net_limit {
+	char *container, *vm;
+	enum migration_kind *migration; /* NULL: not given */
+	__u64 egress, ingress; /* bits per second */
+	__u32 weight; /* share of net.link, 1 to 10000 */
+};
+
+/* Which sockets carry a migration: all conditions that are given must hold, and at least one is. */
+struct net_migration {
+	enum migration_kind kind;
+	char *process; /* glob of the name (comm) of the process that opened the socket */
+	char *container; /* glob of the container it is in */
+	__u32 port, port_last; /* local or remote; port_last 0: one port */
+	__u32 mark; /* SO_MARK */
+};
 
 struct policy {
 	struct {
 		enum log_level log_level;
 		__u32 max_containers;
 		__u32 linger; /* seconds */
+		__u32 min_age; /* seconds */
+		char **include, **exclude; /* globs of names of containers and VMs */
+		unsigned int include_count, exclude_count;
 		enum policy_self_stats self_stats;
 	} agent;
 	struct {
 		enum policy_mode mode;
+		struct blkio_limit *limits;
+		struct blkio_target *targets;
+		unsigned int limits_count, targets_count;
 	} blkio;
+	struct {
+		enum policy_mode mode; /* never MODE_ENFORCE */
+	} pcache;
+	struct {
+		enum policy_mode mode;
+		__u64 link; /* bits per second that weights share; 0: not told, and weights do nothing */
+		struct net_limit *limits;
+		struct net_migration *migration;
+		unsigned int limits_count, migration_count;
+	} net;
 };
 
 /* file:line:column: what is wrong */

@@ -26,7 +26,8 @@ struct room {
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
 	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
-	void (*stop)(void *self); /* detaches everything; pinned counters stay */
+	void (*stop)(void *self); /* detaches everything; pinned counters and limits stay */
+	void (*off)(struct agent *a); /* NULL, or: policy has it off; undoes the limits that any agent left */
 };
 
 extern const struct room *const rooms[];

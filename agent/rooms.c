@@ -5,9 +5,13 @@
 #include "agent/util.h"
 
 extern const struct room room_blkio;
+extern const struct room room_net;
+extern const struct room room_pcache;
 
 const struct room *const rooms[] = {
 	&room_blkio,
+	&room_net,
+	&room_pcache,
 };
 
 const unsigned int nr_rooms = ARRAY_SIZE(rooms);

@@ -41,6 +41,7 @@ static int show_metrics(struct agent *a, struct buf *out)
 	if (!m)
 		return -ENOMEM;
 	collect_core(a, m);
+	who_collect(a->who, m);
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		if (a->rooms[i].up)
 			rooms[i]->collect(a->rooms[i].self, m);
@@ -91,6 +92,7 @@ static int show_json(json_t *json, struct buf *out)
 
 int show(struct agent *a, const struct doc_request *request, struct buf *out)
 {
+	who_update(a->who);
 	switch (request->document) {
 	case DOC_METRICS:
 		return show_metrics(a, out);
@@ -100,6 +102,10 @@ int show(struct agent *a, const struct doc_request *request, struct buf *out)
 		return show_json(status_json(a), out);
 	case DOC_POLICY:
 		return show_json(policy_to_json(a->policy), out);
+	case DOC_CONTAINERS:
+		return show_json(who_show_containers(a->who), out);
+	case DOC_VMS:
+		return show_json(who_show_vms(a->who), out);
 	case DOC_ROOM:
 		if (request->room >= nr_rooms)
 			return -EINVAL;

@@ -14,6 +14,8 @@ enum document {
 	DOC_ROOMS, /* the rest is JSON */
 	DOC_STATUS,
 	DOC_POLICY,
+	DOC_CONTAINERS,
+	DOC_VMS,
 	DOC_ROOM, /* what one room shows */
 	DOCUMENTS
 };

@@ -15,6 +15,8 @@ struct level {
 	bool mapping;
 	bool want_value; /* mapping: a key was read */
 	size_t path_len; /* of the path above this level */
+	size_t first; /* where what is in it starts in the index */
+	size_t entries; /* sequence: how many were read */
 	struct yaml_key *key; /* mapping: the key whose value comes next */
 };
 
@@ -64,10 +66,27 @@ static void copy_text(char *to, size_t size, const char *text)
 	to[i] = '\0';
 }
 
+/* w->path as the next in the index; NULL when it is full. */
+static struct yaml_key *append(struct walk *w)
+{
+	struct yaml_key *key;
+
+	if (w->index->nr == YAML_KEYS_MAX)
+		return NULL;
+	key = &w->index->keys[w->index->nr++];
+	memset(key, 0, sizeof(*key));
+	memcpy(key->path, w->path, strlen(w->path) + 1);
+	key->key = w->place;
+	return key;
+}
+
+static int full(struct walk *w)
+{
+	return refuse(w, "more than %d keys", YAML_KEYS_MAX);
+}
+
 static int add_key(struct walk *w, struct level *level, const char *name)
 {
-	const struct yaml_key *first;
-	struct yaml_key *key;
 	int len;
 
 	if (!*name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
@@ -75,31 +94,41 @@ static int add_key(struct walk *w, struct level *level, const char *name)
 	len = snprintf(w->path + level->path_len, sizeof(w->path) - level->path_len, "%s%s", level->path_len ? "." : "", name);
 	if (level->path_len + (size_t)len >= sizeof(w->path))
 		return refuse(w, "this key is too long");
-	first = yaml_find(w->index, w->path);
-	if (first)
-		return refuse(w, "%s is set twice, first at line %zu", w->path, first->key.line);
-	if (w->index->nr == YAML_KEYS_MAX)
-		return refuse(w, "more than %d keys", YAML_KEYS_MAX);
-	key = &w->index->keys[w->index->nr++];
-	memset(key, 0, sizeof(*key));
-	memcpy(key->path, w->path, sizeof(key->path));
-	key->key = w->place;
-	level->key = key;
+	for (size_t i = level->first; i < w->index->nr; i++)
+		if (!strcmp(w->index->keys[i].path, w->path))
+			return refuse(w, "%s is set twice, first at line %zu", w->path, w->index->keys[i].key.line);
+	level->key = append(w);
 	level->want_value = true;
-	return 0;
+	return level->key ? 0 : full(w);
+}
+
+static int add_entry(struct walk *w, struct level *level)
+{
+	int len = snprintf(w->path + level->path_len, sizeof(w->path) - level->path_len, "[%zu]", level->entries++);
+
+	if (level->path_len + (size_t)len >= sizeof(w->path))
+		return refuse(w, "this list is nested too deep");
+	level->key = append(w);
+	return level->key ? 0 : full(w);
 }
 
 /* A scalar, mapping or sequence begins. */
 static int on_value(struct walk *w, enum yaml_kind kind, const char *text)
 {
 	struct level *level = w->depth ? &w->levels[w->depth - 1] : NULL;
+	int err = 0;
 
-	if (!level || !level->mapping)
+	if (!level)
 		return 0;
-	if (!level->want_value)
-		return refuse(w, "a key must be a plain word");
+	if (!level->mapping)
+		err = add_entry(w, level);
+	else if (!level->want_value)
+		err = refuse(w, "a key must be a plain word");
+	if (err)
+		return err;
 	level->key->value = w->place;
 	level->key->kind = kind;
+	level->key->len = strlen(text);
 	copy_text(level->key->text, sizeof(level->key->text), text);
 	level->want_value = false;
 	return 0;
@@ -115,7 +144,11 @@ static int on_open(struct walk *w, bool mapping)
 		return refuse(w, "a policy starts with the name of a section, such as blkio:");
 	if (w->depth == YAML_DEPTH_MAX)
 		return refuse(w, "nested deeper than %d levels", YAML_DEPTH_MAX);
-	w->levels[w->depth] = (struct level){ .mapping = mapping, .path_len = w->depth ? strlen(w->path) : 0 };
+	w->levels[w->depth] = (struct level){
+		.mapping = mapping,
+		.path_len = w->depth ? strlen(w->path) : 0,
+		.first = w->index->nr,
+	};
 	w->depth++;
 	return 0;
 }

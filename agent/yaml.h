@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One policy file as a list of the keys it sets and where. It is made before libcyaml sees the text and
- * refuses what a policy has no use for: aliases, tags, a second document, a key given twice, deep nesting.
+ * One policy file as a list of the keys it sets, and of the entries of its lists, and where. It is made before libcyaml sees
+ * the text and refuses what a policy has no use for: aliases, tags, a second document, a key given twice, deep nesting.
  */
 #ifndef NESTOR_YAML_H
 #define NESTOR_YAML_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define YAML_DEPTH_MAX 8
-#define YAML_KEYS_MAX 256
+#define YAML_KEYS_MAX 6000 /* 500 entries of 10 keys, and more */
 #define YAML_PATH_MAX 160
 #define YAML_TEXT_MAX 48
 
@@ -20,10 +20,11 @@ struct yaml_place {
 enum yaml_kind { YAML_KIND_TEXT, YAML_KIND_KEYS, YAML_KIND_LIST };
 
 struct yaml_key {
-	char path[YAML_PATH_MAX]; /* "blkio.mode" */
-	struct yaml_place key, value;
+	char path[YAML_PATH_MAX]; /* "blkio.mode"; of an entry of a list "net.limits[0]" */
+	struct yaml_place key, value; /* the same in an entry */
 	enum yaml_kind kind; /* of the value */
 	char text[YAML_TEXT_MAX]; /* its beginning if it is text, with ? for what does not print */
+	size_t len; /* of all the text, in bytes */
 };
 
 struct yaml_index {

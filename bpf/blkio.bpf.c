@@ -16,16 +16,12 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/blkio.h"
+#include "bpf/lib/bio.bpf.h"
 #include "bpf/lib/hist.bpf.h"
 #include "bpf/lib/lost.bpf.h"
-#include "bpf/lib/owner.bpf.h"
 
-/* Most owners that get counters of their own, policy agent.max_containers; the agent changes it live. */
-volatile __u32 max_owners = 100;
 /* When the programs were loaded: what began before is not counted. */
 const volatile __u64 loaded_ns = 0;
-/* Owners that have them now. Both sides add and subtract atomically. */
-volatile __u32 nr_owners = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -36,24 +32,17 @@ struct {
 } blkio_total SEC(".maps");
 
 /*
- * Per CPU: every I/O of a device comes here, on a many-core host from all queues at once. 128 devices of four
- * operations; on 128 CPUs this is 30 MiB.
+ * Per CPU: every I/O of a device comes here, on a many-core host from all queues at once. 96 devices of four
+ * operations; on 128 CPUs each entry is 60 KiB, so they are made as devices are met.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 512);
+	__uint(max_entries, 384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct blkio_stage_key);
 	__type(value, struct blkio_stage);
 } blkio_stage SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct blkio_owner);
-	__type(value, struct blkio_owner_info);
-} blkio_owners SEC(".maps");
 
 /* What owners had counted that are gone. Written by the agent alone. */
 struct {
@@ -89,15 +78,26 @@ struct {
 	__type(value, struct blkio_inflight);
 } blkio_inflight SEC(".maps");
 
-/* Owners just admitted: the agent learns their names while they live. */
+/* Entries of blkio_watch. */
+volatile __u32 nr_watches = 0;
+
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 64 * 1024);
-} blkio_new SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct blkio_watch_key);
+	__type(value, struct blkio_watch);
+} blkio_watch SEC(".maps");
+
+/* I/Os in flight that are watched. A bio that went into another's request leaves its entry behind, to be overwritten. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct blkio_watched);
+} blkio_watched SEC(".maps");
 
 LOST_MAP(blkio_lost);
 
-static const struct blkio_owner_info unnamed;
 static const struct blkio_total no_total;
 static const struct blkio_stage no_stage;
 
@@ -158,7 +158,7 @@ static __always_inline void set_owner(struct blkio_inflight *io, struct bio *bio
 		io->source = BLKIO_SOURCE_NONE;
 		return;
 	}
-	io->source = owner_of_bio(&io->owner, bio);
+	io->source = bio_owner(&io->owner, bio);
 	io->lower = is_lower(bio, disk);
 }
 
@@ -223,37 +223,12 @@ int BPF_PROG(blkio_merge, struct request *rq)
 	return 0;
 }
 
-static __always_inline void announce(struct blkio_owner *owner)
-{
-	if (bpf_ringbuf_output(&blkio_new, owner, sizeof(*owner), 0))
-		lost_count(&blkio_lost, LOST_RING_FULL);
-}
-
-/* Gives an owner counters of its own while there are fewer than max_owners that have. */
-static bool admit(struct blkio_owner *owner)
-{
-	if (bpf_map_lookup_elem(&blkio_owners, owner))
-		return true;
-	if (__sync_fetch_and_add(&nr_owners, 1) < max_owners &&
-	    !bpf_map_update_elem(&blkio_owners, owner, &unnamed, BPF_NOEXIST)) {
-		announce(owner);
-		return true;
-	}
-	__sync_fetch_and_add(&nr_owners, -1);
-	/* Another CPU may just have done it. */
-	return bpf_map_lookup_elem(&blkio_owners, owner) != NULL;
-}
-
 /* First I/O of this key: find the counters it belongs to, which are "the rest" for an owner beyond the limit. */
 static __noinline struct blkio_total *new_total(struct blkio_key *key)
 {
-	struct blkio_owner owner = { .cgroup = key->cgroup, .hierarchy = key->hierarchy };
 	struct blkio_total *total;
 
-	if (key->cgroup != BLKIO_CGROUP_NONE && !admit(&owner)) {
-		key->cgroup = BLKIO_CGROUP_REST;
-		key->hierarchy = 0;
-	}
+	owner_admit_or_rest(&key->owner);
 	total = bpf_map_lookup_elem(&blkio_total, key);
 	if (total)
 		return total;
@@ -298,8 +273,7 @@ static __always_inline void count_source(__u32 source)
 static __always_inline void count(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, __u64 now)
 {
 	struct blkio_key key = {
-		.cgroup = io->owner.cgroup,
-		.hierarchy = io->owner.hierarchy,
+		.owner = io->owner,
 		.dev = disk_dev(disk),
 		.op = op,
 		.lower = io->lower,
@@ -336,6 +310,45 @@ static __always_inline void count_stages(struct blkio_inflight *io, struct gendi
 }
 
 /*
+ * Latency targets look at the time since the bio was submitted: a request begins later, when it has got one of the
+ * disk's tags, and where a neighbour has them all that is what takes long.
+ */
+static __always_inline void watch_begin(struct bio *bio, struct gendisk *disk)
+{
+	struct blkio_watched watched = { .key.dev = disk_dev(disk) };
+	__u64 key = (__u64)bio;
+	enum blkio_op op = op_of(bio->bi_opf, bio->bi_iter.bi_size);
+
+	bio_owner(&watched.key.owner, bio);
+	if (op > BLKIO_WRITE || !bpf_map_lookup_elem(&blkio_watch, &watched.key)) {
+		bpf_map_delete_elem(&blkio_watched, &key);
+		return;
+	}
+	watched.start_ns = bpf_ktime_get_ns();
+	bpf_map_update_elem(&blkio_watched, &key, &watched, BPF_ANY);
+}
+
+static __always_inline void watch_end(struct bio *bio, __u64 now)
+{
+	__u64 key = (__u64)bio, slot;
+	struct blkio_watched *watched = bpf_map_lookup_elem(&blkio_watched, &key);
+	struct blkio_watch *watch;
+
+	if (!watched)
+		return;
+	watch = bpf_map_lookup_elem(&blkio_watch, &watched->key);
+	if (watch) {
+		slot = since(now, watched->start_ns) * BLKIO_WATCH_STEPS / (watch->target_ns ?: 1);
+		if (slot >= BLKIO_WATCH_SLOTS)
+			slot = BLKIO_WATCH_SLOTS - 1;
+		barrier_var(slot);
+		if (slot < BLKIO_WATCH_SLOTS) /* always true; it tells the verifier */
+			__sync_fetch_and_add(&watch->slots[slot], 1);
+	}
+	bpf_map_delete_elem(&blkio_watched, &key);
+}
+
+/*
  * The kernel does not run a program within itself: an issue is not seen that comes while blkio_issue was
  * interrupted or preempted on that CPU. Such a request is counted here, from what it still tells: not its stages,
  * and not the task.
@@ -349,8 +362,8 @@ static __always_inline int complete_unseen(struct request *rq, struct gendisk *d
 	/* No bytes: the end of a flush sequence, whose parts were counted. */
 	if (!nr_bytes || nr_bytes < rq->__data_len || io.start_ns <= loaded_ns || is_passthrough(rq->cmd_flags) || !bio)
 		return 0;
-	if (!owner_of_bio_anywhere(&io.owner, bio, &source)) {
-		io.owner = (struct blkio_owner){ .cgroup = BLKIO_CGROUP_REST };
+	if (!bio_owner_anywhere(&io.owner, bio, &source)) {
+		io.owner = (struct owner){ .id = OWNER_ID_REST };
 		source = BLKIO_SOURCE_NONE;
 	}
 	io.source = source;
@@ -376,6 +389,8 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 	if (nr_bytes < rq->__data_len)
 		return 0;
 	now = bpf_ktime_get_ns();
+	if (nr_watches && rq->bio)
+		watch_end(rq->bio, now);
 	op = op_of(rq->cmd_flags, io->bytes);
 	/* No issue was seen: missed, as above; or refused on its way, for the device is gone; or a flush with nothing to do. */
 	if (io->issue_ns || io->failed || io->bytes)
@@ -397,6 +412,8 @@ int BPF_PROG(blkio_bio_queue, struct bio *bio)
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct blkio_inflight io = {};
 
+	if (nr_watches)
+		watch_begin(bio, disk);
 	if (!takes_bios(disk))
 		return 0;
 	io.start_ns = bpf_ktime_get_ns();
@@ -412,7 +429,7 @@ int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 {
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct blkio_inflight *io;
-	__u64 key = (__u64)bio;
+	__u64 key = (__u64)bio, now = bpf_ktime_get_ns();
 
 	/* NVMe multipath sends the bio itself on to a hidden disk, and there it ends. */
 	if (!takes_bios(disk) && !(disk->flags & GENHD_FL_HIDDEN))
@@ -420,8 +437,10 @@ int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 	io = bpf_map_lookup_elem(&blkio_inflight, &key);
 	if (!io)
 		return 0;
+	if (nr_watches)
+		watch_end(bio, now);
 	io->failed = bio->bi_status != 0;
-	count(io, disk, op_of(bio->bi_opf, io->bytes), bpf_ktime_get_ns());
+	count(io, disk, op_of(bio->bi_opf, io->bytes), now);
 	bpf_map_delete_elem(&blkio_inflight, &key);
 	return 0;
 }

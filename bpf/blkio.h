@@ -9,6 +9,7 @@
 #define NESTOR_BPF_BLKIO_H
 
 #include "bpf/hist.h"
+#include "bpf/owner.h"
 
 /* What an I/O does; label "op". */
 enum blkio_op {
@@ -25,39 +26,18 @@ enum blkio_op {
 enum blkio_source {
 	BLKIO_SOURCE_BLKCG, /* the bio's blkcg, where that is a leaf */
 	BLKIO_SOURCE_FOLIO, /* a kernel thread's I/O: memory cgroup of its first folio */
-	BLKIO_SOURCE_TASK, /* the task that submitted it */
+	BLKIO_SOURCE_TASK, /* the task that submitted it, or the VM that this is a thread of */
 	BLKIO_SOURCE_NONE, /* a flush, which is nobody's, or nothing told */
 	BLKIO_SOURCES
 };
 
-/*
- * A cgroup. Ids are unique within one hierarchy only; hierarchy 0 is cgroup v2.
- * cgroup 0 is nobody (flushes), BLKIO_CGROUP_REST everybody beyond max_containers.
- */
-struct blkio_owner {
-	__u64 cgroup; /* kernfs id, the inode number of its directory */
-	__u32 hierarchy; /* as in /proc/cgroups; 0 for v2 */
-	__u32 pad;
-};
-
-#define BLKIO_CGROUP_NONE 0ULL
-#define BLKIO_CGROUP_REST (~0ULL)
-
-#define BLKIO_PATH_MAX 504
-
-/* Value of blkio_owners: BPF admits an owner with an empty path, the agent fills it in. */
-struct blkio_owner_info {
-	__u64 dead_since_ns; /* CLOCK_MONOTONIC when the agent found the cgroup gone, else 0 */
-	char path[BLKIO_PATH_MAX]; /* from the hierarchy's mount, "/" is its root */
-};
-
 /* Key of blkio_total: one owner's I/O of one kind on one device. */
 struct blkio_key {
-	__u64 cgroup;
-	__u32 hierarchy;
+	struct owner owner;
 	__u32 dev; /* kernel encoding: major << 20 | minor */
 	__u32 op; /* enum blkio_op */
 	__u32 lower; /* 1: part of an I/O already counted at a device above (dm, md) */
+	__u32 pad;
 };
 
 struct blkio_total {
@@ -85,20 +65,42 @@ struct blkio_disk {
 struct blkio_inflight {
 	__u64 start_ns;
 	__u64 issue_ns; /* 0: not issued yet */
-	struct blkio_owner owner;
+	struct owner owner;
 	__u32 bytes; /* bio: its size; request: completed so far */
 	__u16 source; /* enum blkio_source */
 	__u8 lower;
 	__u8 failed;
 };
 
-_Static_assert(sizeof(struct blkio_owner) == 16, "map key");
-_Static_assert(sizeof(struct blkio_owner_info) == 512, "map value");
-_Static_assert(sizeof(struct blkio_key) == 24, "map key");
+/* Key of blkio_watch: whose I/O on which device a latency target is for. Written by the agent. */
+struct blkio_watch_key {
+	struct owner owner;
+	__u32 dev;
+	__u32 pad;
+};
+
+#define BLKIO_WATCH_STEPS 8 /* slots that a target is divided into */
+#define BLKIO_WATCH_SLOTS 65 /* the last: eight times the target and more */
+
+struct blkio_watch {
+	__u64 target_ns;
+	__u64 slots[BLKIO_WATCH_SLOTS]; /* I/Os by latency, in eighths of the target */
+};
+
+/* Value of blkio_watched; the key is the address of the bio. */
+struct blkio_watched {
+	struct blkio_watch_key key;
+	__u64 start_ns; /* submission, before it waits for a request */
+};
+
+_Static_assert(sizeof(struct blkio_key) == 32, "map key");
 _Static_assert(sizeof(struct blkio_total) == 256, "map value");
 _Static_assert(sizeof(struct blkio_stage_key) == 8, "map key");
 _Static_assert(sizeof(struct blkio_stage) == 480, "map value");
 _Static_assert(sizeof(struct blkio_disk) == 32, "map value");
 _Static_assert(sizeof(struct blkio_inflight) == 40, "map value");
+_Static_assert(sizeof(struct blkio_watch_key) == 24, "map key");
+_Static_assert(sizeof(struct blkio_watch) == 528, "map value");
+_Static_assert(sizeof(struct blkio_watched) == 32, "map value");
 
 #endif

@@ -153,5 +153,5 @@ metric() {
 		  if (this != name) next
 		  for (i = 1; i <= n; i++) if (!index(series, labels[i])) next
 		  sum += $NF; found = 1 }
-		END { if (found) printf "%.9g\n", sum }'
+		END { if (found) printf "%.15g\n", sum }'
 }

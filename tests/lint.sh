@@ -9,7 +9,7 @@ cd "$ROOT" || exit 1
 files() { find agent bpf kfuncs gpu tests -name "$1" 2> /dev/null | sort; }
 mapfile -t c_files < <(files '*.[ch]')
 mapfile -t units < <(files '*.c' | grep -v '\.bpf\.c$')
-mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* tests/* tests/*/* | sort)
+mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/*.bash tests/* tests/*/* | sort)
 flags=(-iquote . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' '-DNESTOR_REVISION="0"' -std=gnu11)
 
 passes() { # passes TEXT COMMAND…: shows what it printed if it fails
@@ -36,7 +36,14 @@ passes "clang-tidy" tidy
 # cleanup attribute.
 for skeleton in build/bpf/*.skel.h; do install -D /dev/null "$T/stub/$skeleton"; done
 mkdir "$T/stub/sys"
-echo '#define TAILQ_HEAD(name, type) struct name { struct type *tqh_first; }' > "$T/stub/sys/queue.h" # it reads no system headers
+cat > "$T/stub/sys/queue.h" << 'EOF' # it reads no system headers
+#define TAILQ_HEAD(name, type) struct name { struct type *first; }
+#define TAILQ_ENTRY(type) struct { struct type *next; }
+#define TAILQ_FOREACH(var, head, field) for ((var) = (head)->first; (var); (var) = (var)->field.next)
+#define LIST_HEAD(name, type) struct name { struct type *first; }
+#define LIST_ENTRY(type) struct { struct type *next; }
+#define LIST_FOREACH(var, head, field) for ((var) = (head)->first; (var); (var) = (var)->field.next)
+EOF
 passes "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j 2 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB --suppress=memleak \
 	--suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' \

@@ -54,21 +54,57 @@ static void test_defaults(void)
 	is_u64(300, p->agent.linger, "default of agent.linger: 300");
 	is_u64(SELF_STATS_SAMPLE, p->agent.self_stats, "default of agent.self_stats: sample");
 	is_u64(MODE_MONITOR, p->blkio.mode, "default of blkio.mode: monitor");
+	is_u64(MODE_MONITOR, p->pcache.mode, "default of pcache.mode: monitor");
+	is_u64(MODE_MONITOR, p->net.mode, "default of net.mode: monitor");
+	ok(p->agent.include_count == 1 && !strcmp(p->agent.include[0], "*"), "default of agent.include: all");
+	ok(!p->agent.exclude_count && !p->blkio.limits_count && !p->blkio.targets_count && !p->net.limits_count,
+	   "all other lists but net.migration are empty");
 	policy_free(p);
 }
 
 static void test_json(void)
 {
-	static const char expected[] = "{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, "
-				       "\"self_stats\": \"off\"}, \"blkio\": {\"mode\": \"off\"}}";
+	static const char given[] =
+		"agent: {log_level: debug, max_containers: 7, linger: 0, min_age: 3, include: [a, 'b*'], exclude: "
+		"[\"\\u00e4\"], "
+		"self_stats: off}\n"
+		"blkio:\n"
+		"  mode: enforce\n"
+		"  limits:\n"
+		"  - {container: web, device: vda, read: 50MiB, write: 1kB, read_iops: 1, write_iops: 2, weight: 10000}\n"
+		"  - {vm: 'g*', device: nvme0n1, read: 5000}\n"
+		"  targets: [{container: db, device: vda, p99: 5ms}]\n"
+		"pcache: {mode: off}\n"
+		"net:\n"
+		"  mode: off\n"
+		"  link: 10Gbit\n"
+		"  limits:\n"
+		"  - {container: web, egress: 100Mbit, ingress: 8000, weight: 1}\n"
+		"  - {vm: 'g*', egress: 500kbit}\n"
+		"  - {migration: criu, egress: 2Gbit}\n"
+		"  migration:\n"
+		"  - {kind: criu, process: criu, container: c, port: 1-65535, mark: 4294967295}\n"
+		"  - {kind: other, port: 4433}\n";
+	static const char expected[] =
+		"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
+		"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\"}, "
+		"\"blkio\": {\"mode\": \"enforce\", \"limits\": ["
+		"{\"container\": \"web\", \"device\": \"vda\", \"read\": 52428800, \"write\": 1000, \"read_iops\": 1, "
+		"\"write_iops\": 2, \"weight\": 10000}, "
+		"{\"vm\": \"g*\", \"device\": \"nvme0n1\", \"read\": 5000}], "
+		"\"targets\": [{\"container\": \"db\", \"device\": \"vda\", \"p99\": 5000000}]}, "
+		"\"pcache\": {\"mode\": \"off\"}, "
+		"\"net\": {\"mode\": \"off\", \"link\": 10000000000, \"limits\": ["
+		"{\"container\": \"web\", \"egress\": 100000000, \"ingress\": 8000, \"weight\": 1}, "
+		"{\"vm\": \"g*\", \"egress\": 500000}, {\"migration\": \"criu\", \"egress\": 2000000000}], "
+		"\"migration\": [{\"kind\": \"criu\", \"process\": \"criu\", \"container\": \"c\", "
+		"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}}";
 	struct policy_error error;
 	struct policy *p;
 	json_t *json;
 	char *text;
 
-	if (!ok(load("agent: {log_level: debug, max_containers: 7, linger: 0, self_stats: off}\nblkio: {mode: off}\n", &p,
-		     &error) == 0,
-		"a policy with every key loads"))
+	if (!ok(load(given, &p, &error) == 0, "a policy with every key loads"))
 		return;
 	json = policy_to_json(p);
 	text = json_dumps(json, 0);
@@ -91,6 +127,53 @@ static void test_overlay(void)
 	policy_free(p);
 }
 
+/* Lists change hands; with a leak or a second free this program does not end well. */
+static void test_lists(void)
+{
+	struct policy_error error;
+	struct policy *p;
+
+	if (!ok(load("agent: {include: [], exclude: [a, b]}\n"
+		     "blkio:\n  limits:\n    - vm: guest\n      device: vda\n      read: 1MiB\n"
+		     "net:\n  migration:\n    - {kind: other, port: 5-6}\n  limits: [{migration: qemu, egress: 1Gbit}]\n",
+		     &p, &error) == 0,
+		"a policy with lists loads"))
+		return;
+	is_u64(0, p->agent.include_count, "an empty list takes the place of the default");
+	ok(p->agent.exclude_count == 2 && !strcmp(p->agent.exclude[1], "b"), "a list of globs");
+	ok(p->blkio.limits_count == 1 && !strcmp(p->blkio.limits[0].vm, "guest") && !p->blkio.limits[0].container &&
+		   !strcmp(p->blkio.limits[0].device, "vda"),
+	   "the names of an entry");
+	is_u64(1 << 20, p->blkio.limits[0].read, "its limit");
+	is_u64(0, p->blkio.limits[0].write, "and no other");
+	ok(p->net.migration_count == 1 && p->net.migration[0].kind == MIGRATION_OTHER && p->net.migration[0].port == 5 &&
+		   p->net.migration[0].port_last == 6,
+	   "a list takes the place of the whole default");
+	ok(p->net.limits_count == 1 && *p->net.limits[0].migration == MIGRATION_QEMU, "a word that may be missing");
+	is_u64(1000000000, p->net.limits[0].egress, "a rate");
+	policy_free(p);
+}
+
+static void test_many(void)
+{
+	static char text[200 * 500];
+	size_t len = (size_t)snprintf(text, sizeof(text), "net:\n  limits:\n");
+	struct policy_error error = {};
+	struct policy *p;
+
+	for (int i = 0; i < 500; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"    - container: web-%d\n      egress: %dMbit\n      weight: 5\n", i, i + 1);
+	if (!ok(load(text, &p, &error) == 0, "a policy of 500 limits loads")) {
+		printf("# %s\n", error.text);
+		return;
+	}
+	is_u64(500, p->net.limits_count, "it has all of them");
+	is_str("web-499", p->net.limits[499].container, "the last has its name");
+	is_u64(500000000, p->net.limits[499].egress, "and its rate");
+	policy_free(p);
+}
+
 static void test_failure(void)
 {
 	struct policy sentinel, *p = &sentinel;
@@ -99,7 +182,7 @@ static void test_failure(void)
 
 	ok(load("agent:\n  linger: 5\nblkio:\n  mode: 1\n", &p, &error) == -EINVAL, "a bad policy is refused");
 	ok(p == &sentinel, "and no policy is returned");
-	snprintf(expected, sizeof(expected), "%s:4:9: blkio.mode: '1' is none of: off, monitor", path);
+	snprintf(expected, sizeof(expected), "%s:4:9: blkio.mode: '1' is none of: off, monitor, enforce", path);
 	is_str(expected, error.text, "with the place");
 }
 
@@ -127,6 +210,8 @@ static void test_index(void)
 		{ "agent", { 5, 1 }, { 5, 8 }, YAML_KIND_KEYS, "" },
 		{ "agent.linger", { 5, 9 }, { 5, 17 }, YAML_KIND_TEXT, "5" },
 		{ "agent.log_level", { 6, 9 }, { 6, 22 }, YAML_KIND_LIST, "" },
+		{ "agent.log_level[0]", { 6, 23 }, { 6, 23 }, YAML_KIND_TEXT, "a" },
+		{ "agent.log_level[1]", { 6, 26 }, { 6, 26 }, YAML_KIND_TEXT, "b" },
 		{ "x", { 7, 1 }, { 8, 3 }, YAML_KIND_KEYS, "" },
 		{ "x.y", { 8, 3 }, { 9, 5 }, YAML_KIND_KEYS, "" },
 		{ "x.y.z", { 9, 5 }, { 9, 8 }, YAML_KIND_TEXT, "?z" },
@@ -203,14 +288,15 @@ static unsigned int pick(unsigned int n)
 }
 
 static const char *const words[] = {
-	"agent",     "blkio",	   "mode",   "off",   "monitor", "linger", "max_containers",
-	"log_level", "self_stats", "sample", "on",    "info",	 ":",	   ": ",
-	":\n ",	     "\n",	   "\n  ",   "{",     "}",	 "[",	   "]",
-	", ",	     "- ",	   "? ",     "5",     "-1",	 "1e9",	   "99999",
-	"0",	     "\"",	   "'",	     "&a ",   "*a",	 "!!str ", "<<",
-	"|\n",	     ">\n",	   "---\n",  "...\n", "\t",	 "#",	   "\\",
-	"\xff",	     "\xc3\xa4",   "%YAML",  "~",     "",	 " ",	   "\r\n",
-	"\x01",
+	"agent",     "blkio",	   "mode",   "off",	  "monitor", "linger", "max_containers",
+	"log_level", "self_stats", "sample", "on",	  "info",    ":",      ": ",
+	":\n ",	     "\n",	   "\n  ",   "{",	  "}",	     "[",      "]",
+	", ",	     "- ",	   "? ",     "5",	  "-1",	     "1e9",    "99999",
+	"0",	     "\"",	   "'",	     "&a ",	  "*a",	     "!!str ", "<<",
+	"|\n",	     ">\n",	   "---\n",  "...\n",	  "\t",	     "#",      "\\",
+	"\xff",	     "\xc3\xa4",   "%YAML",  "~",	  "",	     " ",      "\r\n",
+	"\x01",	     "net",	   "limits", "migration", "include", "device", "container",
+	"read",	     "50MiB",	   "p99",    "5ms",	  "port",    "1-5",    "\n    - ",
 };
 
 static size_t random_words(char *text)
@@ -226,7 +312,11 @@ static size_t random_words(char *text)
 static size_t mutated(char *text)
 {
 	static const char good[] = "agent:\n  log_level: info\n  max_containers: 100\n  linger: 300\n  self_stats: sample\n"
-				   "blkio: {mode: monitor}\n";
+				   "  include: [a, b]\n"
+				   "blkio:\n  mode: monitor\n  limits:\n    - {vm: a, device: b, read: 50MiB}\n"
+				   "  targets: [{container: a, device: b, p99: 5ms}]\n"
+				   "net:\n  link: 1Gbit\n  limits: [{migration: qemu, egress: 5Mbit}, {vm: a, weight: 7}]\n"
+				   "  migration: [{kind: criu, port: 5-6, process: c}]\n";
 	size_t len = sizeof(good) - 1;
 
 	memcpy(text, good, len);
@@ -259,10 +349,31 @@ static bool has_place(const char *text)
 	       column && text[len + (size_t)end];
 }
 
+static bool lists_in_range(const struct policy *p)
+{
+	bool good = true;
+
+	for (unsigned int i = 0; i < p->agent.include_count; i++)
+		good &= strlen(p->agent.include[i]) - 1 < 191;
+	for (unsigned int i = 0; i < p->blkio.limits_count; i++)
+		good &= !p->blkio.limits[i].container != !p->blkio.limits[i].vm && p->blkio.limits[i].device[0] &&
+			p->blkio.limits[i].weight <= 10000;
+	for (unsigned int i = 0; i < p->blkio.targets_count; i++)
+		good &= p->blkio.targets[i].p99 >= 10000;
+	for (unsigned int i = 0; i < p->net.limits_count; i++)
+		good &= !p->net.limits[i].container + !p->net.limits[i].vm + !p->net.limits[i].migration == 2 &&
+			(p->net.limits[i].egress || p->net.limits[i].ingress || p->net.limits[i].weight);
+	for (unsigned int i = 0; i < p->net.migration_count; i++)
+		good &= p->net.migration[i].kind < MIGRATION_KINDS && p->net.migration[i].port <= 65535;
+	return good;
+}
+
 static bool in_range(const struct policy *p)
 {
+	if (!lists_in_range(p))
+		return false;
 	return p->agent.max_containers >= 1 && p->agent.max_containers <= 1000 && p->agent.linger <= 86400 &&
-	       p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON && p->blkio.mode <= MODE_MONITOR;
+	       p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON && p->blkio.mode <= MODE_ENFORCE;
 }
 
 static unsigned int open_descriptors(void)
@@ -315,6 +426,8 @@ int main(void)
 	test_defaults();
 	test_json();
 	test_overlay();
+	test_lists();
+	test_many();
 	test_failure();
 	test_index();
 	test_index_errors();

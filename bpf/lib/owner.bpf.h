@@ -1,18 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who owns an I/O. Three answers, tried in this order:
- *   1. the blkcg that the submitter put on the bio, if it is a leaf. Where the io controller is not
- *      enabled all the way down, blkcg is an ancestor that many containers share: then it says nothing;
- *   2. a kernel thread's I/O (writeback, md, dm-crypt): the memory cgroup that its first folio is charged to;
- *   3. the task that submits it.
+ * Whom an event is billed to, and the maps that remember them. Every object that includes this declares the maps
+ * who_*; the agent has all of them use the same ones (who_share() in agent/who.h).
  */
 #ifndef NESTOR_BPF_LIB_OWNER_H
 #define NESTOR_BPF_LIB_OWNER_H
 
-#include "bpf/blkio.h"
 #include "bpf/lib/compat.bpf.h"
+#include "bpf/lib/lost.bpf.h"
+#include "bpf/owner.h"
 
 #define PF_KTHREAD 0x00200000
+
+/* Owners that have counters. An owner that finds no place here is one of the rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct owner);
+	__type(value, struct owner_info);
+} who_owners SEC(".maps");
+
+/* Thread groups that are VMs, or kernel threads that work for one; the value is the VM's id. Filled in by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u64);
+} who_vms SEC(".maps");
+
+/* Is anything in who_vms? A look here costs next to nothing, and most machines have no VMs. Set by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} who_any_vm SEC(".maps");
+
+/* struct who_event */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} who_events SEC(".maps");
+
+LOST_MAP(who_lost);
 
 /*
  * On a host whose memory controller is on cgroup v1, processes are sorted there and the v2 tree is
@@ -20,94 +51,110 @@
  */
 const volatile bool owner_memory_v1 = false;
 
-/* For a pointer whose type the verifier knows: plain loads. */
-static __always_inline void owner_set(struct blkio_owner *o, struct cgroup *cgrp)
+static const struct owner_info owner_unnamed;
+
+static __always_inline void owner_tell(enum who_event_type type, __u32 pid, const struct owner *o)
 {
-	o->cgroup = cgrp->kn->id;
+	struct who_event event = { .type = type, .pid = pid };
+
+	if (o)
+		event.owner = *o;
+	if (bpf_ringbuf_output(&who_events, &event, sizeof(event), 0))
+		lost_count(&who_lost, LOST_RING_FULL); /* the agent then looks for itself */
+}
+
+/* Gives an owner counters of its own, if there is still room. For the first event of an owner, not for each. */
+static __noinline bool owner_admit(struct owner *o)
+{
+	if (bpf_map_lookup_elem(&who_owners, o))
+		return true;
+	if (!bpf_map_update_elem(&who_owners, o, &owner_unnamed, BPF_NOEXIST)) {
+		owner_tell(WHO_NEW_OWNER, 0, o);
+		return true;
+	}
+	/* Full; or another CPU has just done it. */
+	return bpf_map_lookup_elem(&who_owners, o) != NULL;
+}
+
+/* The same, for the key of a counter: @o becomes the rest if it gets none of its own. */
+static __always_inline void owner_admit_or_rest(struct owner *o)
+{
+	if (o->id != OWNER_ID_NONE && !owner_admit(o))
+		*o = (struct owner){ .id = OWNER_ID_REST };
+}
+
+/* For a pointer whose type the verifier knows: plain loads. */
+static __always_inline void owner_from_cgroup(struct owner *o, struct cgroup *cgrp)
+{
+	o->id = cgrp->kn->id;
 	o->hierarchy = cgrp->root->hierarchy_id;
 	o->pad = 0;
 }
 
-/* For a pointer that was read from memory. */
-static __always_inline void owner_set_untyped(struct blkio_owner *o, struct cgroup *cgrp)
+/* The cgroup of a state of a controller; the pointer was read from memory. */
+static __always_inline void owner_from_css(struct owner *o, struct cgroup_subsys_state *css)
 {
-	o->cgroup = BPF_CORE_READ(cgrp, kn, id);
+	struct cgroup *cgrp;
+
+	if (compat_can_type()) {
+		owner_from_cgroup(o, compat_typed(css, struct cgroup_subsys_state)->cgroup);
+		return;
+	}
+	cgrp = BPF_CORE_READ(css, cgroup);
+	o->id = BPF_CORE_READ(cgrp, kn, id);
 	o->hierarchy = BPF_CORE_READ(cgrp, root, hierarchy_id);
 	o->pad = 0;
 }
 
-static __always_inline bool owner_from_blkcg(struct blkio_owner *o, struct bio *bio)
+/* @task is a VM's process or a thread that works for one. */
+static __always_inline bool owner_from_vm(struct owner *o, struct task_struct *task)
 {
-	struct blkcg_gq *blkg = bio->bi_blkg;
-	struct cgroup *cgrp;
+	__u32 tgid = task->tgid, first = 0;
+	__u32 *any = bpf_map_lookup_elem(&who_any_vm, &first);
+	__u64 *vm;
 
-	if (!blkg)
+	if (!any || !*any)
 		return false;
-	cgrp = blkg->blkcg->css.cgroup;
-	if (!cgrp->level || cgrp->nr_descendants)
+	vm = bpf_map_lookup_elem(&who_vms, &tgid);
+	if (!vm)
 		return false;
-	owner_set(o, cgrp);
+	o->id = *vm;
+	o->hierarchy = OWNER_VM;
+	o->pad = 0;
 	return true;
 }
 
-static __always_inline bool owner_from_folio(struct blkio_owner *o, struct bio *bio)
-{
-	struct bio_vec *vec = bio->bi_io_vec;
-	struct mem_cgroup *memcg;
-	struct page *page;
-
-	if (!vec || !bio->bi_iter.bi_size)
-		return false;
-	page = BPF_CORE_READ(vec + bio->bi_iter.bi_idx, bv_page);
-	if (!page)
-		return false;
-	memcg = compat_folio_memcg(compat_page_folio(page));
-	if (!memcg)
-		return false;
-	owner_set_untyped(o, BPF_CORE_READ(memcg, css.cgroup));
-	return true;
-}
-
-static __always_inline void owner_from_task(struct blkio_owner *o, struct task_struct *task)
+static __always_inline void owner_from_tasks_cgroup(struct owner *o, struct task_struct *task)
 {
 	struct css_set *cset = task->cgroups;
 	struct cgroup_subsys_state *css = NULL;
 	__u32 id;
 
 	if (!owner_memory_v1) {
-		owner_set(o, cset->dfl_cgrp);
+		owner_from_cgroup(o, cset->dfl_cgrp);
 		return;
 	}
 	id = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
-	bpf_probe_read_kernel(&css, sizeof(css), (void *)cset->subsys + id * sizeof(css));
-	owner_set_untyped(o, BPF_CORE_READ(css, cgroup));
+	css = cset->subsys[id];
+	owner_from_cgroup(o, css->cgroup);
 }
 
-/* The same without the task, for a context that has nothing to do with the submitter's. False: nothing tells. */
-static __always_inline bool owner_of_bio_anywhere(struct blkio_owner *o, struct bio *bio, enum blkio_source *source)
+/* @task as of bpf_get_current_task_btf(): its VM, else its cgroup. */
+static __always_inline void owner_from_task(struct owner *o, struct task_struct *task)
 {
-	*source = BLKIO_SOURCE_BLKCG;
-	if (owner_from_blkcg(o, bio))
-		return true;
-	*source = BLKIO_SOURCE_FOLIO;
-	return owner_from_folio(o, bio);
+	if (!owner_from_vm(o, task))
+		owner_from_tasks_cgroup(o, task);
 }
 
-/*
- * Fills @o and returns how. Call it in the context that submits the bio; a later one (a kworker that
- * dispatches) gives the same answer unless it is the last.
- */
-static __always_inline enum blkio_source owner_of_bio(struct blkio_owner *o, struct bio *bio)
+/* The memory cgroup that the folio is charged to. False: to none. */
+static __always_inline bool owner_from_folio(struct owner *o, struct folio *folio)
 {
-	struct task_struct *task;
+	struct mem_cgroup *memcg = compat_folio_memcg(folio);
 
-	if (owner_from_blkcg(o, bio))
-		return BLKIO_SOURCE_BLKCG;
-	task = bpf_get_current_task_btf();
-	if (task->flags & PF_KTHREAD && owner_from_folio(o, bio))
-		return BLKIO_SOURCE_FOLIO;
-	owner_from_task(o, task);
-	return BLKIO_SOURCE_TASK;
+	if (!memcg)
+		return false;
+	owner_from_css(o, &memcg->css);
+	return true;
 }
 
 #endif

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cyaml/cyaml.h>
+
+#include "agent/policykeys.h"
+#include "agent/units.h"
+#include "agent/util.h"
+
+/* ---- the keys: names, types, limits ---- */
+
+#define GLOB_LEN_MAX 191 /* bytes */
+#define DEVICE_LEN_MAX 31 /* DISK_NAME_LEN less the NUL */
+
+static const cyaml_strval_t log_levels[] = {
+	{ "error", LOG_LEVEL_ERROR },
+	{ "warning", LOG_LEVEL_WARNING },
+	{ "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG },
+};
+
+static const cyaml_strval_t self_stats[] = {
+	{ "off", SELF_STATS_OFF },
+	{ "sample", SELF_STATS_SAMPLE },
+	{ "on", SELF_STATS_ON },
+};
+
+/* For rooms that only observe. */
+static const cyaml_strval_t observing_modes[] = {
+	{ "off", MODE_OFF },
+	{ "monitor", MODE_MONITOR },
+};
+
+static const cyaml_strval_t modes[] = {
+	{ "off", MODE_OFF },
+	{ "monitor", MODE_MONITOR },
+	{ "enforce", MODE_ENFORCE },
+};
+
+static const cyaml_strval_t kinds[] = {
+	{ "criu", MIGRATION_CRIU },
+	{ "qemu", MIGRATION_QEMU },
+	{ "cloud-hypervisor", MIGRATION_CLOUD_HYPERVISOR },
+	{ "other", MIGRATION_OTHER },
+};
+
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define SECTION(name) __typeof__(((struct policy *)0)->name)
+#define ENUM(key, type, strings) CYAML_FIELD_ENUM(#key, OPTIONAL | CYAML_FLAG_STRICT, type, key, strings, ARRAY_SIZE(strings))
+#define ENUM_PTR(key, type, strings)                                                                                           \
+	CYAML_FIELD_ENUM_PTR(#key, OPTIONAL | CYAML_FLAG_STRICT, type, key, strings, ARRAY_SIZE(strings))
+#define UINT(key, type) CYAML_FIELD_UINT(#key, OPTIONAL, type, key)
+#define STRING(key, type, max) CYAML_FIELD_STRING_PTR(#key, OPTIONAL, type, key, 1, max)
+#define GLOB(key, type) STRING(key, type, GLOB_LEN_MAX)
+#define LIST(key, type, entry)                                                                                                 \
+	CYAML_FIELD_SEQUENCE(#key, OPTIONAL | CYAML_FLAG_POINTER, type, key, &(entry), 0, CYAML_UNLIMITED)
+
+/* libcyaml knows no units: it passes over these, and policydata.c reads them. */
+#define UNITS(name, structure, units)                                                                                          \
+	{                                                                                                                      \
+		.key = #name, .data_offset = offsetof(structure, name), .value = {                                             \
+			.type = CYAML_IGNORE,                                                                                  \
+			.flags = OPTIONAL,                                                                                     \
+			.data_size = sizeof(((structure *)0)->name),                                                           \
+			.enumeration.strings = units,                                                                          \
+		}                                                                                                              \
+	}
+#define PORTS(name, structure) UNITS(name, structure, NULL)
+
+static const cyaml_schema_value_t glob_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GLOB_LEN_MAX) };
+
+static const cyaml_schema_field_t agent_fields[] = {
+	ENUM(log_level, SECTION(agent), log_levels),
+	UINT(max_containers, SECTION(agent)),
+	UINT(linger, SECTION(agent)),
+	UINT(min_age, SECTION(agent)),
+	LIST(include, SECTION(agent), glob_entry),
+	LIST(exclude, SECTION(agent), glob_entry),
+	ENUM(self_stats, SECTION(agent), self_stats),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t blkio_limit_fields[] = {
+	GLOB(container, struct blkio_limit),
+	GLOB(vm, struct blkio_limit),
+	STRING(device, struct blkio_limit, DEVICE_LEN_MAX),
+	UNITS(read, struct blkio_limit, sizes),
+	UNITS(write, struct blkio_limit, sizes),
+	UINT(read_iops, struct blkio_limit),
+	UINT(write_iops, struct blkio_limit),
+	UINT(weight, struct blkio_limit),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t blkio_target_fields[] = {
+	GLOB(container, struct blkio_target),
+	GLOB(vm, struct blkio_target),
+	STRING(device, struct blkio_target, DEVICE_LEN_MAX),
+	UNITS(p99, struct blkio_target, durations),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t net_limit_fields[] = {
+	GLOB(container, struct net_limit),
+	GLOB(vm, struct net_limit),
+	ENUM_PTR(migration, struct net_limit, kinds),
+	UNITS(egress, struct net_limit, rates),
+	UNITS(ingress, struct net_limit, rates),
+	UINT(weight, struct net_limit),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t net_migration_fields[] = {
+	ENUM(kind, struct net_migration, kinds),
+	GLOB(process, struct net_migration),
+	GLOB(container, struct net_migration),
+	/* and port_last */
+	PORTS(port, struct net_migration),
+	UINT(mark, struct net_migration),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t blkio_limit = { CYAML_VALUE_MAPPING(0, struct blkio_limit, blkio_limit_fields) };
+static const cyaml_schema_value_t blkio_target = { CYAML_VALUE_MAPPING(0, struct blkio_target, blkio_target_fields) };
+static const cyaml_schema_value_t net_limit = { CYAML_VALUE_MAPPING(0, struct net_limit, net_limit_fields) };
+static const cyaml_schema_value_t net_migration = { CYAML_VALUE_MAPPING(0, struct net_migration, net_migration_fields) };
+
+static const cyaml_schema_field_t blkio_fields[] = {
+	ENUM(mode, SECTION(blkio), modes),
+	LIST(limits, SECTION(blkio), blkio_limit),
+	LIST(targets, SECTION(blkio), blkio_target),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t pcache_fields[] = {
+	ENUM(mode, SECTION(pcache), observing_modes),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t net_fields[] = {
+	ENUM(mode, SECTION(net), modes),
+	UNITS(link, SECTION(net), rates),
+	LIST(limits, SECTION(net), net_limit),
+	LIST(migration, SECTION(net), net_migration),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t sections[] = {
+	CYAML_FIELD_MAPPING("agent", OPTIONAL, struct policy, agent, agent_fields),
+	CYAML_FIELD_MAPPING("blkio", OPTIONAL, struct policy, blkio, blkio_fields),
+	CYAML_FIELD_MAPPING("pcache", OPTIONAL, struct policy, pcache, pcache_fields),
+	CYAML_FIELD_MAPPING("net", OPTIONAL, struct policy, net, net_fields),
+	CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t policy_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct policy, sections) };
+
+/* What numbers may be, written as in a policy. */
+static const struct range {
+	const char *key, *min, *max;
+	bool or_zero;
+} ranges[] = {
+	{ "agent.max_containers", "1", "1000", false },
+	{ "agent.linger", "0", "86400", false },
+	{ "agent.min_age", "0", "86400", false },
+	{ "blkio.limits.read", "1kB", "1TB", false },
+	{ "blkio.limits.write", "1kB", "1TB", false },
+	{ "blkio.limits.read_iops", "1", "1000000000", false },
+	{ "blkio.limits.write_iops", "1", "1000000000", false },
+	{ "blkio.limits.weight", "1", "10000", false },
+	{ "blkio.targets.p99", "10us", "60s", false },
+	{ "net.link", "1Mbit", "10Tbit", true },
+	{ "net.limits.egress", "8kbit", "10Tbit", false },
+	{ "net.limits.ingress", "8kbit", "10Tbit", false },
+	{ "net.limits.weight", "1", "10000", false },
+	{ "net.migration.mark", "1", "4294967295", false },
+};
+
+/* Which keys the entries of a list need. */
+static const struct need {
+	const char *list;
+	enum { ALL, ONE, SOME } which;
+	const char *keys;
+} needs[] = {
+	{ "blkio.limits", ONE, "container, vm" },
+	{ "blkio.limits", ALL, "device" },
+	{ "blkio.limits", SOME, "read, write, read_iops, write_iops, weight" },
+	{ "blkio.targets", ONE, "container, vm" },
+	{ "blkio.targets", ALL, "device, p99" },
+	{ "net.limits", ONE, "container, vm, migration" },
+	{ "net.limits", SOME, "egress, ingress, weight" },
+	{ "net.migration", ALL, "kind" },
+	{ "net.migration", SOME, "process, container, port, mark" },
+};
+
+/* ---- paths ---- */
+
+static const cyaml_schema_field_t *find_field(const cyaml_schema_value_t *v, const char *name, size_t len)
+{
+	if (v->type != CYAML_MAPPING)
+		return NULL;
+	for (const cyaml_schema_field_t *f = v->mapping.fields; f->key; f++)
+		if (strlen(f->key) == len && !strncmp(f->key, name, len))
+			return f;
+	return NULL;
+}
+
+size_t policy_stride(const cyaml_schema_value_t *entry)
+{
+	return entry->flags & CYAML_FLAG_POINTER ? sizeof(void *) : entry->data_size;
+}
+
+const cyaml_schema_value_t *policy_find(const char *path, char **data)
+{
+	const cyaml_schema_value_t *v = &policy_schema;
+
+	while (v && *path) {
+		const cyaml_schema_field_t *f;
+		size_t len;
+
+		if (*path == '[') {
+			size_t i = strtoul(path + 1, NULL, 10);
+
+			v = v->type == CYAML_SEQUENCE ? v->sequence.entry : NULL;
+			if (v && *data)
+				*data = *(char **)*data + i * policy_stride(v);
+			path += strcspn(path, "]") + 1;
+			continue;
+		}
+		path += *path == '.';
+		len = strcspn(path, ".[");
+		f = find_field(v, path, len);
+		v = f ? &f->value : NULL;
+		if (f && *data)
+			*data += f->data_offset;
+		path += len;
+	}
+	return v;
+}
+
+static const cyaml_schema_value_t *find_schema(const char *path)
+{
+	char *none = NULL;
+
+	return policy_find(path, &none);
+}
+
+bool policy_is_setting(const char *path)
+{
+	const cyaml_schema_value_t *v = find_schema(path);
+
+	return v && v->type != CYAML_MAPPING && !strchr(path, '[');
+}
+
+struct names {
+	char text[YAML_PATH_MAX]; /* "a, b, c" */
+};
+
+static void add_name(struct names *names, const char *name)
+{
+	size_t len = strlen(names->text);
+
+	snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len ? ", " : "", name);
+}
+
+/* "net.limits[1].egress" -> "net.limits.egress" */
+static struct names without_index(const char *path)
+{
+	struct names plain_path;
+	size_t len = 0;
+
+	while (*path) {
+		if (*path == '[')
+			path += strcspn(path, "]") + 1;
+		else
+			plain_path.text[len++] = *path++;
+	}
+	plain_path.text[len] = '\0';
+	return plain_path;
+}
+
+/* ---- messages ---- */
+
+int policy_fail(struct policy_error *error, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(error->text, sizeof(error->text), fmt, args);
+	va_end(args);
+	return err;
+}
+
+int policy_fail_at(struct policy_error *error, const struct policy_source *src, struct yaml_place place, const char *fmt, ...)
+{
+	char why[384];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	return policy_fail(error, -EINVAL, "%s:%zu:%zu: %s", src->name, place.line, place.column, why);
+}
+
+/* ---- what libcyaml would refuse too, but not in words for an operator ---- */
+
+static int unknown_key(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	const char *dot = strrchr(key->path, '.');
+	char parent[YAML_PATH_MAX] = "";
+	struct names names = {};
+
+	if (dot)
+		memcpy(parent, key->path, (size_t)(dot - key->path));
+	for (const cyaml_schema_field_t *f = find_schema(parent)->mapping.fields; f->key; f++)
+		add_name(&names, f->key);
+	if (!dot)
+		return policy_fail_at(error, src, key->key, "unknown section %s; there are: %s", key->path, names.text);
+	return policy_fail_at(error, src, key->key, "unknown key %s; %s has: %s", key->path, parent, names.text);
+}
+
+static int check_section(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	if (key->kind == YAML_KIND_KEYS)
+		return 0;
+	if (key->kind == YAML_KIND_TEXT && !key->text[0])
+		return policy_fail_at(error, src, key->key, "%s is empty; give it a key, or take it out", key->path);
+	return policy_fail_at(error, src, key->value, "%s is a section; its keys go below it, indented", key->path);
+}
+
+static int check_list(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	if (key->kind == YAML_KIND_LIST)
+		return 0;
+	if (key->kind == YAML_KIND_TEXT && !key->text[0])
+		return policy_fail_at(error, src, key->key, "%s is empty; a list without entries is []", key->path);
+	return policy_fail_at(error, src, key->value, "%s is a list; its entries go below it, each after a dash", key->path);
+}
+
+/* How many of the names in @keys, "a, b", the entry at @entry has; its keys follow it in the index. */
+static unsigned int count_given(const struct yaml_index *index, const struct yaml_key *entry, const char *keys)
+{
+	size_t len = strlen(entry->path);
+	unsigned int given = 0;
+
+	for (const char *name = keys; *name; name += strspn(name, ", ")) {
+		size_t name_len = strcspn(name, ",");
+
+		for (const struct yaml_key *key = entry + 1; key < index->keys + index->nr; key++) {
+			if (strncmp(key->path, entry->path, len))
+				break;
+			given += strlen(key->path) == len + 1 + name_len && !strncmp(key->path + len + 1, name, name_len);
+		}
+		name += name_len;
+	}
+	return given;
+}
+
+static unsigned int count_names(const char *keys)
+{
+	unsigned int n = 1;
+
+	while ((keys = strchr(keys, ',')) != NULL) {
+		keys++;
+		n++;
+	}
+	return n;
+}
+
+static bool is_met(const struct need *n, unsigned int given)
+{
+	if (n->which == ALL)
+		return given == count_names(n->keys);
+	return n->which == ONE ? given == 1 : given > 0;
+}
+
+static int check_needs(const struct policy_source *src, const struct yaml_key *entry, struct policy_error *error)
+{
+	static const char *const which[] = { [ALL] = "", [ONE] = "exactly one of: ", [SOME] = "at least one of: " };
+	struct names list = without_index(entry->path);
+
+	for (const struct need *n = needs; n < needs + ARRAY_SIZE(needs); n++)
+		if (!strcmp(n->list, list.text) && !is_met(n, count_given(&src->index, entry, n->keys)))
+			return policy_fail_at(error, src, entry->key, "%s: needs %s%s", entry->path, which[n->which], n->keys);
+	return 0;
+}
+
+static int check_entry(const struct policy_source *src, const struct yaml_key *entry, struct policy_error *error)
+{
+	if (entry->kind == YAML_KIND_KEYS)
+		return 0;
+	return policy_fail_at(error, src, entry->value, "%s: must be keys with values, such as container: web", entry->path);
+}
+
+static int check_word(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+		      struct policy_error *error)
+{
+	struct names names = {};
+
+	for (uint32_t i = 0; i < v->enumeration.count; i++) {
+		if (!strcmp(v->enumeration.strings[i].str, key->text))
+			return 0;
+		add_name(&names, v->enumeration.strings[i].str);
+	}
+	return policy_fail_at(error, src, key->value, "%s: '%s' is none of: %s", key->path, key->text, names.text);
+}
+
+/* A name or a glob of names. */
+static int check_string(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+			struct policy_error *error)
+{
+	if (!key->len)
+		return policy_fail_at(error, src, key->value, "%s: is empty", key->path);
+	if (key->len > v->string.max)
+		return policy_fail_at(error, src, key->value, "%s: is longer than %u characters", key->path, v->string.max);
+	if (v->string.max == DEVICE_LEN_MAX && strchr(key->text, '/'))
+		return policy_fail_at(error, src, key->value, "%s: '%s' is not the bare name of a disk, such as vda", key->path,
+				      key->text);
+	return 0;
+}
+
+static int not_a_number(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units,
+			struct policy_error *error)
+{
+	struct names names = {};
+	bool needed = units[0].str[0];
+
+	if (units == plain)
+		return policy_fail_at(error, src, key->value, "%s: '%s' is not a whole number", key->path, key->text);
+	for (const cyaml_strval_t *u = units + !needed; u->str; u++)
+		add_name(&names, u->str);
+	return policy_fail_at(error, src, key->value, "%s: '%s' is not a whole number with %s of: %s", key->path, key->text,
+			      needed ? "one" : "none or one", names.text);
+}
+
+static int check_range(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units, __u64 value,
+		       struct policy_error *error)
+{
+	struct names name = without_index(key->path);
+	__u64 min = 0, max = 0;
+
+	for (const struct range *r = ranges; r < ranges + ARRAY_SIZE(ranges); r++) {
+		if (strcmp(r->key, name.text))
+			continue;
+		parse_unit(r->min, units, &min);
+		parse_unit(r->max, units, &max);
+		if ((value < min || value > max) && (value || !r->or_zero))
+			return policy_fail_at(error, src, key->value, "%s: %s is out of range; it may be %s%s to %s", key->path,
+					      key->text, r->or_zero ? "0, or " : "", r->min, r->max);
+	}
+	return 0;
+}
+
+/* libcyaml would take 0x10, and 010 for 8, and 1.3 has no limits of its own. */
+static int check_number(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units,
+			struct policy_error *error)
+{
+	__u64 value = ~0ULL; /* what is more is out of range too */
+
+	if (parse_unit(key->text, units, &value) == -EINVAL)
+		return not_a_number(src, key, units, error);
+	return check_range(src, key, units, value, error);
+}
+
+static int check_ports(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	__u32 first, last;
+
+	if (!parse_ports(key->text, &first, &last))
+		return 0;
+	return policy_fail_at(error, src, key->value, "%s: '%s' is not a port, 1 to 65535, or a range such as 49152-49215",
+			      key->path, key->text);
+}
+
+static int check_value(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+		       struct policy_error *error)
+{
+	if (key->kind != YAML_KIND_TEXT)
+		return policy_fail_at(error, src, key->value, "%s: must be a single value", key->path);
+	switch (v->type) {
+	case CYAML_ENUM:
+		return check_word(src, key, v, error);
+	case CYAML_STRING:
+		return check_string(src, key, v, error);
+	case CYAML_IGNORE:
+		if (!v->enumeration.strings)
+			return check_ports(src, key, error);
+		return check_number(src, key, v->enumeration.strings, error);
+	default:
+		return check_number(src, key, plain, error);
+	}
+}
+
+static int check_key(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+{
+	const cyaml_schema_value_t *v = find_schema(key->path);
+
+	if (!v)
+		return unknown_key(src, key, error);
+	if (v->type == CYAML_SEQUENCE)
+		return check_list(src, key, error);
+	if (v->type != CYAML_MAPPING)
+		return check_value(src, key, v, error);
+	return strchr(key->path, '[') ? check_entry(src, key, error) : check_section(src, key, error);
+}
+
+/*
+ * In the order of the file, so what a key is in was found good before. What an entry lacks is looked at last: it may
+ * just be misspelt.
+ */
+int policy_check(const struct policy_source *src, struct policy_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < src->index.nr && !err; i++)
+		err = check_key(src, &src->index.keys[i], error);
+	for (size_t i = 0; i < src->index.nr && !err; i++)
+		if (src->index.keys[i].kind == YAML_KIND_KEYS)
+			err = check_needs(src, &src->index.keys[i], error);
+	return err;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The maps behind counters per owner: one whose key begins with struct owner (bpf/owner.h) and whose value is made of
+ * __u64 counters, and a second one of the same layout (but never per CPU) for what owners had counted that are gone.
+ * Reading them is for agent/tally.h.
+ */
+#ifndef NESTOR_TALLYMAP_H
+#define NESTOR_TALLYMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include <bpf/libbpf.h>
+
+#include "bpf/owner.h"
+
+struct tally {
+	struct bpf_map *live; /* written by BPF; hash or per-CPU hash */
+	struct bpf_map *gone; /* hash, written by the agent alone */
+	LIST_ENTRY(tally) entry;
+};
+
+/* Has its value one part per CPU? */
+bool tally_is_percpu(const struct bpf_map *map);
+
+/* Who is gone, and who has his counts from now on. */
+struct heir {
+	struct owner from, to;
+};
+
+int tally_by_owner(const void *a, const void *b); /* of two that begin with struct owner */
+
+/* Moves counts on; called by who alone. Sorts @heirs by owner. */
+void tally_retire(const struct tally *t, struct heir *heirs, size_t nr);
+
+#endif

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include "agent/log.h"
+#include "agent/util.h"
+#include "agent/vms.h"
+
+#define CMDLINE_MAX (128 << 10) /* bytes; what is longer is cut */
+#define FDS_MAX 65536 /* descriptors of one process that are looked at */
+
+static void closedir_p(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+#define _closedir_ __attribute__((cleanup(closedir_p)))
+
+/* ---- files of /proc/PID ---- */
+
+/* Up to @size - 1 bytes of a file, and a NUL. Returns their number or -errno. */
+static ssize_t read_file(int dir, const char *name, char *ret, size_t size)
+{
+	_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1 && (n = read(fd, ret + len, size - 1 - len)) != 0) {
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+	}
+	ret[len] = '\0';
+	return (ssize_t)len;
+}
+
+/* 0 or -errno. */
+static int read_link(int dir, const char *name, char *ret, size_t size)
+{
+	ssize_t len = readlinkat(dir, name, ret, size - 1);
+
+	if (len < 0)
+		return -errno;
+	ret[len] = '\0';
+	return 0;
+}
+
+struct stat_line {
+	int session;
+	unsigned int flags;
+	__u64 start;
+};
+
+/* The name in brackets may hold anything, also brackets. */
+static int read_stat(int proc, struct stat_line *ret)
+{
+	char text[1024];
+	ssize_t len = read_file(proc, "stat", text, sizeof(text));
+	const char *rest = len > 0 ? strrchr(text, ')') : NULL;
+
+	if (len < 0)
+		return (int)len;
+	/* Behind the name: state, parent, group, session, terminal, its group, flags, and 12 more up to the start. */
+	if (!rest || sscanf(rest + 1, " %*c %*d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			    &ret->session, &ret->flags, &ret->start) != 3)
+		return -ESRCH;
+	return 0;
+}
+
+static int open_proc(int pid)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Cut at its end, where it is too long. A process that has ended has none. */
+static int read_cmdline(int proc, struct cmdline *ret, char **ret_memory)
+{
+	char *memory = malloc(CMDLINE_MAX);
+	ssize_t len = memory ? read_file(proc, "cmdline", memory, CMDLINE_MAX) : -ENOMEM;
+
+	if (len <= 0) {
+		free(memory);
+		return len ? (int)len : -ESRCH;
+	}
+	*ret = (struct cmdline){ .text = memory, .len = (size_t)len };
+	*ret_memory = memory;
+	return 0;
+}
+
+/* The VMM that the process runs; by its first argument where the executable is not ours to see. NULL: none. */
+static const char *read_vmm(int proc)
+{
+	static const char deleted[] = " (deleted)"; /* after an upgrade */
+	char text[PATH_MAX + 16];
+	size_t len;
+	int err = read_link(proc, "exe", text, sizeof(text));
+
+	if (err == -EACCES || err == -EPERM)
+		return read_file(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
+	if (err)
+		return NULL;
+	len = strlen(text);
+	if (len >= sizeof(deleted) && !strcmp(text + len - (sizeof(deleted) - 1), deleted))
+		text[len - (sizeof(deleted) - 1)] = '\0';
+	return vm_vmm(text);
+}
+
+/* ---- its cgroup ---- */
+
+/* Does the list "cpu,memory" name the memory controller? */
+static bool has_memory(const char *controllers, const char *end)
+{
+	while (controllers < end) {
+		size_t len = strcspn(controllers, ",:");
+
+		if (len == strlen("memory") && !strncmp(controllers, "memory", len))
+			return true;
+		controllers += len + 1;
+	}
+	return false;
+}
+
+/* Lines are "id:controllers:/path"; the v2 one is "0::/path", and stands last. */
+static void read_path(int proc, char *ret)
+{
+	char text[16384], *save = NULL;
+	ssize_t len = read_file(proc, "cgroup", text, sizeof(text));
+	const char *best = NULL;
+
+	for (char *line = len > 0 ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		if (has_memory(controllers + 1, path)) {
+			best = path + 1;
+			break;
+		}
+		if (!strncmp(line, "0::", 3))
+			best = path + 1;
+	}
+	/* A path that begins with /.. is outside of what we see. */
+	snprintf(ret, OWNER_PATH_MAX, "%s", best && strncmp(best, "/..", 3) ? best : "/");
+	vm_cut_path(ret);
+}
+
+/* ---- its descriptors ---- */
+
+/* The name of a tap: only a tun descriptor has a line "iff:". */
+static unsigned int tun_index(int proc, int fd)
+{
+	char path[32], text[1024], name[IF_NAMESIZE];
+	const char *line;
+
+	snprintf(path, sizeof(path), "fdinfo/%d", fd);
+	if (read_file(proc, path, text, sizeof(text)) <= 0)
+		return 0;
+	line = strstr(text, "\niff:\t");
+	return line && sscanf(line, "\niff:\t%15[^\n]", name) == 1 ? if_nametoindex(name) : 0;
+}
+
+/* /dev/tapN belongs to the macvtap with index N, if we have such a one. */
+static unsigned int macvtap_index(const char *link)
+{
+	unsigned int index;
+	char path[64];
+	int end = 0;
+
+	if (sscanf(link, "/dev/tap%u%n", &index, &end) != 1 || link[end])
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/macvtap/tap%u", index);
+	return access(path, F_OK) ? 0 : index;
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(text + len - end_len, end);
+}
+
+struct taps {
+	unsigned int index[VM_TAPS_MAX];
+	unsigned int nr;
+};
+
+/* In order, and each once: a tap with many queues has as many descriptors. */
+static void add_tap(struct taps *taps, unsigned int index)
+{
+	unsigned int at = taps->nr;
+
+	while (at && taps->index[at - 1] >= index)
+		at--;
+	if (!index || taps->nr == VM_TAPS_MAX || (at < taps->nr && taps->index[at] == index))
+		return;
+	memmove(taps->index + at + 1, taps->index + at, (taps->nr - at) * sizeof(*taps->index));
+	taps->index[at] = index;
+	taps->nr++;
+}
+
+static bool in_our_netns(int proc)
+{
+	char its[64], ours[64];
+
+	return !read_link(proc, "ns/net", its, sizeof(its)) && !read_link(AT_FDCWD, "/proc/self/ns/net", ours, sizeof(ours)) &&
+	       !strcmp(its, ours);
+}
+
+/* Links only, for a look at a file may wait for its server. In a chroot /dev has something before it. */
+static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
+{
+	int fd = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool ours = in_our_netns(proc);
+	const struct dirent *entry;
+	unsigned int nr = 0;
+	char link[256];
+
+	while (dir && (entry = readdir(dir)) && nr++ < FDS_MAX) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || read_link(fd, entry->d_name, link, sizeof(link)))
+			continue;
+		if (strstr(link, "/dev/vhost-"))
+			*ret_vhost = true;
+		if (ours && ends_in(link, "/dev/net/tun"))
+			add_tap(taps, tun_index(proc, atoi(entry->d_name)));
+		if (ours)
+			add_tap(taps, macvtap_index(link));
+	}
+}
+
+/* ---- a VM ---- */
+
+/*
+ * The process that started "qemu -daemonize" waits for the daemon, its grandchild, to say that all is well; it is not
+ * the VM. The daemon is the one whose session has lost its leader (the child in between).
+ */
+static bool waits_for_daemon(const struct cmdline *c, const struct stat_line *st)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", st->session);
+	return cmdline_has(c, "daemonize") && !access(path, F_OK);
+}
+
+static int copy_taps(const struct taps *taps, struct vm *vm)
+{
+	if (!taps->nr)
+		return 0;
+	vm->taps = calloc(taps->nr + 1, sizeof(*vm->taps));
+	if (!vm->taps)
+		return -ENOMEM;
+	memcpy(vm->taps, taps->index, taps->nr * sizeof(*vm->taps));
+	return 0;
+}
+
+/* What may change while it runs. */
+static int look_at_rest(int proc, struct vm *vm)
+{
+	struct taps taps = {};
+	struct stat_line st;
+	int err;
+
+	read_path(proc, vm->path);
+	read_fds(proc, &taps, &vm->vhost);
+	/* A process that ended meanwhile has lost its descriptors first; better none than half a VM. */
+	err = read_stat(proc, &st);
+	if (err)
+		return err;
+	return st.start == vm->start && read_vmm(proc) ? copy_taps(&taps, vm) : -ESRCH;
+}
+
+static int look(int proc, int pid, struct vm *ret)
+{
+	_free_ char *memory = NULL;
+	struct stat_line st;
+	struct cmdline c;
+	int err;
+
+	*ret = (struct vm){ .pid = pid, .vmm = read_vmm(proc) };
+	if (!ret->vmm)
+		return -ESRCH;
+	err = read_stat(proc, &st);
+	if (!err)
+		err = read_cmdline(proc, &c, &memory);
+	if (err)
+		return err;
+	if (!strcmp(ret->vmm, "qemu") && waits_for_daemon(&c, &st))
+		return -EAGAIN;
+	ret->start = st.start;
+	err = look_at_rest(proc, ret);
+	if (!err)
+		vm_name(ret->vmm, &c, ret->path, pid, ret->name);
+	return err;
+}
+
+int vm_look(int pid, struct vm *ret)
+{
+	_close_ int proc = open_proc(pid);
+	int err = proc < 0 ? proc : look(proc, pid, ret);
+
+	return err == -ENOENT ? -ESRCH : err;
+}
+
+int vm_look_again(const struct vm *was, struct vm *ret)
+{
+	_close_ int proc = open_proc(was->pid);
+	int err;
+
+	*ret = *was;
+	ret->taps = NULL;
+	ret->vhost = false;
+	err = proc < 0 ? proc : look_at_rest(proc, ret);
+	return err == -ENOENT ? -ESRCH : err;
+}
+
+void vm_forget(struct vm *vm)
+{
+	free(vm->taps);
+	vm->taps = NULL;
+}
+
+static bool same_taps(const unsigned int *a, const unsigned int *b)
+{
+	if (!a || !b)
+		return a == b;
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+bool vm_same(const struct vm *a, const struct vm *b)
+{
+	return a->pid == b->pid && a->start == b->start && a->vhost == b->vhost && !strcmp(a->path, b->path) &&
+	       same_taps(a->taps, b->taps);
+}
+
+/* The next process of /proc, 0 at the end. */
+static int next_pid(DIR *dir)
+{
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			return atoi(entry->d_name);
+	return 0;
+}
+
+static bool runs_vmm(int pid)
+{
+	_close_ int proc = open_proc(pid);
+
+	return proc >= 0 && read_vmm(proc);
+}
+
+void vm_scan(void (*found)(void *data, int pid), void *data)
+{
+	_closedir_ DIR *dir = opendir("/proc");
+	unsigned int nr = 0;
+	int pid;
+
+	while (nr < VMS_MAX && (pid = next_pid(dir)))
+		if (runs_vmm(pid)) {
+			found(data, pid);
+			nr++;
+		}
+}
+
+/* ---- helpers ---- */
+
+#define PF_KTHREAD 0x00200000 /* linux/sched.h */
+
+/* A vhost worker is called after the thread that asked for it. */
+static bool is_helper(int tid, const struct vm *vm)
+{
+	_close_ int proc = open_proc(tid);
+	char text[64];
+	struct stat_line st;
+	int owner;
+
+	if (proc < 0 || read_file(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
+		return false;
+	if (read_stat(proc, &st) || !(st.flags & PF_KTHREAD))
+		return false; /* any process can call itself so */
+	snprintf(text, sizeof(text), "/proc/%d/task/%d", vm->pid, owner);
+	return !access(text, F_OK);
+}
+
+int vm_helpers(const struct vm *vm, int *tids, unsigned int size)
+{
+	_closedir_ DIR *dir = vm->vhost ? opendir("/proc") : NULL;
+	unsigned int nr = 0;
+	int tid;
+
+	while (nr < size && (tid = next_pid(dir)))
+		if (is_helper(tid, vm))
+			tids[nr++] = tid;
+	return (int)nr;
+}
+
+/* ---- news of taps ---- */
+
+int vm_links_open(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return log_error(-errno, "cannot hear of network interfaces: %m");
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		int err = log_error(-errno, "cannot hear of network interfaces: %m");
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* IFLA_INFO_KIND of a link message is tun or macvtap. */
+static bool is_tap_message(const struct nlmsghdr *msg)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(msg);
+	const struct rtattr *attr = IFLA_RTA(info), *kind;
+	int left = (int)IFLA_PAYLOAD(msg), kinds;
+
+	if (msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK)
+		return false;
+	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+		if ((attr->rta_type & NLA_TYPE_MASK) != IFLA_LINKINFO)
+			continue;
+		kind = RTA_DATA(attr);
+		kinds = (int)RTA_PAYLOAD(attr);
+		for (; RTA_OK(kind, kinds); kind = RTA_NEXT(kind, kinds))
+			if (kind->rta_type == IFLA_INFO_KIND)
+				return !strcmp(RTA_DATA(kind), "tun") || !strcmp(RTA_DATA(kind), "macvtap");
+	}
+	return false;
+}
+
+bool vm_links_changed(int fd)
+{
+	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	bool changed = false;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 || (n < 0 && errno == ENOBUFS)) {
+		if (n < 0) {
+			changed = true; /* messages were lost */
+			continue;
+		}
+		for (const struct nlmsghdr *msg = (struct nlmsghdr *)buf; NLMSG_OK(msg, (size_t)n); msg = NLMSG_NEXT(msg, n))
+			changed |= is_tap_message(msg);
+	}
+	return changed;
+}
