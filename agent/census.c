@@ -392,14 +392,21 @@ static void expect_daemon(struct census *c)
 	c->daemons_until_ns = now_ns() + DAEMON_NS;
 }
 
-void census_exec(struct census *c, int pid)
+/* 0; or -errno of vm_look(). */
+static int add_if_vm(struct census *c, int pid)
 {
 	struct vm vm;
 	int err = vm_look(pid, &vm);
 
 	if (!err)
 		add_machine(c, &vm);
-	else if (err == -EAGAIN)
+	return err;
+}
+
+void census_exec(struct census *c, int pid)
+{
+	/* One that has ended before we look may have been the one that waits for a daemon. */
+	if (add_if_vm(c, pid))
 		expect_daemon(c);
 }
 
@@ -448,7 +455,8 @@ static void look_at_machines(struct census *c)
 
 static void on_pid_found(void *data, int pid)
 {
-	census_exec(data, pid);
+	if (add_if_vm(data, pid) == -EAGAIN)
+		expect_daemon(data);
 }
 
 static void on_look(struct source *s)

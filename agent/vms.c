@@ -59,6 +59,7 @@ static int read_link(int dir, const char *name, char *ret, size_t size)
 }
 
 struct stat_line {
+	char state;
 	int session;
 	unsigned int flags;
 	__u64 start;
@@ -74,8 +75,8 @@ static int read_stat(int proc, struct stat_line *ret)
 	if (len < 0)
 		return (int)len;
 	/* Behind the name: state, parent, group, session, terminal, its group, flags, and 12 more up to the start. */
-	if (!rest || sscanf(rest + 1, " %*c %*d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			    &ret->session, &ret->flags, &ret->start) != 3)
+	if (!rest || sscanf(rest + 1, " %c %*d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			    &ret->state, &ret->session, &ret->flags, &ret->start) != 4)
 		return -ESRCH;
 	return 0;
 }
@@ -249,16 +250,22 @@ static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
 
 /* ---- a VM ---- */
 
+/* One that nobody has waited for yet is a zombie; an init or a subreaper may leave it so for good. */
+static bool is_alive(int pid)
+{
+	_close_ int proc = open_proc(pid);
+	struct stat_line st;
+
+	return proc >= 0 && !read_stat(proc, &st) && !strchr("ZX", st.state);
+}
+
 /*
  * The process that started "qemu -daemonize" waits for the daemon, its grandchild, to say that all is well; it is not
  * the VM. The daemon is the one whose session has lost its leader (the child in between).
  */
 static bool waits_for_daemon(const struct cmdline *c, const struct stat_line *st)
 {
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d", st->session);
-	return cmdline_has(c, "daemonize") && !access(path, F_OK);
+	return cmdline_has(c, "daemonize") && is_alive(st->session);
 }
 
 static int copy_taps(const struct taps *taps, struct vm *vm)

@@ -48,7 +48,8 @@ int BPF_PROG(who_exec, struct task_struct *task, pid_t old_pid, struct linux_bin
 	char comm[TASK_COMM_LEN];
 
 	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
-	if (MAY_BE(comm, "qemu") || MAY_BE(comm, "kvm") || MAY_BE(comm, "cloud-hyp") || MAY_BE(comm, "firecrack"))
+	if (MAY_BE(comm, "qemu-system-") || MAY_BE(comm, "qemu-kvm") || MAY_BE(comm, "kvm") || MAY_BE(comm, "cloud-hyp") ||
+	    MAY_BE(comm, "firecrack"))
 		owner_tell(WHO_VM_EXEC, task->tgid, NULL);
 	return 0;
 }

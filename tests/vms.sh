@@ -94,6 +94,29 @@ ok "a VM that made itself a daemon" until_ok 10 has_vm daemon "$daemon"
 kill "$daemon"
 ok "goes as others do" until_ok 3 has_no_vm "$daemon"
 
+# ---- one whose first processes stay zombies, as nobody waits for them; and one that was up before the agent could look
+daemonize() { # daemonize NAME: its pid is in $daemon when its first process has ended
+	coproc NOREAP { exec "$ROOT/build/tests/tools/noreap" "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults \
+		-name "$1" -daemonize -pidfile "$T/pid"; }
+	noreap=$NOREAP_PID
+	defer kill -KILL "$noreap"
+	read -rt 10 <&"${NOREAP[0]}"
+	daemon=$(cat "$T/pid")
+	defer kill -KILL "$daemon"
+}
+end_daemon() {
+	kill "$daemon" "$noreap"
+	wait "$noreap" 2> /dev/null
+}
+daemonize unreaped
+ok "a daemon whose parents are zombies" until_ok 3 has_vm unreaped "$daemon"
+end_daemon
+kill -STOP "$agent_pid"
+daemonize quick
+kill -CONT "$agent_pid"
+ok "a daemon whose parents had gone when the agent looked" until_ok 3 has_vm quick "$daemon"
+end_daemon
+
 # ---- a tap that comes later
 new_tap "${tap}b"
 mkfifo "$T/monitor"
