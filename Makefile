@@ -28,8 +28,12 @@ AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
 
 BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
+# The page at "/", and what draws its charts, from Debian's libjs-chart.js.
+CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
+PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/chart.js)
 # All but the two main files: what tests link against.
-CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o
+CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
+	$(PAGE_OBJS)
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
 CTL_OBJS := $(CLIENT_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile disk jsontext log loop metrics policy \
@@ -110,10 +114,20 @@ $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Linked in as it is: one file to ship, nothing to find at run time.
-$(B)/%.yaml.o: %.yaml
+define embed
 	$(call say,EMBED,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LD) -r -z noexecstack -b binary -o $@ $<
+endef
+$(B)/%.yaml.o: %.yaml
+	$(embed)
+$(B)/dashboards/web/%.o: dashboards/web/%
+	$(embed)
+$(B)/dashboards/web/chart.js.o: build/dashboards/web/chart.js
+	$(embed)
+build/dashboards/web/chart.js: $(CHART_JS)
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # ---- bpf ----
 

@@ -50,6 +50,7 @@ struct agent {
 	unsigned int counters_reset;
 
 	struct who *who;
+	struct history *history; /* NULL until it is sampled */
 	struct self_stats *self_stats;
 	struct reloads reloads;
 	char metrics_url[128]; /* "" until it listens */

@@ -8,6 +8,7 @@
 
 #include "agent/blkio.h"
 #include "agent/blkio_steer.h"
+#include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
@@ -237,6 +238,29 @@ static void blkio_collect(void *self, struct metrics *m)
 	snapshot_free(&s);
 }
 
+/* ---- history ---- */
+
+static void sample_owner(void *data, const struct tally_row *sum)
+{
+	const struct blkio_total *total = total_of(sum);
+	bool reads = op_of(sum) == BLKIO_READ;
+
+	history_counter(data, sum->vm, sum->container, reads ? "reads" : "writes", count_of(total));
+	history_counter(data, sum->vm, sum->container, reads ? "read_bytes" : "written_bytes", total->bytes);
+	history_latency(data, sum->vm, sum->container, &total->latency);
+}
+
+static void blkio_sample(void *self, struct history *h)
+{
+	struct blkio *b = self;
+	struct tally_rows rows;
+
+	if (!tally_read(b->agent->who, &b->total, &rows))
+		tally_for_each_sum(&rows, by_label_op, is_somebodys, sample_owner, h);
+	tally_free(&rows);
+	blkio_limit_sample(b, h);
+}
+
 /* ---- nestorctl blkio show ---- */
 
 /* Upper bound of the bucket that the quantile falls into, in seconds. */
@@ -364,6 +388,7 @@ const struct room room_blkio = {
 	.start = blkio_start,
 	.apply = blkio_apply,
 	.collect = blkio_collect,
+	.sample = blkio_sample,
 	.show = blkio_show,
 	.stop = blkio_stop,
 	.off = blkio_limit_off,

@@ -13,6 +13,7 @@
 #include "agent/blkio.h"
 #include "agent/blkio_steer.h"
 #include "agent/cgfile.h"
+#include "agent/history.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
 #include "agent/settings.h"
@@ -544,7 +545,26 @@ bool blkio_limit_enforces(const struct blkio *b)
 	return !b->limits->why_not[0] && !b->limits->settings.dry;
 }
 
-/* ---- metrics ---- */
+/* ---- history and metrics ---- */
+
+/* Of several disks the limits add up, as the bytes do. */
+void blkio_limit_sample(struct blkio *b, struct history *h)
+{
+	const struct setting *s;
+	__u64 max[MAX_KINDS];
+
+	TAILQ_FOREACH (s, &b->limits->settings.list, entry) {
+		const struct who_one *one = s->tag;
+
+		if (!one || s->dry || s->file != SETTING_MAX)
+			continue;
+		parse_max(s->now, max);
+		if (max[READ_BYTES] != NO_MAX)
+			history_gauge(h, one->vm, one->container, "read_limit", (double)max[READ_BYTES]);
+		if (max[WRITE_BYTES] != NO_MAX)
+			history_gauge(h, one->vm, one->container, "write_limit", (double)max[WRITE_BYTES]);
+	}
+}
 
 static void collect_max(struct metrics *m, struct family *f, const struct setting *s, const struct who_one *one)
 {

@@ -17,6 +17,7 @@ struct blkio_targets;
 int blkio_limit_start(struct blkio *b);
 int blkio_limit_apply(struct blkio *b);
 void blkio_limit_collect(struct blkio *b, struct metrics *m);
+void blkio_limit_sample(struct blkio *b, struct history *h);
 void blkio_limit_stop(struct blkio *b);
 
 #define BLKIO_ACTIONS "nestor_blkio_actions_total"

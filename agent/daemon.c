@@ -13,6 +13,7 @@
 #include "agent/http.h"
 #include "agent/log.h"
 #include "agent/reload.h"
+#include "agent/sampler.h"
 
 struct daemon {
 	struct agent *agent;
@@ -20,6 +21,7 @@ struct daemon {
 	struct http *http;
 	struct ctl *ctl;
 	struct reload *reload;
+	struct sampler *sampler;
 };
 
 static void on_signal(struct source *s)
@@ -74,6 +76,9 @@ static int serve(struct daemon *d)
 	if (err)
 		return err;
 	agent_apply(a, policy);
+	err = sampler_start(a, &d->sampler);
+	if (err)
+		return err;
 	log_info("metrics: %s", a->metrics_url);
 	sd_notify(0, "READY=1");
 	err = loop_run(&a->loop);
@@ -86,6 +91,7 @@ int daemon_run(struct agent *a)
 	struct daemon d = { .agent = a, .signals.fd = -1 };
 	int err = serve(&d);
 
+	sampler_stop(d.sampler);
 	ctl_stop(d.ctl);
 	reload_stop(d.reload);
 	http_stop(d.http);

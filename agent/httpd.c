@@ -6,7 +6,6 @@
  * A connection is ours until the head of its request is complete and well formed. Only then does
  * libmicrohttpd get to see it, and parses and answers it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,13 +24,13 @@
 
 #include <microhttpd.h>
 
+#include "agent/buf.h"
 #include "agent/http.h"
 #include "agent/httphead.h"
+#include "agent/httproute.h"
 #include "agent/log.h"
 #include "agent/reply.h"
-#include "agent/room.h"
 #include "agent/sandbox.h"
-#include "agent/show.h"
 #include "agent/util.h"
 
 /*
@@ -64,45 +63,6 @@ static struct queue reading = { .list = TAILQ_HEAD_INITIALIZER(reading.list), .m
 static struct queue answering = { .list = TAILQ_HEAD_INITIALIZER(answering.list), .max = ANSWERING_MAX };
 static const char *allowed_hosts;
 
-/* ---- endpoints ---- */
-
-static const struct endpoint {
-	const char *path;
-	enum document document;
-	const char *type;
-	const char *doc;
-} endpoints[] = {
-	{ "/metrics", DOC_METRICS, "text/plain; version=0.0.4; charset=utf-8", "metrics for Prometheus" },
-	{ "/healthz", DOC_STATUS, "application/json", "200 while the agent answers" },
-	{ "/api/v1/status", DOC_STATUS, "application/json", "the agent" },
-	{ "/api/v1/rooms", DOC_ROOMS, "application/json", "its rooms" },
-	{ "/api/v1/policy", DOC_POLICY, "application/json", "the policy in force" },
-	{ "/api/v1/containers", DOC_CONTAINERS, "application/json", "containers that live" },
-	{ "/api/v1/vms", DOC_VMS, "application/json", "VMs that run" },
-};
-
-static const char room_prefix[] = "/api/v1/";
-static const struct endpoint room_endpoint = { NULL, DOC_ROOM, "application/json", NULL };
-
-static const struct endpoint *find_endpoint(const char *url, struct doc_request *request)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++) {
-		if (strcmp(url, endpoints[i].path))
-			continue;
-		request->document = endpoints[i].document;
-		return &endpoints[i];
-	}
-	if (strncmp(url, room_prefix, strlen(room_prefix)))
-		return NULL;
-	for (unsigned int i = 0; i < nr_rooms; i++) {
-		if (strcmp(url + strlen(room_prefix), rooms[i]->name))
-			continue;
-		*request = (struct doc_request){ .document = DOC_ROOM, .room = i };
-		return &room_endpoint;
-	}
-	return NULL;
-}
-
 /* ---- answers ---- */
 
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned int code, const char *type, struct MHD_Response *response)
@@ -131,15 +91,20 @@ static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned int code, 
 
 static enum MHD_Result answer_index(struct MHD_Connection *c)
 {
-	char text[2048];
-	size_t len = (size_t)snprintf(text, sizeof(text), "Nestor " NESTOR_VERSION "\n\n");
+	struct buf text = {};
+	enum MHD_Result result;
 
-	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%-20s %s\n", endpoints[i].path, endpoints[i].doc);
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%-12s %s\n", room_prefix, rooms[i]->name,
-					rooms[i]->doc);
-	return answer_text(c, MHD_HTTP_OK, text);
+	http_index(&text);
+	result = text.failed ? MHD_NO : answer_text(c, MHD_HTTP_OK, text.text);
+	buf_free(&text);
+	return result;
+}
+
+/* The text is a part of this program. */
+static enum MHD_Result answer_file(struct MHD_Connection *c, const struct route *r)
+{
+	return answer(c, MHD_HTTP_OK, r->type,
+		      MHD_create_response_from_buffer(r->len, (void *)r->text, MHD_RESPMEM_PERSISTENT));
 }
 
 /* nestord answers in turn, so after a time-out as many answers are not for us as came too late. */
@@ -160,57 +125,20 @@ static int ask(const struct doc_request *request, int *ret_fd, size_t *ret_len)
 	return status;
 }
 
-static enum MHD_Result answer_document(struct MHD_Connection *c, const struct endpoint *e, const struct doc_request *request)
+static enum MHD_Result answer_document(struct MHD_Connection *c, const struct route *r)
 {
 	size_t len;
 	int fd, err;
 
-	err = ask(request, &fd, &len);
+	err = ask(&r->request, &fd, &len);
 	if (err == -ENETDOWN)
 		return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "This room is down; /api/v1/rooms says why.\n");
 	if (err)
 		return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "The agent does not answer.\n");
-	return answer(c, MHD_HTTP_OK, e->type, MHD_create_response_from_fd(len, fd));
+	return answer(c, MHD_HTTP_OK, r->type, MHD_create_response_from_fd(len, fd));
 }
 
 /* ---- requests ---- */
-
-static bool is_listed(const char *host, size_t len, const char *list)
-{
-	while (*list) {
-		size_t n = strcspn(list, ",");
-
-		if (n && n == len && !strncasecmp(list, host, len))
-			return true;
-		list += n + (list[n] == ',');
-	}
-	return false;
-}
-
-/*
- * DNS rebinding needs a name that an attacker owns: an address, localhost and names that the operator
- * listed (--allow-host) are what a browser cannot be tricked into sending here.
- */
-static bool host_allowed(const char *host)
-{
-	bool bracket = host[0] == '[';
-	size_t len = strcspn(host, bracket ? "]" : ":");
-	const char *port = host + len + (bracket && host[len]);
-	unsigned char address[sizeof(struct in6_addr)];
-	char text[64];
-
-	if (*port && (*port != ':' || strspn(port + 1, "0123456789") != strlen(port + 1)))
-		return false;
-	if (!bracket && (is_listed(host, len, "localhost") || is_listed(host, len, allowed_hosts)))
-		return true;
-	host += bracket;
-	len -= bracket;
-	if (len >= sizeof(text) || (bracket && host[len] != ']'))
-		return false;
-	memcpy(text, host, len);
-	text[len] = '\0';
-	return inet_pton(bracket ? AF_INET6 : AF_INET, text, address) == 1;
-}
 
 struct headers {
 	unsigned int hosts, lengths;
@@ -243,7 +171,7 @@ static unsigned int check_request(struct MHD_Connection *c, const char *method)
 	MHD_get_connection_values(c, MHD_HEADER_KIND, on_header, &h);
 	if (h.hosts != 1 || h.lengths > 1)
 		return MHD_HTTP_BAD_REQUEST;
-	if (!host_allowed(h.host))
+	if (!http_host_allowed(h.host, allowed_hosts))
 		return MHD_HTTP_FORBIDDEN;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
 		return MHD_HTTP_METHOD_NOT_ALLOWED;
@@ -270,20 +198,24 @@ static const char *refusal(unsigned int code)
 static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
 				  const char *version, const char *upload, size_t *upload_size, void **request_data)
 {
-	struct doc_request request = {};
-	const struct endpoint *e;
 	unsigned int code;
+	struct route r;
 
 	(void)data, (void)version, (void)upload, (void)upload_size, (void)request_data;
 	code = check_request(c, method);
 	if (code)
 		return answer_text(c, code, refusal(code));
-	if (!strcmp(url, "/"))
+	r = http_route(url);
+	switch (r.kind) {
+	case ROUTE_INDEX:
 		return answer_index(c);
-	e = find_endpoint(url, &request);
-	if (!e)
-		return answer_text(c, MHD_HTTP_NOT_FOUND, "There is no such page; / lists all.\n");
-	return answer_document(c, e, &request);
+	case ROUTE_FILE:
+		return answer_file(c, &r);
+	case ROUTE_DOCUMENT:
+		return answer_document(c, &r);
+	default:
+		return answer_text(c, MHD_HTTP_NOT_FOUND, "There is no such page; /api/v1 lists all.\n");
+	}
 }
 
 /* ---- connections ---- */

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 
+#include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/metrics.h"
@@ -62,28 +63,66 @@ static void emit_owner(void *data, const struct tally_row *sum)
 	family_u64(e->retransmits, metrics_labels(e->m, "vm", sum->vm, "container", sum->container, NULL), total->retransmits);
 }
 
-static struct net_migrated migrated(const struct net *n, __u32 kind)
-{
-	_free_ struct net_migrated *cpus = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*cpus));
-	struct net_migrated sum = {};
+/* ---- migrations ---- */
 
-	if (cpus && !bpf_map_lookup_elem(bpf_map__fd(n->bpf->maps.net_migration), &kind, cpus))
-		percpu_sum(cpus, sizeof(sum) / sizeof(__u64), (__u64 *)&sum);
-	return sum;
+static unsigned int kind_of(const struct tally_row *r)
+{
+	unsigned int kind = ((const struct net_migration_key *)r->key)->kind;
+
+	return kind < MIGRATION_KINDS ? kind : MIGRATION_OTHER;
 }
 
+static int by_label_kind(const void *pa, const void *pb)
+{
+	return tally_by_label(pa, pb) ?: (int)kind_of(pa) - (int)kind_of(pb);
+}
+
+static void for_each_migration(const struct net *n, tally_compare_fn compare,
+			       void (*emit)(void *data, const struct tally_row *sum), void *data)
+{
+	struct tally_rows rows;
+
+	if (!tally_read(n->agent->who, &n->migration, &rows))
+		tally_for_each_sum(&rows, compare, NULL, emit, data);
+	tally_free(&rows);
+}
+
+struct emit_migrations {
+	struct metrics *m;
+	struct family *bytes;
+	bool has[MIGRATION_KINDS];
+};
+
+static void add_migration(const struct emit_migrations *e, unsigned int kind, const char *vm, const char *container,
+			  const struct net_migrated *migrated)
+{
+	const char *name = kind_names[kind];
+
+	family_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "rx", "vm", vm, "container", container, NULL),
+		   migrated->rx_bytes);
+	family_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "tx", "vm", vm, "container", container, NULL),
+		   migrated->tx_bytes);
+}
+
+static void emit_migration(void *data, const struct tally_row *sum)
+{
+	struct emit_migrations *e = data;
+
+	e->has[kind_of(sum)] = true;
+	add_migration(e, kind_of(sum), sum->vm, sum->container, (const struct net_migrated *)sum->value);
+}
+
+/* Of a kind that nobody used yet there is a 0, lest its first bytes be no growth. */
 static void collect_migrations(const struct net *n, struct metrics *m)
 {
-	struct family *f =
-		metrics_family(m, "nestor_net_migration_bytes_total", METRIC_COUNTER,
-			       "Bytes of IP packets of sockets that carry a migration, as policy net.migration says.");
+	struct emit_migrations e = { .m = m };
 
-	for (unsigned int kind = 0; kind < MIGRATION_KINDS; kind++) {
-		struct net_migrated sum = migrated(n, kind);
-
-		family_u64(f, metrics_labels(m, "kind", kind_names[kind], "direction", "rx", NULL), sum.rx_bytes);
-		family_u64(f, metrics_labels(m, "kind", kind_names[kind], "direction", "tx", NULL), sum.tx_bytes);
-	}
+	e.bytes = metrics_family(m, "nestor_net_migration_bytes_total", METRIC_COUNTER,
+				 "Bytes of IP packets of sockets that carry a migration, as policy net.migration says.");
+	for_each_migration(n, by_label_kind, emit_migration, &e);
+	for (unsigned int kind = 0; kind < MIGRATION_KINDS; kind++)
+		if (!e.has[kind])
+			add_migration(&e, kind, "", "", &(struct net_migrated){});
 }
 
 static void net_collect(void *self, struct metrics *m)
@@ -103,6 +142,38 @@ static void net_collect(void *self, struct metrics *m)
 	net_limit_collect(n, m);
 }
 
+/* ---- history ---- */
+
+static void sample_owner(void *data, const struct tally_row *sum)
+{
+	const struct net_total *total = total_of(sum);
+
+	history_counter(data, sum->vm, sum->container, "received_bytes", total->rx.bytes);
+	history_counter(data, sum->vm, sum->container, "sent_bytes", total->tx.bytes);
+	history_counter(data, sum->vm, sum->container, "retransmits", total->retransmits);
+	history_counter(data, sum->vm, sum->container, "migration_bytes", 0); /* and what sample_migration() adds */
+}
+
+/* All kinds and both directions together. */
+static void sample_migration(void *data, const struct tally_row *sum)
+{
+	const struct net_migrated *migrated = (const struct net_migrated *)sum->value;
+
+	history_counter(data, sum->vm, sum->container, "migration_bytes", migrated->rx_bytes + migrated->tx_bytes);
+}
+
+static void net_sample(void *self, struct history *h)
+{
+	struct net *n = self;
+	struct tally_rows rows;
+
+	if (!tally_read(n->agent->who, &n->total, &rows))
+		tally_for_each_sum(&rows, tally_by_label, NULL, sample_owner, h);
+	tally_free(&rows);
+	for_each_migration(n, tally_by_label, sample_migration, h);
+	net_limit_sample(n, h);
+}
+
 /* ---- nestorctl net show ---- */
 
 static void show_owner(void *data, const struct tally_row *sum)
@@ -116,15 +187,13 @@ static void show_owner(void *data, const struct tally_row *sum)
 					(json_int_t)total->tx.packets, "retransmits", (json_int_t)total->retransmits));
 }
 
-static void show_migrations(const struct net *n, json_t *list)
+static void show_migration(void *data, const struct tally_row *sum)
 {
-	for (unsigned int kind = 0; kind < MIGRATION_KINDS; kind++) {
-		struct net_migrated sum = migrated(n, kind);
+	const struct net_migrated *migrated = (const struct net_migrated *)sum->value;
 
-		if (sum.rx_bytes || sum.tx_bytes)
-			json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "migration", kind_names[kind], "rx_bytes",
-							      (json_int_t)sum.rx_bytes, "tx_bytes", (json_int_t)sum.tx_bytes));
-	}
+	json_array_append_new(data, json_pack("{s:s, s:o, s:o, s:I, s:I}", "migration", kind_names[kind_of(sum)], "vm",
+					      json_text(sum->vm), "container", json_text(sum->container), "rx_bytes",
+					      (json_int_t)migrated->rx_bytes, "tx_bytes", (json_int_t)migrated->tx_bytes));
 }
 
 static json_t *net_show(void *self)
@@ -136,7 +205,7 @@ static json_t *net_show(void *self)
 	if (!tally_read(n->agent->who, &n->total, &rows))
 		tally_for_each_sum(&rows, tally_by_label, NULL, show_owner, list);
 	tally_free(&rows);
-	show_migrations(n, list);
+	for_each_migration(n, by_label_kind, show_migration, list);
 	return list;
 }
 
@@ -192,8 +261,10 @@ static void net_stop(void *self)
 	if (n->watch.born)
 		who_unwatch(n->agent->who, &n->watch);
 	net_taps_drop(n, NULL);
-	if (n->total.live)
+	if (n->total.live) {
 		who_remove_tally(n->agent->who, &n->total);
+		who_remove_tally(n->agent->who, &n->migration);
+	}
 	net_bpf__destroy(n->bpf);
 	free(n);
 }
@@ -246,7 +317,9 @@ static int begin(struct net *n)
 	if (err)
 		return err;
 	n->total = (struct tally){ .live = n->bpf->maps.net_total, .gone = n->bpf->maps.net_gone };
+	n->migration = (struct tally){ .live = n->bpf->maps.net_migration, .gone = n->bpf->maps.net_migr_gone };
 	who_add_tally(n->agent->who, &n->total);
+	who_add_tally(n->agent->who, &n->migration);
 	err = attach(n);
 	if (err)
 		return err;
@@ -291,6 +364,7 @@ const struct room room_net = {
 	.start = net_start,
 	.apply = net_apply,
 	.collect = net_collect,
+	.sample = net_sample,
 	.show = net_show,
 	.stop = net_stop,
 	.off = net_limit_undo,

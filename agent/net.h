@@ -11,6 +11,7 @@
 #include "agent/who.h"
 #include "bpf/net.h"
 
+struct history;
 struct metrics;
 struct net_bpf;
 struct net_limits;
@@ -20,7 +21,8 @@ struct net {
 	struct agent *agent;
 	struct net_bpf *bpf;
 	struct net_limits *limits; /* net_limit.c's own */
-	struct tally total;
+	struct tally total; /* struct net_total */
+	struct tally migration; /* struct net_migrated */
 	struct who_watch watch;
 	bool has_tcx; /* links of traffic control, from Linux 6.6 on; else there are filters only */
 	LIST_HEAD(, tap) taps;
@@ -50,6 +52,7 @@ int net_rules_apply(struct net *n, const struct policy *p);
 int net_limit_start(struct net *n); /* 0 or -errno, logged; then, too, net_limit_stop() is to be called */
 int net_limit_apply(struct net *n, const struct policy *p); /* 0 or -errno, logged */
 void net_limit_collect(struct net *n, struct metrics *m);
+void net_limit_sample(struct net *n, struct history *h);
 void net_limit_stop(struct net *n);
 void net_limit_undo(struct agent *a);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What limits of network traffic do, as metrics. */
+/* What limits of network traffic do, as metrics; and which there are, for the history. */
 #include <bpf/bpf.h>
 
+#include "agent/history.h"
 #include "agent/metrics.h"
 #include "agent/net.h"
 #include "agent/net_limit.h"
@@ -112,4 +113,29 @@ void net_limit_collect(struct net *n, struct metrics *m)
 				  "1 for one that policy limits and that could not be limited.");
 	emit_subjects(&e);
 	collect_devices(l, m);
+}
+
+/* Policy's rates are in bits of Ethernet frames, traffic is shown in bytes. */
+static void sample_rate(const struct net_limits *l, struct history *h, const struct net_subject *s, unsigned int direction,
+			const char *quantity)
+{
+	const struct netlimit_rule *rule = &l->rules[s->slot * 2 + direction];
+
+	if (rule->rate && rule->enforce)
+		history_gauge(h, s->one->vm, s->one->container, quantity, (double)rule->rate / 8);
+}
+
+void net_limit_sample(struct net *n, struct history *h)
+{
+	const struct net_limits *l = n->limits;
+	const struct net_subject *s;
+
+	if (!l->bpf)
+		return;
+	LIST_FOREACH (s, &l->subjects, entry) {
+		if (!s->one || !s->limited || !s->slot || s->failure)
+			continue;
+		sample_rate(l, h, s, NETLIMIT_EGRESS, "send_limit");
+		sample_rate(l, h, s, NETLIMIT_INGRESS, "receive_limit");
+	}
 }

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/agent.h"
+#include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/memstat.h"
@@ -40,6 +41,7 @@ struct row {
 
 struct snapshot {
 	struct pcache *p;
+	bool memory; /* with what the memory controller says: a file per cgroup */
 	struct tally_rows total, derived;
 	struct row *rows; /* sorted by vm and container */
 	size_t nr;
@@ -121,7 +123,7 @@ static void derive(void *data, const struct tally_row *sum)
 	bpf_map_lookup_elem(gone_fd, sum->key, &gone);
 	now = was;
 	derive_hits((const struct pcache_total *)sum->value, &gone, &now);
-	if (has_series(sum) && !memstat_read(&s->p->agent->kernel, sum->key, &stat)) {
+	if (s->memory && has_series(sum) && !memstat_read(&s->p->agent->kernel, sum->key, &stat)) {
 		if (stat.refaults > now.refaults)
 			now.refaults = stat.refaults;
 		r = find_row(s, sum->vm, sum->container);
@@ -149,11 +151,11 @@ static void count_others_pages(struct snapshot *s)
 		other->pages = pages - s->named_pages;
 }
 
-static int snapshot_take(struct pcache *p, struct snapshot *s)
+static int snapshot_take(struct pcache *p, bool memory, struct snapshot *s)
 {
 	int err;
 
-	*s = (struct snapshot){ .p = p };
+	*s = (struct snapshot){ .p = p, .memory = memory };
 	err = tally_read(p->agent->who, &p->total, &s->total);
 	if (!err) {
 		s->rows = calloc(s->total.nr + 1, sizeof(*s->rows));
@@ -162,7 +164,8 @@ static int snapshot_take(struct pcache *p, struct snapshot *s)
 	if (!err) {
 		tally_for_each_sum(&s->total, tally_by_label, NULL, add_total, s);
 		tally_for_each_sum(&s->total, by_owner, NULL, derive, s);
-		count_others_pages(s);
+		if (memory)
+			count_others_pages(s);
 		err = tally_read(p->agent->who, &p->derived, &s->derived);
 	}
 	if (err) {
@@ -222,9 +225,27 @@ static void pcache_collect(void *self, struct metrics *m)
 	family_u64(metrics_family(m, "nestor_pcache_approximate", METRIC_GAUGE,
 				  "1 if this kernel tells of accesses only what was asked for, not what was done."),
 		   "", p->approximate);
-	if (snapshot_take(p, &s))
+	if (snapshot_take(p, true, &s))
 		return;
 	collect_rows(&s, m);
+	snapshot_free(&s);
+}
+
+/* Without the memory controller's figures, which take the kernel long to add up where there are many containers. */
+static void pcache_sample(void *self, struct history *h)
+{
+	struct snapshot s;
+
+	if (snapshot_take(self, false, &s))
+		return;
+	for (size_t i = 0; i < s.nr; i++) {
+		const struct row *r = &s.rows[i];
+
+		history_counter(h, r->vm, r->container, "hits", r->derived.hits);
+		history_counter(h, r->vm, r->container, "misses", r->total.misses);
+		history_counter(h, r->vm, r->container, "evictions", r->total.reclaimed);
+		history_counter(h, r->vm, r->container, "invalidations", r->total.invalidated);
+	}
 	snapshot_free(&s);
 }
 
@@ -245,7 +266,7 @@ static json_t *pcache_show(void *self)
 	json_t *list = json_array();
 	struct snapshot s;
 
-	if (snapshot_take(self, &s))
+	if (snapshot_take(self, true, &s))
 		return list;
 	for (size_t i = 0; i < s.nr; i++)
 		json_array_append_new(list, show_row(&s.rows[i]));
@@ -370,6 +391,7 @@ const struct room room_pcache = {
 	.start = pcache_start,
 	.apply = pcache_apply,
 	.collect = pcache_collect,
+	.sample = pcache_sample,
 	.show = pcache_show,
 	.stop = pcache_stop,
 };

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 struct agent;
+struct history;
 struct kernel;
 struct metrics;
 struct policy;
@@ -25,6 +26,7 @@ struct room {
 	int (*start)(struct agent *a, void **ret_self); /* 0, or -errno after log_error() of why */
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
+	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/history.h what it has counted */
 	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
 	void (*stop)(void *self); /* detaches everything; pinned counters and limits stay */
 	void (*off)(struct agent *a); /* NULL, or: policy has it off; undoes the limits that any agent left */

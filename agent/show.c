@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/metrics.h"
 #include "agent/show.h"
@@ -68,18 +69,18 @@ static json_t *status_json(const struct agent *a)
 {
 	const struct reloads *reloads = &a->reloads;
 
-	return json_pack("{s:s, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "pid",
-			 (int)getpid(), "uptime_seconds", (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url,
-			 "bpffs", json_text(a->opts.bpffs), "kernel", a->kernel.uts.release, "cgroups",
-			 kernel_cgroup_mode(&a->kernel), "policy", json_text(a->opts.policy ? a->opts.policy : "built-in"),
-			 "policy_last_reload_successful", reloads->last_ok, "policy_error", json_text(reloads->error.text),
-			 "policy_reloads_succeeded", (json_int_t)reloads->succeeded, "policy_reloads_failed",
-			 (json_int_t)reloads->failed);
+	return json_pack("{s:s, s:o, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "host",
+			 json_text(a->kernel.uts.nodename), "pid", (int)getpid(), "uptime_seconds",
+			 (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url, "bpffs", json_text(a->opts.bpffs),
+			 "kernel", a->kernel.uts.release, "cgroups", kernel_cgroup_mode(&a->kernel), "policy",
+			 json_text(a->opts.policy ? a->opts.policy : "built-in"), "policy_last_reload_successful",
+			 reloads->last_ok, "policy_error", json_text(reloads->error.text), "policy_reloads_succeeded",
+			 (json_int_t)reloads->succeeded, "policy_reloads_failed", (json_int_t)reloads->failed);
 }
 
-static int show_json(json_t *json, struct buf *out)
+static int dump(json_t *json, size_t flags, struct buf *out)
 {
-	char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+	char *text = json ? json_dumps(json, flags) : NULL;
 
 	json_decref(json);
 	if (!text)
@@ -88,6 +89,17 @@ static int show_json(json_t *json, struct buf *out)
 	buf_str(out, "\n");
 	free(text);
 	return out->failed ? -ENOMEM : 0;
+}
+
+static int show_json(json_t *json, struct buf *out)
+{
+	return dump(json, JSON_INDENT(2), out);
+}
+
+/* For programs: there is much of it, and rates need no more digits. */
+static int show_history(const struct agent *a, __u64 after, struct buf *out)
+{
+	return dump(a->history ? history_show(a->history, after) : NULL, JSON_COMPACT | JSON_REAL_PRECISION(5), out);
 }
 
 int show(struct agent *a, const struct doc_request *request, struct buf *out)
@@ -106,6 +118,8 @@ int show(struct agent *a, const struct doc_request *request, struct buf *out)
 		return show_json(who_show_containers(a->who), out);
 	case DOC_VMS:
 		return show_json(who_show_vms(a->who), out);
+	case DOC_HISTORY:
+		return show_history(a, request->after, out);
 	case DOC_ROOM:
 		if (request->room >= nr_rooms)
 			return -EINVAL;

@@ -16,6 +16,7 @@ enum document {
 	DOC_POLICY,
 	DOC_CONTAINERS,
 	DOC_VMS,
+	DOC_HISTORY, /* agent/history.h */
 	DOC_ROOM, /* what one room shows */
 	DOCUMENTS
 };
@@ -24,6 +25,7 @@ enum document {
 struct doc_request {
 	__u32 document;
 	__u32 room; /* index into rooms[], for DOC_ROOM */
+	__u64 after; /* number of a sample, for DOC_HISTORY */
 };
 
 /* 0; -EINVAL for a document that does not exist; -ENETDOWN if the room is off; -ENOMEM. */

@@ -48,13 +48,24 @@ struct {
 	__type(value, struct net_total);
 } net_gone SEC(".maps");
 
+/* Few ever migrate at a time. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, NET_KINDS);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
+	__type(key, struct net_migration_key);
 	__type(value, struct net_migrated);
 } net_migration SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct net_migration_key);
+	__type(value, struct net_migrated);
+} net_migr_gone SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -73,6 +84,7 @@ struct {
 LOST_MAP(net_lost);
 
 static const struct net_total no_total;
+static const struct net_migrated not_migrated;
 
 /* ---- counting ---- */
 
@@ -203,12 +215,27 @@ static __always_inline __u32 kind_of(struct net_socket *s, const volatile struct
 	return s->kind;
 }
 
-static __always_inline void count_migrated(__u32 kind, struct packet p, bool tx)
+/* Its first packet of that kind. */
+static __noinline struct net_migrated *new_migrated(struct net_migration_key *of)
 {
-	struct net_migrated *migrated = bpf_map_lookup_elem(&net_migration, &kind);
+	struct net_migration_key key = *of;
 
+	owner_admit_or_rest(&key.owner);
+	bpf_map_update_elem(&net_migration, &key, &not_migrated, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&net_migration, &key);
+}
+
+static __always_inline void count_migrated(struct owner *owner, __u32 kind, struct packet p, bool tx)
+{
+	struct net_migration_key key = { .owner = *owner, .kind = kind };
+	struct net_migrated *migrated = bpf_map_lookup_elem(&net_migration, &key);
+
+	if (!migrated)
+		migrated = new_migrated(&key);
 	if (migrated)
 		__sync_fetch_and_add(tx ? &migrated->tx_bytes : &migrated->rx_bytes, p.bytes);
+	else
+		lost_count(&net_lost, LOST_COUNTERS_FULL);
 }
 
 /* ---- sockets ---- */
@@ -289,7 +316,7 @@ static __always_inline int count_packet(struct __sk_buff *skb, bool tx)
 	}
 	kind = kind_of(s, sk);
 	if (kind != NET_KIND_NONE)
-		count_migrated(kind, p, tx);
+		count_migrated(&s->owner, kind, p, tx);
 	return ALLOW;
 }
 

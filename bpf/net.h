@@ -21,7 +21,14 @@ struct net_total {
 	__u64 retransmits; /* TCP segments sent again */
 };
 
-/* Value of net_migration; the index is enum migration_kind of the policy (agent/policy.h). */
+/* Key of net_migration. */
+struct net_migration_key {
+	struct owner owner;
+	__u32 kind; /* enum migration_kind of the policy (agent/policy.h) */
+	__u32 pad;
+};
+
+/* Its value: bytes that are in the owner's net_total as well. */
 struct net_migrated {
 	__u64 rx_bytes, tx_bytes;
 };
@@ -88,6 +95,7 @@ struct net_tap {
 };
 
 _Static_assert(sizeof(struct net_total) == 40, "map value");
+_Static_assert(sizeof(struct net_migration_key) == 24, "map key");
 _Static_assert(sizeof(struct net_migrated) == 16, "map value");
 _Static_assert(sizeof(struct net_socket) == 56, "map value");
 _Static_assert(sizeof(struct net_rule) == 4152, "map value");

@@ -57,18 +57,56 @@ served() { # served PATH TYPE
 	[ "$2" != application/json ] || ok "$1 is JSON" quietly jq --exit-status . "$T/body"
 }
 
-check_served() {
-	local path
-	served / 'text/plain; charset=utf-8'
-	grep -o '^/[^ ]*' "$T/body" > "$T/paths"
-	ok "/ lists pages" grep -qx /metrics "$T/paths"
+# The page, and what it consists of, by its own links and imports.
+check_page() {
+	local path found
+	served / 'text/html; charset=utf-8'
+	found=$(grep -oE '(src|href)="[^"#/]+"' "$T/body" | sed 's/.*="/\//; s/"//')
+	for path in /nestor.js /charts.js; do
+		code "$URL$path" > /dev/null
+		found+=$'\n'$(sed -n 's/.* from "\.\(\/.*\)";/\1/p' "$T/body")
+	done
+	found=$(grep . <<< "$found" | sort -u)
+	is "it consists of these" "/chart.js /charts.js /icon.svg /nestor.css /nestor.js /store.js" \
+		"$(paste -sd ' ' <<< "$found")"
 	while read -r path; do
 		case $path in
+		*.css) served "$path" 'text/css; charset=utf-8' ;;
+		*.svg) served "$path" image/svg\\+xml ;;
+		*) served "$path" 'text/javascript; charset=utf-8' ;;
+		esac
+		[ "$path" = /chart.js ] || ok "$path is that of the repository" cmp -s "$T/body" "$ROOT/dashboards/web$path"
+	done <<< "$found"
+	is "nothing from elsewhere may run in it" "Content-Security-Policy: default-src 'self'" \
+		"$(get --head "$URL/" | tr -d '\r' | grep '^Content-Security-Policy')"
+}
+
+check_history() {
+	local number
+	has_samples() { [ "$(get "$URL/api/v1/history" | jq .number)" -ge "$1" ]; }
+	ok "the history has its first samples" until_ok 15 has_samples 2
+	get "$URL/api/v1/history" > "$T/history"
+	number=$(jq .number "$T/history")
+	is "as many times as samples" "$number" "$(jq '.times | length' "$T/history")"
+	is "all lists of all owners are so long" "$number" "$(jq '[.owners[] | .latency, .values[] | length] | unique | .[]' "$T/history")"
+	is "after a sample come those that are newer" true "$(get "$URL/api/v1/history/$number" | jq "(.times | length) == .number - $number")"
+	is "after the first all others" true "$(get "$URL/api/v1/history/1" | jq '(.times | length) == .number - 1')"
+}
+
+check_served() {
+	local path
+	served /api/v1 'text/plain; charset=utf-8'
+	grep -o '^/[^ ]*' "$T/body" > "$T/paths"
+	ok "/api/v1 lists pages" grep -qx /metrics "$T/paths"
+	while read -r path; do
+		case $path in
+		/) ;;
 		/metrics) served "$path" 'text/plain; version=0.0.4; charset=utf-8' ;;
 		*) served "$path" application/json ;;
 		esac
 	done < "$T/paths"
-	for path in /nothing /metrics/ //metrics /Metrics /api /api/v1/ /api/v1/blki /api/v1/blkio/ /metrics%20; do
+	for path in /nothing /metrics/ //metrics /Metrics /api /api/v1/ /api/v1/blki /api/v1/blkio/ /metrics%20 /index.html \
+		/dashboards/web/nestor.js /../etc/passwd /api/v1/history/{,x,-1,1x,1/2,+1,1234567890123456789}; do
 		is "$path is not served" 404 "$(code "$URL$path")"
 	done
 	is "a query changes nothing" 200 "$(code "$URL/metrics?x=y&z")"
@@ -404,6 +442,8 @@ httpd=$(httpd_pid)
 state=$(state)
 is "the state can be had" 3 "$(grep -c '200$' <<< "$state")"
 check_served
+check_page
+check_history
 check_hosts
 check_methods
 check_syntax

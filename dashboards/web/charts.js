@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+// Charts of one owner. Each is a figure with a sentence that says in words what it shows.
+
+const PERCENTILES = [0.5, 0.99];
+
+// ---- numbers for people
+
+const UNITS = ["", "Ki", "Mi", "Gi", "Ti"];
+
+export function bytes(n) {
+	let unit = 0;
+
+	while (n >= 1024 && unit < UNITS.length - 1) {
+		n /= 1024;
+		unit++;
+	}
+	return `${n >= 100 || unit === 0 ? Math.round(n) : n.toPrecision(3)} ${UNITS[unit]}B/s`;
+}
+
+/** A step of the axis that is a round number of these units, for about four steps up to @most. */
+function bytesStep(most) {
+	const step = Math.max(most, 1) / 4, unit = 1024 ** Math.floor(Math.log2(step) / 10);
+
+	return 2 ** Math.ceil(Math.log2(step / unit)) * unit;
+}
+
+export const perSecond = (n) => `${n >= 100 ? Math.round(n).toLocaleString("en") : Number(n.toPrecision(2))}/s`;
+
+const percent = (n) => `${Number((n * 100).toPrecision(3))} %`;
+
+export function seconds(s) {
+	if (s < 1e-3)
+		return `${Number((s * 1e6).toPrecision(3))} µs`;
+	return s < 1 ? `${Number((s * 1e3).toPrecision(3))} ms` : `${Number(s.toPrecision(3))} s`;
+}
+
+const TICKS_MS = 5 * 60000;
+
+/** The full five minutes between two times. */
+function minutes({ min, max }) {
+	const list = [];
+
+	for (let ms = Math.ceil(min / TICKS_MS) * TICKS_MS; ms <= max; ms += TICKS_MS)
+		list.push(ms);
+	return list;
+}
+
+export const clock = (ms) => new Date(ms).toTimeString().slice(0, 8);
+
+// ---- latencies
+
+const boundOf = (bucket, bounds) => (bucket < bounds ? 2 ** bucket / 1e6 : Infinity);
+
+/** The bound of the bucket that the quantile falls into; null: there were no I/Os. */
+function quantile(pairs, bounds, q) {
+	let all = 0, seen = 0;
+
+	for (let i = 1; i < pairs.length; i += 2)
+		all += pairs[i];
+	for (let i = 0; i < pairs.length; i += 2) {
+		seen += pairs[i + 1];
+		if (seen >= q * all)
+			return boundOf(Math.min(pairs[i], bounds - 1), bounds);
+	}
+	return null;
+}
+
+export const quantiles = (owner, bounds, q) => owner.latency.map((pairs) => quantile(pairs, bounds, q));
+
+function ratios(owner) {
+	const { hits = [], misses = [] } = owner.values;
+
+	return hits.map((h, i) => (h === null || misses[i] == null || h + misses[i] === 0 ? null : h / (h + misses[i])));
+}
+
+// ---- which charts there are: a list of lines each; "of" gives the values
+
+const value = (name) => (owner) => owner.values[name] ?? [];
+
+export const CHARTS = [
+	{ id: "heat", title: "Latency of block I/O", room: "blkio", heat: true },
+	{
+		id: "latency", title: "Latency, percentiles", room: "blkio", format: seconds, logarithmic: true,
+		lines: [
+			{ name: "99 of 100 within", color: 2, of: (o, bounds) => quantiles(o, bounds, PERCENTILES[1]) },
+			{ name: "half within", color: 1, of: (o, bounds) => quantiles(o, bounds, PERCENTILES[0]) },
+		],
+	},
+	{
+		id: "bytes", title: "Block I/O", room: "blkio", format: bytes,
+		lines: [
+			{ name: "read", color: 1, of: value("read_bytes") },
+			{ name: "written", color: 2, of: value("written_bytes") },
+			{ name: "limit of reads", color: 1, limit: true, of: value("read_limit") },
+			{ name: "limit of writes", color: 2, limit: true, of: value("write_limit") },
+		],
+	},
+	{
+		id: "hits", title: "Page cache, hit ratio", room: "pcache", format: percent, most: 1,
+		lines: [{ name: "hit ratio", color: 3, of: ratios }],
+	},
+	{
+		id: "evictions", title: "Page cache, pages that left", room: "pcache", format: perSecond,
+		lines: [
+			{ name: "evicted", color: 2, of: value("evictions") },
+			{ name: "dropped", color: 4, of: value("invalidations") },
+			{ name: "missed", color: 1, of: value("misses") },
+		],
+	},
+	{
+		id: "net", title: "Network", room: "net", format: bytes,
+		lines: [
+			{ name: "received", color: 1, of: value("received_bytes") },
+			{ name: "sent", color: 2, of: value("sent_bytes") },
+			{ name: "limit of receiving", color: 1, limit: true, of: value("receive_limit") },
+			{ name: "limit of sending", color: 2, limit: true, of: value("send_limit") },
+		],
+	},
+	{
+		id: "migration", title: "Migration traffic", room: "net", format: bytes,
+		lines: [{ name: "migration", color: 4, of: value("migration_bytes") }],
+	},
+];
+
+// ---- drawing
+
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** "read now 3 MiB/s, at most 10 MiB/s; …": what a line chart shows, in words. */
+function sentence(chart, lines) {
+	return lines.map((line) => {
+		const known = line.data.map((p) => p.y).filter((y) => y !== null);
+
+		return `${line.name} ${line.limit ? "" : "now "}${chart.format(known.at(-1))}` +
+			(line.limit ? "" : `, at most ${chart.format(known.reduce((a, b) => Math.max(a, b)))}`);
+	}).join("; ");
+}
+
+function element(name, attributes = {}, ...children) {
+	const e = document.createElement(name);
+
+	for (const [key, text] of Object.entries(attributes))
+		e.setAttribute(key, text);
+	e.append(...children);
+	return e;
+}
+
+export { element };
+
+class Figure {
+	constructor(spec) {
+		this.spec = spec;
+		this.words = element("p");
+		this.canvas = element("canvas", { role: "img" });
+		this.empty = element("p");
+		this.root = element("figure", { id: `chart-${spec.id}` },
+			element("figcaption", {}, element("h3", {}, spec.title), this.words),
+			element("div", { class: "plot" }, this.canvas, this.empty));
+	}
+
+	/** @reason: why there is nothing to draw; "" if there is. */
+	say(words, reason) {
+		this.words.textContent = words;
+		this.canvas.setAttribute("aria-label", `${this.spec.title}: ${words || reason}`);
+		this.canvas.hidden = reason !== "";
+		this.empty.hidden = reason === "";
+		this.empty.textContent = reason;
+	}
+}
+
+class LineFigure extends Figure {
+	draw(view) {
+		const lines = this.spec.lines.map((line) => ({ ...line, data: this.points(line, view) }))
+			.filter((line) => line.data.some((p) => p.y !== null));
+
+		this.say(lines.length ? sentence(this.spec, lines) : "", lines.length ? "" : view.reason(this.spec.room));
+		if (!lines.length)
+			return;
+		this.chart ??= new Chart(this.canvas, this.config());
+		this.paint(view);
+		this.chart.data.datasets = lines.map((line) => this.dataset(line));
+		if (this.spec.format === bytes)
+			this.chart.options.scales.y.ticks.stepSize = bytesStep(Math.max(...lines.flatMap((l) => l.data.map((p) => p.y ?? 0))));
+		this.chart.update("none");
+	}
+
+	points(line, view) {
+		const values = line.of(view.owner, view.bounds);
+
+		return view.times.map((x, i) => ({ x, y: values[i] ?? null }));
+	}
+
+	dataset(line) {
+		const color = style(`--line${line.color}`);
+
+		return {
+			label: line.name, data: line.data, borderColor: color, backgroundColor: color, borderWidth: line.limit ? 1.5 : 2,
+			borderDash: line.limit ? [5, 4] : [], pointRadius: 0, pointHitRadius: 8, spanGaps: false, tension: 0,
+		};
+	}
+
+	config() {
+		const { format, most, logarithmic } = this.spec;
+
+		return {
+			type: "line",
+			data: { datasets: [] },
+			options: {
+				animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true,
+				interaction: { mode: "index", intersect: false },
+				scales: {
+					x: {
+						type: "linear", ticks: { maxRotation: 0, callback: (t) => clock(t).slice(0, 5) },
+						afterBuildTicks: (axis) => (axis.ticks = minutes(axis).map((ms) => ({ value: ms }))),
+					},
+					y: {
+						type: logarithmic ? "logarithmic" : "linear", beginAtZero: true, suggestedMax: most,
+						ticks: { maxTicksLimit: 5, callback: (v) => format(v) },
+					},
+				},
+				plugins: {
+					legend: { labels: { boxWidth: 14, boxHeight: 2 } },
+					tooltip: {
+						callbacks: {
+							title: (items) => clock(items[0].parsed.x),
+							label: (item) => `${item.dataset.label}: ${format(item.parsed.y)}`,
+						},
+					},
+				},
+			},
+		};
+	}
+
+	/** Colours follow the theme, and the axis of time the window. */
+	paint(view) {
+		const { scales, plugins } = this.chart.options;
+
+		scales.x.min = view.from;
+		scales.x.max = view.to;
+		plugins.legend.labels.color = style("--text");
+		for (const axis of [scales.x, scales.y]) {
+			axis.ticks.color = style("--quiet");
+			axis.grid = { color: style("--grid") };
+		}
+	}
+
+	remove() {
+		this.chart?.destroy();
+	}
+}
+
+const HEAT_LEFT = 52, HEAT_BOTTOM = 20;
+
+class HeatFigure extends Figure {
+	constructor(spec) {
+		super(spec);
+		this.canvas.addEventListener("pointermove", (e) => this.point(e));
+		this.canvas.addEventListener("pointerleave", () => this.say(this.summary, ""));
+	}
+
+	draw(view) {
+		const buckets = view.owner.latency.flatMap((pairs) => pairs.filter((_, i) => i % 2 === 0));
+
+		this.view = view;
+		this.summary = "";
+		if (!buckets.length) {
+			this.say("", view.reason(this.spec.room));
+			return;
+		}
+		this.low = Math.max(0, buckets.reduce((a, b) => Math.min(a, b)) - 1);
+		this.high = Math.min(view.bounds, buckets.reduce((a, b) => Math.max(a, b)) + 1);
+		this.summary = `between ${seconds(boundOf(this.low, view.bounds))} and ${seconds(boundOf(Math.min(this.high, view.bounds - 1), view.bounds))}`;
+		this.say(this.summary, "");
+		this.fit();
+		this.axes();
+		this.cells();
+	}
+
+	fit() {
+		const box = this.canvas.parentElement.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+
+		this.width = box.width;
+		this.height = box.height;
+		this.canvas.width = Math.round(box.width * ratio);
+		this.canvas.height = Math.round(box.height * ratio);
+		this.context = this.canvas.getContext("2d");
+		this.context.scale(ratio, ratio);
+		this.rowHeight = (this.height - HEAT_BOTTOM) / (this.high - this.low + 1);
+	}
+
+	x(ms) {
+		return HEAT_LEFT + (ms - this.view.from) / (this.view.to - this.view.from) * (this.width - HEAT_LEFT);
+	}
+
+	y(bucket) {
+		return (this.high - bucket) * this.rowHeight;
+	}
+
+	axes() {
+		const c = this.context, every = Math.ceil((this.high - this.low + 1) / 6);
+
+		c.clearRect(0, 0, this.width, this.height);
+		c.font = "12px system-ui, sans-serif";
+		c.fillStyle = style("--quiet");
+		c.textAlign = "right";
+		c.textBaseline = "middle";
+		for (let b = this.low; b <= Math.min(this.high, this.view.bounds - 1); b += every)
+			c.fillText(seconds(boundOf(b, this.view.bounds)), HEAT_LEFT - 5, Math.max(6, this.y(b)));
+		c.textAlign = "center";
+		c.textBaseline = "alphabetic";
+		for (const ms of minutes({ min: this.view.from, max: this.view.to }))
+			c.fillText(clock(ms).slice(0, 5), Math.min(this.x(ms), this.width - 18), this.height - 4);
+		c.strokeStyle = style("--grid");
+		c.strokeRect(HEAT_LEFT + 0.5, 0.5, this.width - HEAT_LEFT - 1, this.height - HEAT_BOTTOM);
+	}
+
+	/** A column is as dark as its I/Os are many, by their logarithm: one slow I/O is to be seen among thousands. */
+	cells() {
+		const { times, owner, interval } = this.view, c = this.context, heat = style("--heat");
+		const most = owner.latency.flat().filter((_, i) => i % 2 === 1).reduce((a, b) => Math.max(a, b), 1);
+
+		times.forEach((ms, n) => {
+			const left = Math.max(HEAT_LEFT, this.x(ms - interval)), right = this.x(ms);
+
+			for (let i = 0; i < owner.latency[n].length; i += 2) {
+				c.fillStyle = `rgba(${heat}, ${0.2 + 0.8 * Math.log1p(owner.latency[n][i + 1]) / Math.log1p(most)})`;
+				c.fillRect(left, this.y(owner.latency[n][i]), Math.max(1, right - left), Math.max(1, this.rowHeight - 0.5));
+			}
+		});
+	}
+
+	point(event) {
+		const { times, owner, interval, bounds } = this.view;
+		const n = times.findIndex((ms) => event.offsetX <= this.x(ms) && event.offsetX >= this.x(ms - interval));
+		const bucket = this.high - Math.floor(event.offsetY / this.rowHeight);
+		const at = n < 0 ? -1 : owner.latency[n].findIndex((b, i) => i % 2 === 0 && b === bucket);
+
+		if (at < 0)
+			this.say(this.summary, "");
+		else
+			this.say(`${clock(times[n])}: ${owner.latency[n][at + 1]} within ${seconds(boundOf(bucket, bounds))}`, "");
+	}
+
+	remove() {}
+}
+
+/** All charts of the owner that is chosen. */
+export class Charts {
+	constructor(root) {
+		this.figures = CHARTS.map((spec) => (spec.heat ? new HeatFigure(spec) : new LineFigure(spec)));
+		root.replaceChildren(...this.figures.map((f) => f.root));
+	}
+
+	/** @view: {owner, times, from, to, interval, bounds, reason(room)} */
+	draw(view) {
+		for (const figure of this.figures)
+			figure.draw(view);
+	}
+}
