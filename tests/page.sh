@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 150
+# The page, in a real browser, served by the agent of the demonstration: a VM with four containers that work. What it
+# shows, how it follows a change of policy and a restart of the agent, whether it can be read and reached by all.
+# Screenshots are in build/page/.
+# shellcheck disable=SC2317 # functions that ok and until_ok call
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/webdriver.sh
+. "$(dirname "$0")/webdriver.sh"
+cd "$ROOT" || exit 1
+shots=$ROOT/build/page
+mkdir -p "$shots"
+
+# ---- the VM, and a shell in it
+tests/demo shell > "$T/demo" 2>&1 &
+demo=$!
+defer kill $demo
+port() { sed -n "s/.*127.0.0.1:\([0-9]*\) is the guest's port $1\$/\1/p" "$T/demo"; }
+serves() { curl -s --max-time 5 -o "$T/rooms" "http://127.0.0.1:$(port 6378)/api/v1/rooms"; }
+ok "the demonstration boots, and its page can be reached from here" until_ok 60 serves || sed 's/^/# /' "$T/demo"
+is "all rooms are up" "up up up" "$(jq -r '.[].state' "$T/rooms" | paste -sd ' ')"
+exec 3<> "/dev/tcp/127.0.0.1/$(port 6379)"
+in_vm() { echo "$1" >&3; }
+
+browser_start || ok "Chromium starts" false
+open_page "http://127.0.0.1:$(port 6378)/"
+
+# ---- it fills
+item() { echo "document.querySelector('[data-key=\"$1\"]')"; }
+all_there() { js_true "return ['/web', '/db', '/batch', '/backup'].every((c) => document.querySelector('[data-key=\"/' + c + '\"]'))"; }
+choose() { js "$(item "$1").firstChild.click()" > /dev/null; }
+words() { js "return document.querySelector('#chart-$1 figcaption p').textContent"; }
+says() { grep -qE "$2" <<< "$(words "$1")"; }
+drawn() { # drawn CHART: is anything but its background painted?
+	js_true "const c = document.querySelector('#chart-$1 canvas');
+		if (c.hidden) return false;
+		const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+		return d.some((v, i) => i % 4 === 3 && v > 0)"
+}
+ok "the tree has the four containers" until_ok 30 all_there
+is "below the machine" 1 "$(js "return document.querySelectorAll('#tree > li').length")"
+for room in blkio net pcache; do
+	ok "$room is shown as up" js_true "return document.querySelector('#rooms').textContent.includes('$room: up')"
+done
+like "policy is shown as in force" 'in force' "$(js "return document.querySelector('#policy').textContent")"
+for chart in heat latency bytes hits evictions net migration; do
+	ok "the machine: $chart is drawn" until_ok 60 drawn $chart
+done
+choose //batch
+ok "the name of the chosen one" js_true "return document.querySelector('#detail-name').textContent === '/batch'"
+ok "its reads and its limit, in words" until_ok 20 says bytes 'read now 2[0-9.]+ MiB/s, .*limit of reads 24.0 MiB/s'
+choose //web
+ok "the hit ratio of one that reads files" until_ok 20 says hits 'hit ratio now [0-9.]+ %'
+ok "what was evicted from it" until_ok 20 says evictions 'evicted now [1-9]'
+choose //backup
+ok "what it sends, and its limit" until_ok 20 says net 'limit of sending 2.38 MiB/s'
+ok "that this is a migration" says migration 'migration now'
+
+# ---- a change of policy
+choose //batch
+in_vm "sed -i 's/24MiB/8MiB/' /etc/nestor/policy.d/demo.yaml"
+ok "a new limit is seen" until_ok 20 says bytes 'limit of reads 8.00 MiB/s'
+ok "and what it does" until_ok 20 says bytes 'read now ([78]|8)\.[0-9]+ MiB/s'
+in_vm "echo 'blkio: {mode: enforc}' > /etc/nestor/policy.d/wrong.yaml"
+notice() { js "return document.querySelector('#notices').textContent"; }
+noticed() { grep -qE "$1" <<< "$(notice)"; }
+ok "a policy that was refused, with the place of its error" until_ok 20 noticed 'Policy was refused: .*wrong.yaml:1:[0-9]+: .*enforc'
+in_vm "rm /etc/nestor/policy.d/wrong.yaml"
+ok "and that it is good again" until_ok 20 noticed '^$'
+
+# ---- to read and to reach
+js "document.querySelector('#numbers').open = true" > /dev/null
+ok "all of it as a table, too" until_ok 5 js_true "return document.querySelectorAll('#values tbody tr').length >= 1 && document.querySelector('#values tbody').textContent.includes('MiB/s')"
+js "document.querySelector('#numbers').open = false; document.querySelector('[data-key=\"/\"]').focus()" > /dev/null
+focused() { js "return document.activeElement.dataset.key"; }
+mapfile -t keys < <(js "return [...document.querySelectorAll('#tree [data-key]')].map((i) => i.dataset.key).join('\\n')")
+key "$KEY_DOWN"
+is "arrows go through the tree" "${keys[1]}" "$(focused)"
+key "$KEY_DOWN"
+is "from one to the next" "${keys[2]} ${keys[2]}" "$(focused) $(js "return document.querySelector('[aria-selected=true]').dataset.key")"
+key "$KEY_LEFT"
+is "out" / "$(focused)"
+key "$KEY_LEFT"
+is "and fold it" false "$(js "return $(item /).getAttribute('aria-expanded')")"
+key "$KEY_RIGHT"
+is "and open it" true "$(js "return $(item /).getAttribute('aria-expanded')")"
+key "$KEY_HOME"
+is "one item can be reached with the tabulator" 1 "$(js "return document.querySelectorAll('#tree [tabindex=\"0\"]').length")"
+is "every picture says in words what it shows" "" \
+	"$(js "return [...document.querySelectorAll('canvas')].filter((c) => (c.getAttribute('aria-label') ?? '').length < 20).map((c) => c.closest('figure').id).join(' ')")"
+is "every field has a label" "" \
+	"$(js "return [...document.querySelectorAll('input')].filter((i) => !i.labels.length).map((i) => i.id).join(' ')")"
+is "headings go down by one" "1 2 3" "$(js "return [...new Set([...document.querySelectorAll('h1, h2, h3, h4')].map((h) => h.tagName[1]))].sort().join(' ')")"
+
+# Text of too little contrast, as WCAG 2 has it (4.5), and lines of charts (3).
+read -rd '' contrast << 'END'
+const parse = (c) => (c.match(/[\d.]+/g) ?? []).map(Number);
+const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+	.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+const behind = (e) => {
+	for (; e; e = e.parentElement) {
+		const c = parse(getComputedStyle(e).backgroundColor);
+		if (c.length === 3 || c[3] > 0)
+			return c;
+	}
+	return [255, 255, 255];
+};
+const bad = new Set();
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+	const e = texts.currentNode.parentElement;
+	if (texts.currentNode.textContent.trim() && e.checkVisibility() && !e.closest('script, noscript'))
+		if (ratio(parse(getComputedStyle(e).color), behind(e)) < 4.5)
+			bad.add(e.tagName + '.' + e.className + ' ' + texts.currentNode.textContent.slice(0, 20));
+}
+const root = getComputedStyle(document.documentElement), hex = (name) => {
+	const n = parseInt(root.getPropertyValue(name).trim().slice(1), 16);
+	return [n >> 16, n >> 8 & 255, n & 255];
+};
+for (const line of ['--line1', '--line2', '--line3', '--line4'])
+	if (ratio(hex(line), hex('--card')) < 3)
+		bad.add(line);
+return [...bad].join(', ');
+END
+for theme in light dark; do
+	theme $theme
+	is "$theme: nothing is too faint to read" "" "$(js "$contrast")"
+	screenshot "$shots/$theme.png"
+done
+is "the themes differ" different "$(cmp -s "$shots/light.png" "$shots/dark.png" && echo same || echo different)"
+theme light
+screen 390 844 true
+is "a phone need not scroll sideways" true "$(js "return document.documentElement.scrollWidth <= 390")"
+screenshot "$shots/phone.png"
+screen 1280 1000 false
+is "nor does a screen of 1280" true "$(js "return document.documentElement.scrollWidth <= 1280")"
+is "nothing came from elsewhere" "" \
+	"$(js "return performance.getEntriesByType('resource').map((r) => new URL(r.name).host).filter((h) => h !== location.host).join(' ')")"
+is "no error on the console" "" "$(console_errors)"
+
+# ---- the agent is killed and started again under it
+choose //batch
+samples() { js "return document.querySelectorAll('#values tbody tr').length"; }
+js "document.querySelector('#numbers').open = true" > /dev/null
+first_minute() { js "return document.querySelector('#values tbody').lastChild.firstChild.textContent"; }
+ok "(the table is there)" until_ok 10 [ "$(samples)" -ge 1 ]
+before=$(first_minute)
+in_vm "touch /run/stay-down; kill -KILL \$(pidof nestord)"
+ok "that the agent does not answer is said" until_ok 30 noticed 'does not answer since [0-9:]+; what you see is from then'
+ok "and what was shown still is" drawn bytes
+in_vm "rm /run/stay-down"
+ok "that it was started again is said" until_ok 60 noticed 'was started again at [0-9:]+'
+ok "its figures go on" until_ok 30 says bytes 'read now [78]'
+is "what was before is not lost" "$before" "$(first_minute)"
+is "the only errors are those of the time when it was away" "" "$(console_errors | grep -v 'Failed to load resource: net::ERR_\(CONNECTION\|EMPTY\|SOCKET\)')"
+done_testing
