@@ -23,6 +23,9 @@ static void collect_core(struct agent *a, struct metrics *m)
 	f = metrics_family(m, "nestor_room_up", METRIC_GAUGE, "1 if the room runs, 0 if it is off or could not start.");
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), a->rooms[i].up);
+	f = metrics_family(m, "nestor_room_wanted", METRIC_GAUGE, "1 if policy wants the room, 0 if it has it off.");
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), rooms[i]->wanted(a->policy));
 	f = metrics_family(m, "nestor_policy_last_reload_successful", METRIC_GAUGE,
 			   "1 if the policy read last is in force, 0 if it was refused and the one before stays.");
 	family_u64(f, "", reloads->last_ok);

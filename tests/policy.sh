@@ -497,13 +497,16 @@ live_room() {
 	ids=$(program_ids)
 	ok "the room has programs" [ "$(wc -w <<< "$ids")" -ge 2 ]
 	is "the room is up" 1 "$(metric 'nestor_room_up{room="blkio"}')"
+	is "and wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	put_text 'blkio: {mode: off}'
 	ok "off by policy" until_ok 10 room_is 0
+	is "it is not wanted" 0 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	# shellcheck disable=SC2086 # words are wanted
 	ok "its programs have left the kernel" until_ok 10 no_programs $ids
 	is "nestorctl rooms tells why" "off by policy" "$(ctl --json rooms | jq -r '.[] | select(.room == "blkio") | .reason')"
 	put_text 'blkio: {mode: monitor}'
 	ok "on by policy" until_ok 10 room_is 1
+	is "it is wanted again" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	is "it has as many programs again" "$(wc -w <<< "$ids")" "$(program_ids | wc -w)"
 	rm "$DIR/x.yaml"
 	until_ok 5 last_ok
