@@ -166,6 +166,9 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -D -m 644 agent/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
 	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
 	install -D -m 644 agent/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/grafana $(DESTDIR)$(PREFIX)/share/nestor/prometheus
+	install -m 644 dashboards/grafana/*.json $(DESTDIR)$(PREFIX)/share/nestor/grafana
+	install -m 644 dashboards/prometheus/*.rules.yml $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed 's|/@PREFIX@|$(PREFIX)|' agent/nestord.service | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
@@ -177,8 +180,9 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 	$(if $(DESTDIR),,-$(PREFIX)/sbin/nestorctl reset)
 	cd $(DESTDIR)$(PREFIX) && rm -f sbin/nestord sbin/nestorctl share/man/man8/nestord.8 share/man/man1/nestorctl.1 \
 		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
-		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl
-	-rmdir $(DESTDIR)$(PREFIX)/share/doc/nestor
+		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl \
+		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml
+	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:
