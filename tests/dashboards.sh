@@ -201,9 +201,17 @@ planted '{__name__=~"nestor_(none|nothing)_total"}' 'names nothing that is there
 
 # ---- rules
 
-ok "promtool takes the rules" promtool check rules --lint=all --lint-fatal "${rules[@]}" > "$T/promtool" 2>&1 || sed 's/^/# /' "$T/promtool"
-rooms_in_code=$(sed -n 's/.*\.name = "\([a-z]*\)".*/\1/p' $(grep -l '^const struct room room_' agent/*.c) | sort)
-is "there is a file of each room, and one of the agent" "$(printf '%s\n' agent $rooms_in_code | sort)" \
+promtool_passes() { # promtool_passes TEXT ARG…: shows what it says if it fails
+	local text=$1 status
+	shift
+	promtool "$@" > "$T/promtool" 2>&1
+	status=$?
+	ok "$text" [ $status = 0 ] || sed 's/^/# /' "$T/promtool"
+}
+
+promtool_passes "promtool takes the rules" check rules --lint=all --lint-fatal "${rules[@]}"
+mapfile -t rooms < <(grep -hA 1 '^const struct room room_' agent/*.c | sed -n 's/.*\.name = "\([a-z]*\)".*/\1/p')
+is "there is a file of each room, and one of the agent" "$(printf '%s\n' agent "${rooms[@]}" | sort)" \
 	"$(printf '%s\n' "${rules[@]##*/nestor-}" | sed 's/\.rules\.yml$//' | sort)"
 alerts() { sed -n 's/^ *- alert: //p' "${rules[@]}" | sort; }
 is "each alert waits, has a severity, and says what is wrong and what to do" "" "$(awk '
@@ -213,7 +221,7 @@ is "each alert waits, has a severity, and says what is wrong and what to do" "" 
 	/^ +(for: [0-9]+[mh]|severity: (critical|warning|info)|summary: .+|description: >-|action: >-)$/ { sub(/:$/, "", $1); has[$1] }
 	END { check() }' "${rules[@]}")"
 is "no alert is there twice" "" "$(alerts | uniq -d)"
-ok "promtool tests the rules" promtool test rules tests/rules/*.yml > "$T/promtool" 2>&1 || sed 's/^/# /' "$T/promtool"
+promtool_passes "promtool tests the rules" test rules tests/rules/*.yml
 tested() { # tested yes|no: alerts that are shown to fire, or not to
 	awk -v want="$1" '/- alertname: / { alert = $3 } /exp_alerts: \[\]/ && want == "no" { print alert } /exp_alerts:$/ && want == "yes" { print alert }' \
 		tests/rules/*.yml | sort -u
@@ -227,11 +235,11 @@ is "each alert is shown not to" "$(alerts)" "$(tested no)"
 jq_finds() { is "boards: $1" "" "$(jq -r "input_filename as \$f | $2 | \"\\(\$f): \\(.)\"" "${boards[@]}" 2>&1)"; }
 panels='.panels[] | select(.type != "row")'
 
-is "there is a board of each room, and an overview" "$(printf 'nestor-%s.json\n' overview $rooms_in_code | sort)" "$(printf '%s\n' "${boards[@]##*/}" | sort)"
+is "there is a board of each room, and an overview" "$(printf 'nestor-%s.json\n' overview "${rooms[@]}" | sort)" "$(printf '%s\n' "${boards[@]##*/}" | sort)"
 # As expressions of rules: promtool reads them as Prometheus does.
 board_expressions | cut -f 2 | sed 's/\$__rate_interval/5m/g; s/\$__range/1h/g; s/\$[a-z]*/x/g' |
 	jq -nR '{groups: [{name: "boards", rules: [[inputs] | to_entries[] | {record: "board:expression:\(.key)", expr: .value}]}]}' > "$T/boards.yml"
-ok "promtool reads all expressions" promtool check rules "$T/boards.yml" > "$T/promtool" 2>&1 || sed 's/^/# /' "$T/promtool"
+promtool_passes "promtool reads all expressions" check rules "$T/boards.yml"
 like "which are many" ' [0-9]{2,} rules found' "$(< "$T/promtool")"
 
 jq_finds "the uid is the file's name, and no number of one Grafana is in it" \
