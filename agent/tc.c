@@ -39,7 +39,7 @@ static int read_dump(int fd)
 
 		if (len < 0)
 			return -errno;
-		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, (size_t)len); h = NLMSG_NEXT(h, len)) {
+		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
 			if (h->nlmsg_type == RTM_NEWTFILTER)
 				return 1;
 			if (h->nlmsg_type == NLMSG_DONE)

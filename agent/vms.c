@@ -14,6 +14,7 @@
 
 #include "agent/log.h"
 #include "agent/util.h"
+#include "agent/vmproc.h"
 #include "agent/vms.h"
 
 #define CMDLINE_MAX (128 << 10) /* bytes; what is longer is cut */
@@ -58,27 +59,12 @@ static int read_link(int dir, const char *name, char *ret, size_t size)
 	return 0;
 }
 
-struct stat_line {
-	char state;
-	int session;
-	unsigned int flags;
-	__u64 start;
-};
-
-/* The name in brackets may hold anything, also brackets. */
-static int read_stat(int proc, struct stat_line *ret)
+static int read_stat(int proc, struct vm_stat *ret)
 {
 	char text[1024];
 	ssize_t len = read_file(proc, "stat", text, sizeof(text));
-	const char *rest = len > 0 ? strrchr(text, ')') : NULL;
 
-	if (len < 0)
-		return (int)len;
-	/* Behind the name: state, parent, group, session, terminal, its group, flags, and 12 more up to the start. */
-	if (!rest || sscanf(rest + 1, " %c %*d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			    &ret->state, &ret->session, &ret->flags, &ret->start) != 4)
-		return -ESRCH;
-	return 0;
+	return len < 0 ? (int)len : vm_parse_stat(text, ret);
 }
 
 static int open_proc(int pid)
@@ -126,57 +112,24 @@ static const char *read_vmm(int proc)
 
 /* ---- its cgroup ---- */
 
-/* Does the list "cpu,memory" name the memory controller? */
-static bool has_memory(const char *controllers, const char *end)
-{
-	while (controllers < end) {
-		size_t len = strcspn(controllers, ",:");
-
-		if (len == strlen("memory") && !strncmp(controllers, "memory", len))
-			return true;
-		controllers += len + 1;
-	}
-	return false;
-}
-
-/* Lines are "id:controllers:/path"; the v2 one is "0::/path", and stands last. */
 static void read_path(int proc, char *ret)
 {
-	char text[16384], *save = NULL;
-	ssize_t len = read_file(proc, "cgroup", text, sizeof(text));
-	const char *best = NULL;
+	char text[16384];
 
-	for (char *line = len > 0 ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
-		char *controllers = strchr(line, ':');
-		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
-
-		if (!path)
-			continue;
-		if (has_memory(controllers + 1, path)) {
-			best = path + 1;
-			break;
-		}
-		if (!strncmp(line, "0::", 3))
-			best = path + 1;
-	}
-	/* A path that begins with /.. is outside of what we see. */
-	snprintf(ret, OWNER_PATH_MAX, "%s", best && strncmp(best, "/..", 3) ? best : "/");
-	vm_cut_path(ret);
+	if (read_file(proc, "cgroup", text, sizeof(text)) < 0)
+		text[0] = '\0';
+	vm_parse_path(text, ret);
 }
 
 /* ---- its descriptors ---- */
 
-/* The name of a tap: only a tun descriptor has a line "iff:". */
+/* 0: it is no tap's. */
 static unsigned int tun_index(int proc, int fd)
 {
 	char path[32], text[1024], name[IF_NAMESIZE];
-	const char *line;
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	if (read_file(proc, path, text, sizeof(text)) <= 0)
-		return 0;
-	line = strstr(text, "\niff:\t");
-	return line && sscanf(line, "\niff:\t%15[^\n]", name) == 1 ? if_nametoindex(name) : 0;
+	return read_file(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
 }
 
 /* /dev/tapN belongs to the macvtap with index N, if we have such a one. */
@@ -254,7 +207,7 @@ static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
 static bool is_alive(int pid)
 {
 	_close_ int proc = open_proc(pid);
-	struct stat_line st;
+	struct vm_stat st;
 
 	return proc >= 0 && !read_stat(proc, &st) && !strchr("ZX", st.state);
 }
@@ -263,7 +216,7 @@ static bool is_alive(int pid)
  * The process that started "qemu -daemonize" waits for the daemon, its grandchild, to say that all is well; it is not
  * the VM. The daemon is the one whose session has lost its leader (the child in between).
  */
-static bool waits_for_daemon(const struct cmdline *c, const struct stat_line *st)
+static bool waits_for_daemon(const struct cmdline *c, const struct vm_stat *st)
 {
 	return cmdline_has(c, "daemonize") && is_alive(st->session);
 }
@@ -283,7 +236,7 @@ static int copy_taps(const struct taps *taps, struct vm *vm)
 static int look_at_rest(int proc, struct vm *vm)
 {
 	struct taps taps = {};
-	struct stat_line st;
+	struct vm_stat st;
 	int err;
 
 	read_path(proc, vm->path);
@@ -298,7 +251,7 @@ static int look_at_rest(int proc, struct vm *vm)
 static int look(int proc, int pid, struct vm *ret)
 {
 	_free_ char *memory = NULL;
-	struct stat_line st;
+	struct vm_stat st;
 	struct cmdline c;
 	int err;
 
@@ -402,7 +355,7 @@ static bool is_helper(int tid, const struct vm *vm)
 {
 	_close_ int proc = open_proc(tid);
 	char text[64];
-	struct stat_line st;
+	struct vm_stat st;
 	int owner;
 
 	if (proc < 0 || read_file(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
@@ -443,27 +396,6 @@ int vm_links_open(void)
 	return fd;
 }
 
-/* IFLA_INFO_KIND of a link message is tun or macvtap. */
-static bool is_tap_message(const struct nlmsghdr *msg)
-{
-	const struct ifinfomsg *info = NLMSG_DATA(msg);
-	const struct rtattr *attr = IFLA_RTA(info), *kind;
-	int left = (int)IFLA_PAYLOAD(msg), kinds;
-
-	if (msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK)
-		return false;
-	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
-		if ((attr->rta_type & NLA_TYPE_MASK) != IFLA_LINKINFO)
-			continue;
-		kind = RTA_DATA(attr);
-		kinds = (int)RTA_PAYLOAD(attr);
-		for (; RTA_OK(kind, kinds); kind = RTA_NEXT(kind, kinds))
-			if (kind->rta_type == IFLA_INFO_KIND)
-				return !strcmp(RTA_DATA(kind), "tun") || !strcmp(RTA_DATA(kind), "macvtap");
-	}
-	return false;
-}
-
 bool vm_links_changed(int fd)
 {
 	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -475,8 +407,7 @@ bool vm_links_changed(int fd)
 			changed = true; /* messages were lost */
 			continue;
 		}
-		for (const struct nlmsghdr *msg = (struct nlmsghdr *)buf; NLMSG_OK(msg, (size_t)n); msg = NLMSG_NEXT(msg, n))
-			changed |= is_tap_message(msg);
+		changed |= vm_parse_links(buf, n);
 	}
 	return changed;
 }
