@@ -79,6 +79,21 @@ static int wait_readable(int sock, int timeout_ms)
 	return n ? 0 : -ETIMEDOUT;
 }
 
+/* What came with a message that is no reply. */
+static void close_fds(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			close(fd);
+		}
+	}
+}
+
 int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
 {
 	struct reply_head head;
@@ -91,16 +106,21 @@ int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *r
 		.msg_controllen = sizeof(control.bytes),
 	};
 	struct cmsghdr *c;
+	ssize_t len;
 	int err;
 
 	err = wait_readable(sock, timeout_ms);
 	if (err)
 		return err;
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != sizeof(head))
+	len = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	if (len <= 0)
 		return -ECONNRESET;
 	c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+	if (len != sizeof(head) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !c || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(int))) {
+		close_fds(&msg);
 		return -EBADMSG;
+	}
 	memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
 	*ret_status = head.status;
 	*ret_len = head.len;
