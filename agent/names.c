@@ -82,6 +82,14 @@ static void note_user(struct walk *w)
 
 /* ---- the answer ---- */
 
+/* Of control characters alone nothing is left. */
+static void set_name(struct walk *w, const char *text)
+{
+	record_clean(text, w->ret->name);
+	if (!w->ret->name[0])
+		strcpy(w->ret->name, "?");
+}
+
 static void set_path(struct walk *w)
 {
 	snprintf(w->ret->path, sizeof(w->ret->path), "%.*s", (int)(w->end < OWNER_PATH_MAX ? w->end : OWNER_PATH_MAX), w->path);
@@ -100,7 +108,7 @@ static bool found(struct walk *w, const char *runtime, const char *name, const c
 		snprintf(text, sizeof(text), "user@%u/%s", w->records.uid, name);
 	else
 		snprintf(text, sizeof(text), "%s", name);
-	record_clean(text, w->ret->name);
+	set_name(w, text);
 	set_path(w);
 	w->ret->final = final;
 	return true;
@@ -300,7 +308,7 @@ static void found_unit(struct walk *w, const char *user, bool final)
 	char text[2 * NAME_MAX + 2];
 
 	snprintf(text, sizeof(text), "%s%s%s", user, user[0] ? "/" : "", w->part);
-	record_clean(text, w->ret->name);
+	set_name(w, text);
 	snprintf(w->ret->runtime, sizeof(w->ret->runtime), "systemd");
 	w->ret->short_id[0] = '\0';
 	w->ret->final = final;
@@ -338,17 +346,15 @@ static void name_by_path(struct walk *w, bool final)
 	char text[OWNER_NAME_MAX + 1];
 
 	if (len <= OWNER_NAME_MAX - 1) {
-		record_clean(len ? w->path : "/", w->ret->name);
+		set_name(w, len ? w->path : "/");
 	} else {
 		const char *tail = w->path + len - max;
 
 		while ((*tail & 0xc0) == 0x80)
 			tail++;
 		snprintf(text, sizeof(text), "…%s", tail);
-		record_clean(text, w->ret->name);
+		set_name(w, text);
 	}
-	if (!w->ret->name[0])
-		strcpy(w->ret->name, "?");
 	w->ret->final = final;
 	snprintf(w->ret->runtime, sizeof(w->ret->runtime), "path");
 	snprintf(w->ret->path, sizeof(w->ret->path), "%s", len ? w->path : "/");
