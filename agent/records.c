@@ -13,6 +13,7 @@
 #include <linux/openat2.h>
 
 #include "agent/records.h"
+#include "agent/utf8.h"
 #include "agent/util.h"
 
 #define RECORD_MAX (1U << 20) /* bytes; one container's is 5 to 100 KiB */
@@ -20,42 +21,20 @@
 
 /* ---- text ---- */
 
-/* Length of the UTF-8 character that @s starts with, 0 if it is none. */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* longer than need be, a surrogate, beyond the last character */
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-static bool is_control(const unsigned char *s)
-{
-	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
-}
-
 void record_clean(const char *text, char *ret_name)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	size_t out = 0;
 
-	while (*s) {
-		size_t len = utf8_len(s), width = len ? len : 1;
+	while (*text) {
+		size_t len = utf8_len(text), width = len ? len : 1;
 
 		if (out + width >= OWNER_NAME_MAX)
 			break;
 		if (!len)
 			ret_name[out++] = '?';
-		else if (!is_control(s))
-			for (size_t i = 0; i < len; i++)
-				ret_name[out++] = (char)s[i];
-		s += width;
+		else if (!utf8_is_control(text))
+			out = (size_t)((char *)mempcpy(ret_name + out, text, len) - ret_name);
+		text += width;
 	}
 	ret_name[out] = '\0';
 }

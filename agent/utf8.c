@@ -28,3 +28,10 @@ size_t utf8_len(const char *text)
 	}
 	return 0;
 }
+
+bool utf8_is_control(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	return s[0] < ' ' || s[0] == 0x7f || (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0);
+}

@@ -3,7 +3,6 @@
  * The names of VMs, from command lines and cgroups. Any user can run a program that is called qemu-system-x86_64 with
  * any arguments, so nothing in them is trusted.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -306,7 +305,7 @@ static void clean_copy(const char *raw, char *ret)
 		len = utf8_len(raw);
 		if (to + (len ? len : 1) > NAME_MAX_LEN)
 			break;
-		if (!len || iscntrl((unsigned char)*raw) || (*raw == '~' && !to))
+		if (!len || utf8_is_control(raw) || (*raw == '~' && !to))
 			ret[to++] = '_';
 		else
 			to = (size_t)((char *)mempcpy(ret + to, raw, len) - ret);
