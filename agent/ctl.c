@@ -54,11 +54,11 @@ static int do_show_room(struct agent *a, const char *name, struct buf *out)
 	return -ENOENT;
 }
 
-static int do_reload(struct ctl *c, struct buf *out)
+static int do_reload(const struct agent *a, struct reload *reload, struct buf *out)
 {
-	const struct reloads *status = &c->agent->reloads;
+	const struct reloads *status = &a->reloads;
 
-	reload_now(c->reload);
+	reload_now(reload);
 	if (status->last_ok) {
 		buf_str(out, "{\"reloaded\": true}\n");
 		return 0;
@@ -79,7 +79,7 @@ static int do_reset(struct agent *a, struct buf *out)
 	return err;
 }
 
-static int dispatch(struct ctl *c, const char *command, const char *arg, struct buf *out)
+static int dispatch(struct agent *a, struct reload *reload, const char *command, const char *arg, struct buf *out)
 {
 	static const struct {
 		const char *command;
@@ -91,15 +91,22 @@ static int dispatch(struct ctl *c, const char *command, const char *arg, struct 
 
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
 		if (!strcmp(command, documents[i].command))
-			return do_show(c->agent, &(struct doc_request){ .document = documents[i].document }, out);
+			return do_show(a, &(struct doc_request){ .document = documents[i].document }, out);
 	if (!strcmp(command, "show"))
-		return do_show_room(c->agent, arg, out);
+		return do_show_room(a, arg, out);
 	if (!strcmp(command, "reload"))
-		return do_reload(c, out);
+		return do_reload(a, reload, out);
 	if (!strcmp(command, "reset"))
-		return do_reset(c->agent, out);
+		return do_reset(a, out);
 	buf_printf(out, "unknown command %s", command);
 	return -EINVAL;
+}
+
+int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, struct buf *out)
+{
+	/* Two NULs behind the packet: a first word and a second, maybe empty, are always there. */
+	packet[len] = packet[len + 1] = '\0';
+	return dispatch(a, reload, packet, packet + strlen(packet) + 1, out);
 }
 
 /* ---- connections ---- */
@@ -117,16 +124,14 @@ static void drop_client(struct client *client)
 static void on_command(struct source *s)
 {
 	struct client *client = s->data;
-	char words[CTL_REQUEST_MAX + 2] = "";
+	char packet[CTL_REQUEST_MAX + 2] = "";
 	struct buf out = {};
 	ssize_t len;
 	int status;
 
-	len = recv(s->fd, words, CTL_REQUEST_MAX, MSG_DONTWAIT);
+	len = recv(s->fd, packet, CTL_REQUEST_MAX, MSG_DONTWAIT);
 	if (len > 0) {
-		/* Two NULs behind the packet: a first word and a second, maybe empty, are always there. */
-		words[len] = words[len + 1] = '\0';
-		status = dispatch(client->ctl, words, words + strlen(words) + 1, &out);
+		status = ctl_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, &out);
 		status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
 		if (status)
 			log_debug("control: cannot answer: %s", strerror(-status));

@@ -8,14 +8,23 @@
 #ifndef NESTOR_CTL_H
 #define NESTOR_CTL_H
 
+#include <stddef.h>
+
 #define CTL_SOCKET "control.sock"
 #define CTL_REQUEST_MAX 256
 
 struct agent;
+struct buf;
 struct ctl;
 struct reload;
 
 int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret);
 void ctl_stop(struct ctl *c);
+
+/*
+ * The answer to one packet, into @out; for tests, too. @packet has room for two bytes behind its @len. 0, or -errno with
+ * the reason in @out.
+ */
+int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, struct buf *out);
 
 #endif

@@ -68,24 +68,28 @@ static int load_btf(struct kernel *k)
 			 k->uts.release);
 }
 
-/* Id of the v1 hierarchy with these mount options: first column of /proc/self/cgroup, whose second holds its controllers. */
+bool kernel_parse_hierarchy(const char *line, const struct mntent *mount, __u32 *ret_id)
+{
+	char controllers[256], *first;
+	unsigned int id;
+
+	if (sscanf(line, "%u:%255[^:]:", &id, controllers) != 2)
+		return false;
+	first = strtok(controllers, ",");
+	if (!first || !hasmntopt(mount, first))
+		return false;
+	*ret_id = id;
+	return true;
+}
+
 static int v1_hierarchy_id(const struct mntent *mount, __u32 *ret_id)
 {
 	_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
 	char line[PATH_MAX + 256];
 
-	while (f && fgets(line, sizeof(line), f)) {
-		char controllers[256], *first;
-		unsigned int id;
-
-		if (sscanf(line, "%u:%255[^:]:", &id, controllers) != 2)
-			continue;
-		first = strtok(controllers, ",");
-		if (!first || !hasmntopt(mount, first))
-			continue;
-		*ret_id = id;
-		return 0;
-	}
+	while (f && fgets(line, sizeof(line), f))
+		if (kernel_parse_hierarchy(line, mount, ret_id))
+			return 0;
 	return -ENOENT;
 }
 

@@ -3,7 +3,9 @@
 #ifndef NESTOR_KERNEL_H
 #define NESTOR_KERNEL_H
 
+#include <mntent.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/utsname.h>
 
 #include <linux/types.h>
@@ -51,5 +53,11 @@ const char *kernel_cgroup_mode(const struct kernel *k);
  * hierarchy is not mounted here. Needs CAP_DAC_READ_SEARCH.
  */
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size);
+
+/*
+ * @line of /proc/self/cgroup, "id:controllers:/path": is it of the v1 hierarchy that is mounted with @mount's options? Its id
+ * then goes to *@ret_id. For tests, too.
+ */
+bool kernel_parse_hierarchy(const char *line, const struct mntent *mount, __u32 *ret_id);
 
 #endif

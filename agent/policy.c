@@ -28,7 +28,7 @@ extern const char _binary_agent_policy_yaml_end[];
 
 /* ---- one file ---- */
 
-static int read_text(struct policy_source *src, const char *text, size_t len, struct policy *into, struct policy_error *error)
+int policy_read_text(struct policy_source *src, const char *text, size_t len, struct policy *into, struct policy_error *error)
 {
 	struct policy *parsed = NULL;
 	struct yaml_place place;
@@ -125,7 +125,7 @@ static int read_file(int dir, const char *name, struct policy_source *src, struc
 		return policy_fail(error, (int)len, "%s: %s", src->name, strerror((int)-len));
 	if (len > FILE_SIZE_MAX)
 		return policy_fail(error, -EFBIG, "%s: is larger than %d KiB", src->name, FILE_SIZE_MAX / 1024);
-	return read_text(src, text, (size_t)len, into, error);
+	return policy_read_text(src, text, (size_t)len, into, error);
 }
 
 /* Two files that set one key would make the order of their names decide silently. */
@@ -226,7 +226,7 @@ static int read_defaults(struct policy *into, struct policy_error *error)
 	if (!src)
 		return policy_fail(error, -ENOMEM, "out of memory");
 	src->name = "(built-in)";
-	return read_text(src, _binary_agent_policy_yaml_start, end - start, into, error);
+	return policy_read_text(src, _binary_agent_policy_yaml_start, end - start, into, error);
 }
 
 int policy_load(const char *path, struct policy **ret_policy, struct policy_error *error)

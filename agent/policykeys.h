@@ -48,6 +48,9 @@ bool policy_is_setting(const char *path);
 int policy_parse(const struct policy_source *src, const char *text, size_t len, struct policy **ret,
 		 struct policy_error *error);
 
+/* All of the above: @text over @into. 0, or -errno with @error filled in and @into as it was. For tests, too. */
+int policy_read_text(struct policy_source *src, const char *text, size_t len, struct policy *into, struct policy_error *error);
+
 /* Exchanges the settings that @index has, and no other, between @to and @from. A list is exchanged as a whole. */
 void policy_overlay(struct policy *to, struct policy *from, const struct yaml_index *index);
 
