@@ -1,58 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
+ * max_len: 512
  * The name of a VM, from any command line and cgroup, of which any user can make up both: there always is one, which
  * can be shown. A line with the monitor's program, one with the cgroup, then the arguments.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "agent/utf8.h"
 #include "agent/vms.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static void check_name(const char *name)
 {
-	if (!*name || *name == '~')
-		abort();
-	for (const char *s = name; *s; s += utf8_len(s))
-		if (!utf8_len(s) || (unsigned char)*s < ' ' || *s == 0x7f)
-			abort();
-	if (strlen(name) + sizeof(":4194304") > OWNER_NAME_MAX)
-		abort();
+	MUST(*name && *name != '~' && is_utf8(name) && !has_control(name));
+	MUST(strlen(name) + sizeof(":4194304") <= OWNER_NAME_MAX);
 }
 
-/* Cuts the first line off. */
-static char *take_line(char **text, size_t *len)
+/* Its program may be called in any way, its cgroup be any. */
+static void check_path(char *path)
 {
-	char *line = *text, *end = memchr(line, '\n', *len);
+	_free_ char *whole = strdup(path);
 
-	if (!end)
-		end = line + *len;
-	else
-		(*len)--;
-	*len -= (size_t)(end - line);
-	*text = *len ? end + 1 : end;
-	*end = '\0';
-	return line;
+	MUST(whole);
+	vm_cut_path(path);
+	MUST(!strncmp(whole, path, strlen(path)));
+	MUST(!whole[strlen(path)] || whole[strlen(path)] == '/');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *memory = malloc(size + 1), *text = memory, name[OWNER_NAME_MAX], *path;
-	const char *vmm;
-	struct cmdline c;
+	struct input in = { data, size };
+	_free_ char *program = take_until(&in, '\n'), *path = take_until(&in, '\n'), *text = NULL;
+	struct cmdline c = { .len = in.len };
+	const char *vmm = vm_vmm(program);
+	char name[OWNER_NAME_MAX];
 
-	memcpy(memory, data, size);
-	memory[size] = '\0';
-	vmm = vm_vmm(take_line(&text, &size));
-	path = take_line(&text, &size);
-	c = (struct cmdline){ .text = text, .len = size };
+	c.text = text = take_rest(&in);
+	MUST(!vmm || !strcmp(vmm, "qemu") || !strcmp(vmm, "cloud-hypervisor") || !strcmp(vmm, "firecracker"));
 	vm_name(vmm ? vmm : "qemu", &c, path, 42, name);
 	check_name(name);
-	cmdline_has(&c, "daemonize");
-	vm_cut_path(path);
-	free(memory);
+	if (cmdline_has(&c, "daemonize"))
+		MUST(memmem(text, c.len, "-daemonize", sizeof("-daemonize") - 1));
+	check_path(path);
 	return 0;
 }
