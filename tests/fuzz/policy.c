@@ -86,7 +86,63 @@ static void check_round_trip(const json_t *shown)
 	policy_free(p);
 }
 
-static void check_policy(const struct policy *p)
+/* As nestor-policy(5) has them. */
+static void check_names(const char *container, const char *vm, bool migration, const char *device)
+{
+	MUST(!container + !vm + !migration == 2);
+	MUST(!container || (*container && strlen(container) < 192));
+	MUST(!vm || (*vm && strlen(vm) < 192));
+	MUST(!device || (*device && strlen(device) < 32 && !strchr(device, '/')));
+}
+
+static void check_blkio(const struct policy *p)
+{
+	MUST(p->blkio.mode <= MODE_ENFORCE);
+	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
+		const struct blkio_limit *l = &p->blkio.limits[i];
+
+		check_names(l->container, l->vm, false, l->device);
+		MUST(l->device && (l->read || l->write || l->read_iops || l->write_iops || l->weight) && l->weight <= 10000);
+		MUST((!l->read || l->read >= 1000) && l->read <= 1000000000000 && l->read_iops <= 1000000000);
+	}
+	for (unsigned int i = 0; i < p->blkio.targets_count; i++) {
+		const struct blkio_target *t = &p->blkio.targets[i];
+
+		check_names(t->container, t->vm, false, t->device);
+		MUST(t->device && t->p99 >= 10000 && t->p99 <= 60000000000);
+	}
+}
+
+static void check_net(const struct policy *p)
+{
+	MUST(p->net.mode <= MODE_ENFORCE && (!p->net.link || p->net.link >= 1000000) && p->net.link <= 10000000000000);
+	for (unsigned int i = 0; i < p->net.limits_count; i++) {
+		const struct net_limit *l = &p->net.limits[i];
+
+		check_names(l->container, l->vm, l->migration != NULL, NULL);
+		MUST((l->egress || l->ingress || l->weight) && l->weight <= 10000);
+		MUST((!l->egress || l->egress >= 8000) && l->egress <= 10000000000000);
+	}
+	for (unsigned int i = 0; i < p->net.migration_count; i++) {
+		const struct net_migration *m = &p->net.migration[i];
+
+		MUST(m->kind < MIGRATION_KINDS && (m->process || m->container || m->port || m->mark));
+		MUST(m->port <= 65535 && m->port_last <= 65535 && (!m->port_last || m->port_last >= m->port));
+	}
+}
+
+static void check_agent(const struct policy *p)
+{
+	MUST(p->agent.max_containers >= 1 && p->agent.max_containers <= 1000);
+	MUST(p->agent.linger <= 86400 && p->agent.min_age <= 86400);
+	MUST(p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON);
+	for (unsigned int i = 0; i < p->agent.include_count; i++)
+		MUST(*p->agent.include[i] && strlen(p->agent.include[i]) < 192);
+	for (unsigned int i = 0; i < p->agent.exclude_count; i++)
+		MUST(*p->agent.exclude[i] && strlen(p->agent.exclude[i]) < 192);
+}
+
+static void check_json(const struct policy *p)
 {
 	json_t *json = policy_to_json(p), *read;
 	char *text = json_dumps(json, 0);
@@ -111,7 +167,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_error(err, &error);
 		check_who_refused((const char *)data, size, &error);
 	} else {
-		check_policy(p);
+		check_agent(p);
+		check_blkio(p);
+		check_net(p);
+		check_json(p);
 	}
 	policy_free(p);
 	return 0;
