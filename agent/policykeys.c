@@ -10,6 +10,7 @@
 #include "agent/policykeys.h"
 #include "agent/units.h"
 #include "agent/util.h"
+#include "bpf/net.h"
 
 /* ---- the keys: names, types, limits ---- */
 
@@ -56,8 +57,8 @@ static const cyaml_strval_t kinds[] = {
 #define UINT(key, type) CYAML_FIELD_UINT(#key, OPTIONAL, type, key)
 #define STRING(key, type, max) CYAML_FIELD_STRING_PTR(#key, OPTIONAL, type, key, 1, max)
 #define GLOB(key, type) STRING(key, type, GLOB_LEN_MAX)
-#define LIST(key, type, entry)                                                                                                 \
-	CYAML_FIELD_SEQUENCE(#key, OPTIONAL | CYAML_FLAG_POINTER, type, key, &(entry), 0, CYAML_UNLIMITED)
+#define LIST_OF(key, type, entry, max) CYAML_FIELD_SEQUENCE(#key, OPTIONAL | CYAML_FLAG_POINTER, type, key, &(entry), 0, max)
+#define LIST(key, type, entry) LIST_OF(key, type, entry, CYAML_UNLIMITED)
 
 /* libcyaml knows no units: it passes over these, and policydata.c reads them. */
 #define UNITS(name, structure, units)                                                                                          \
@@ -116,8 +117,9 @@ static const cyaml_schema_field_t net_limit_fields[] = {
 
 static const cyaml_schema_field_t net_migration_fields[] = {
 	ENUM(kind, struct net_migration, kinds),
-	GLOB(process, struct net_migration),
-	GLOB(container, struct net_migration),
+	/* BPF matches these globs, and knows no longer ones. */
+	STRING(process, struct net_migration, NET_GLOB_MAX),
+	STRING(container, struct net_migration, NET_GLOB_MAX),
 	/* and port_last */
 	PORTS(port, struct net_migration),
 	UINT(mark, struct net_migration),
@@ -145,7 +147,7 @@ static const cyaml_schema_field_t net_fields[] = {
 	ENUM(mode, SECTION(net), modes),
 	UNITS(link, SECTION(net), rates),
 	LIST(limits, SECTION(net), net_limit),
-	LIST(migration, SECTION(net), net_migration),
+	LIST_OF(migration, SECTION(net), net_migration, NET_RULES_MAX),
 	CYAML_FIELD_END,
 };
 
@@ -332,10 +334,27 @@ static int check_section(const struct policy_source *src, const struct yaml_key 
 	return policy_fail_at(error, src, key->value, "%s is a section; its keys go below it, indented", key->path);
 }
 
-static int check_list(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+/* The entries of a list follow it in the index, each before its keys. */
+static int check_entries(const struct policy_source *src, const struct yaml_key *list, __u32 max, struct policy_error *error)
+{
+	size_t len = strlen(list->path);
+	__u32 nr = 0;
+
+	for (const struct yaml_key *key = list + 1; key < src->index.keys + src->index.nr; key++) {
+		const char *rest = key->path + len;
+
+		if (strncmp(key->path, list->path, len) || *rest != '[')
+			break;
+		if (!rest[strcspn(rest, "]") + 1] && ++nr > max)
+			return policy_fail_at(error, src, key->key, "%s has more than %u entries", list->path, max);
+	}
+	return 0;
+}
+
+static int check_list(const struct policy_source *src, const struct yaml_key *key, __u32 max, struct policy_error *error)
 {
 	if (key->kind == YAML_KIND_LIST)
-		return 0;
+		return check_entries(src, key, max, error);
 	if (key->kind == YAML_KIND_TEXT && !key->text[0])
 		return policy_fail_at(error, src, key->key, "%s is empty; a list without entries is []", key->path);
 	return policy_fail_at(error, src, key->value, "%s is a list; its entries go below it, each after a dash", key->path);
@@ -409,6 +428,16 @@ static int check_word(const struct policy_source *src, const struct yaml_key *ke
 	return policy_fail_at(error, src, key->value, "%s: '%s' is none of: %s", key->path, key->text, names.text);
 }
 
+/* Could a name that the kernel has cut match? One with more characters than are left never does; sets are not looked at. */
+static bool wants_longer_comm(const char *glob)
+{
+	size_t nr = 0;
+
+	for (const char *c = glob; *c; c++)
+		nr += *c != '*';
+	return nr >= NET_COMM_MAX && !strpbrk(glob, "[\\");
+}
+
 /* A name or a glob of names. */
 static int check_string(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
 			struct policy_error *error)
@@ -420,6 +449,11 @@ static int check_string(const struct policy_source *src, const struct yaml_key *
 	if (v->string.max == DEVICE_LEN_MAX && strchr(key->text, '/'))
 		return policy_fail_at(error, src, key->value, "%s: '%s' is not the bare name of a disk, such as vda", key->path,
 				      key->text);
+	if (!strcmp(without_index(key->path).text, "net.migration.process") && wants_longer_comm(key->text))
+		return policy_fail_at(error, src, key->value,
+				      "%s: '%s' fits no process, as the kernel cuts their names at %d "
+				      "characters; end it with a star",
+				      key->path, key->text, NET_COMM_MAX - 1);
 	return 0;
 }
 
@@ -502,7 +536,7 @@ static int check_key(const struct policy_source *src, const struct yaml_key *key
 	if (!v)
 		return unknown_key(src, key, error);
 	if (v->type == CYAML_SEQUENCE)
-		return check_list(src, key, error);
+		return check_list(src, key, v->sequence.max, error);
 	if (v->type != CYAML_MAPPING)
 		return check_value(src, key, v, error);
 	return strchr(key->path, '[') ? check_entry(src, key, error) : check_section(src, key, error);

@@ -118,6 +118,11 @@ bad_lists() {
 	text limit-none ':1:18: blkio\.limits\[0\]: needs at least one of: read, write, read_iops, write_iops, weight$' "blkio: {limits: [{$limit}]}\n"
 	text limit-none-net ':1:16: net\.limits\[0\]: needs at least one of: egress, ingress, weight$' 'net: {limits: [{container: a}]}\n'
 	text condition-none ':1:19: net\.migration\[0\]: needs at least one of: process, container, port, mark$' 'net: {migration: [{kind: qemu}]}\n'
+	text conditions-many ':1:435: net\.migration has more than 16 entries$' "net: {migration: [$(repeat 17 '{kind: other, port: 5000},')]}\n"
+	text condition-long ':1:43: net\.migration\[0\]\.container: is longer than 63 characters$' \
+		"net: {migration: [{kind: qemu, container: $(repeat 64 a)}]}\n"
+	text condition-cut ":1:41: net\.migration\[0\]\.process: 'qemu-system-x86_64' fits no process, as the kernel cuts their names at 15 " \
+		'net: {migration: [{kind: qemu, process: qemu-system-x86_64}]}\n'
 	text kind-none ':1:19: net\.migration\[0\]: needs kind$' 'net: {migration: [{port: 4}]}\n'
 	bad many-entries ':2:[0-9]+: more than 6000 keys' < <(printf 'agent:\n  include: [a'; printf ',a%.0s' {1..6000}; echo ']')
 	text deep-list ':1:[0-9]+: nested deeper than 8 levels' 'net: {limits: [[[[[[[]]]]]]]}\n'
