@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A line of JSON each: first the mount of cgroup v2, then settings in the order they were made. A later line for the
- * same setting replaces the earlier one. The run directory is root's own and a tmpfs, so there is no fsync.
+ * same setting replaces the earlier one. The run directory is root's own and a tmpfs, so there is no fsync. The last
+ * line may be cut: a write ends in the middle when the agent is killed, or where there is no space.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +88,7 @@ int settings_load(struct settings *set)
 	_free_ char *line = NULL;
 	_fclose_ FILE *f = NULL;
 	size_t size = 0;
+	ssize_t len;
 	int err = 0;
 
 	if (fd < 0)
@@ -95,8 +97,13 @@ int settings_load(struct settings *set)
 	if (!f)
 		return log_error(-errno, "cannot read %s: %m", SETTINGS_FILE);
 	fd = -1;
-	while (!err && getline(&line, &size, f) > 0)
+	while (!err && (len = getline(&line, &size, f)) > 0) {
+		if (line[len - 1] != '\n') { /* the agent died as it wrote this; what it was about to set is not set */
+			set->lines = 0;
+			break;
+		}
 		err = read_line(set, line);
+	}
 	return err ? log_error(err, "%s, line %u, does not say what was set: %s", SETTINGS_FILE, set->lines, strerror(-err))
 		   : 0;
 }
@@ -189,5 +196,8 @@ int settings_append(struct settings *set, const struct setting *s)
 		err = fd < 0 ? -errno : write_line(fd, setting_to_json(s));
 		set->lines++;
 	}
-	return err ? log_error(err, "cannot write %s: %s", SETTINGS_FILE, strerror(-err)) : 0;
+	if (!err)
+		return 0;
+	set->lines = 0; /* a part of the line may be there: all is written anew next time */
+	return log_error(err, "cannot write %s: %s", SETTINGS_FILE, strerror(-err));
 }
