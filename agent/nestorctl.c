@@ -248,7 +248,8 @@ static int run(int argc, char **argv)
 		return argc == 1 ? do_reset() : wrong("reset takes no argument");
 	if (argc == 2 && !strcmp(argv[1], "show"))
 		return ask_and_print("show", argv[0]);
-	return wrong("there is no such command");
+	log_error(0, "there is no command %s%s%s; see nestorctl --help", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+	return EXIT_USAGE;
 }
 
 static int set_top_option(int option)
