@@ -23,9 +23,24 @@ static void disarm(char *text)
 	}
 }
 
+/* Words with commas between them, such as the taps of a VM. */
+static void join(const json_t *list, char *text, size_t size)
+{
+	const json_t *entry;
+	size_t i, len = 0;
+
+	text[0] = '\0';
+	json_array_foreach (list, i, entry) {
+		snprintf(text + len, size - len, "%s%s", i ? "," : "", json_string_value(entry) ?: "");
+		len = strlen(text);
+	}
+}
+
 static void cell_text(const json_t *value, char *text, size_t size)
 {
-	if (json_is_string(value))
+	if (json_is_array(value))
+		join(value, text, size);
+	else if (json_is_string(value))
 		snprintf(text, size, "%s", json_string_value(value));
 	else if (json_is_integer(value))
 		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));

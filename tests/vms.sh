@@ -56,6 +56,7 @@ web=$vm
 ok "a VM is seen, with its name" until_ok 2 has_vm we,b "$web"
 ok "and its tap" until_ok 5 has_taps "$web" "$tap"
 is "no other has it" "" "$(taps_of "$old")"
+is "nestorctl vms: a table with it" "we,b qemu $web $tap" "$(ctl vms | awk -v pid="$web" '$3 == pid { print $1, $2, $3, $4 }')"
 is "one look finds its index" "$(cat "/sys/class/net/$tap/ifindex")" \
 	"$("$vms" | sed -n "s/^we,b qemu $web .* taps: \([0-9 ]*\) helpers:.*/\1/p")"
 
