@@ -146,20 +146,12 @@ static void limit_migration(struct net_limits *l, const struct policy *p)
 
 /* ---- taking back ---- */
 
-static bool has_tap(const struct who_one *vm, __u32 ifindex)
-{
-	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
-		if (*tap == ifindex)
-			return true;
-	return false;
-}
-
 static const struct net_subject *find_by_tap(const struct net_limits *l, __u32 ifindex)
 {
 	const struct net_subject *s;
 
 	LIST_FOREACH (s, &l->subjects, entry)
-		if (net_is_vm(s) && s->limited && has_tap(s->one, ifindex))
+		if (net_is_vm(s) && s->limited && who_has_tap(s->one, ifindex))
 			return s;
 	return NULL;
 }

@@ -21,14 +21,6 @@ struct tap {
 	LIST_ENTRY(tap) entry;
 };
 
-static bool has_tap(const struct who_one *vm, unsigned int ifindex)
-{
-	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
-		if (*tap == ifindex)
-			return true;
-	return false;
-}
-
 static bool is_known(const struct net *n, unsigned int ifindex)
 {
 	struct tap *tap;
@@ -108,7 +100,7 @@ static void drop_others(struct net *n, const struct who_one *vm, bool keep)
 
 	for (; tap; tap = next) {
 		next = LIST_NEXT(tap, entry);
-		if ((!vm || tap->vm == vm) && !(keep && has_tap(vm, tap->ifindex)))
+		if ((!vm || tap->vm == vm) && !(keep && who_has_tap(vm, tap->ifindex)))
 			drop(n, tap);
 	}
 }

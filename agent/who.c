@@ -159,6 +159,14 @@ bool who_matches(const struct who_one *one, const char *container, const char *v
 	return container && !fnmatch(container, one->container, 0);
 }
 
+bool who_has_tap(const struct who_one *vm, unsigned int ifindex)
+{
+	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
+		if (*tap == ifindex)
+			return true;
+	return false;
+}
+
 /* ---- showing ---- */
 
 struct info {

@@ -82,4 +82,6 @@ void who_unwatch(struct who *w, struct who_watch *watch);
 /* Does a policy's glob name it? @container and @vm: globs or NULL; at least one is given. */
 bool who_matches(const struct who_one *one, const char *container, const char *vm);
 
+bool who_has_tap(const struct who_one *vm, unsigned int ifindex);
+
 #endif
