@@ -430,24 +430,13 @@ static bool has_io(const struct hierarchy *h)
 	return false;
 }
 
-static const struct hierarchy *find_v2(const struct kernel *k)
-{
-	for (unsigned int i = 0; i < k->nr_hierarchies; i++)
-		if (!k->hierarchies[i].id)
-			return &k->hierarchies[i];
-	return NULL;
-}
-
 /* Why limits cannot be set on this machine; "" if they can. */
 static void check_machine(const struct agent *a, const struct hierarchy *v2, char *why, size_t size)
 {
-	unsigned int major = 0, minor = 0;
-
 	why[0] = '\0';
-	sscanf(a->kernel.uts.release, "%u.%u", &major, &minor);
 	if (!agent_pin_dir(a))
 		snprintf(why, size, "this is only a check");
-	else if (major < 6 || (major == 6 && minor < 12))
+	else if (!kernel_can_limit(&a->kernel))
 		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", a->kernel.uts.release);
 	else if (!v2 || !has_io(v2))
 		snprintf(why, size, "the io controller is not on cgroup v2 here; cgroups are %s",
@@ -456,7 +445,7 @@ static void check_machine(const struct agent *a, const struct hierarchy *v2, cha
 
 int blkio_limit_start(struct blkio *b)
 {
-	const struct hierarchy *v2 = find_v2(&b->agent->kernel);
+	const struct hierarchy *v2 = kernel_hierarchy(&b->agent->kernel, 0);
 	struct blkio_limits *l = calloc(1, sizeof(*l));
 	int err;
 

@@ -182,6 +182,14 @@ const char *kernel_cgroup_mode(const struct kernel *k)
 	return v2 ? "v2" : "none";
 }
 
+bool kernel_can_limit(const struct kernel *k)
+{
+	unsigned int major = 0, minor = 0;
+
+	sscanf(k->uts.release, "%u.%u", &major, &minor);
+	return major > 6 || (major == 6 && minor >= 12);
+}
+
 const struct hierarchy *kernel_hierarchy(const struct kernel *k, __u32 id)
 {
 	for (unsigned int i = 0; i < k->nr_hierarchies; i++)

@@ -41,6 +41,9 @@ bool kernel_has_tracepoint(const struct kernel *k, const char *name);
 /* Does the kernel itself, without its modules, have that struct? Needs k->btf. */
 bool kernel_has_struct(const struct kernel *k, const char *name);
 
+/* Limits need Linux 6.12: that is what they were tested on. */
+bool kernel_can_limit(const struct kernel *k);
+
 /* NULL if it is not mounted here. @id 0: cgroup v2 */
 const struct hierarchy *kernel_hierarchy(const struct kernel *k, __u32 id);
 const struct hierarchy *kernel_task_hierarchy(const struct kernel *k);

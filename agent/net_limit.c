@@ -371,12 +371,9 @@ static bool remember(void *data, const struct net_pin *pin)
 
 static const char *find_obstacle(const struct agent *a)
 {
-	unsigned int major = 0, minor = 0;
-
-	sscanf(a->kernel.uts.release, "%u.%u", &major, &minor);
 	if (strcmp(kernel_cgroup_mode(&a->kernel), "v2") != 0)
 		return "containers are in cgroups of version 1 here, and only those of version 2 can be limited";
-	if (major < 6 || (major == 6 && minor < 12))
+	if (!kernel_can_limit(&a->kernel))
 		return "it takes Linux 6.12 or newer";
 	return a->opts.check ? "nothing is limited by --check" : NULL;
 }
