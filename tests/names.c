@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -412,6 +413,15 @@ static void test_damaged_records(void)
 	ok(true, "30000 damaged records are read");
 }
 
+/* What this process has computed itself: what others do to the machine, and the kernel for a sanitizer, is left out. */
+static __u64 user_ms(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_SELF, &use);
+	return (__u64)use.ru_utime.tv_sec * 1000 + (__u64)use.ru_utime.tv_usec / 1000;
+}
+
 /* 1000 of podman's containers: each is found in a list of them all. Sanitizers slow it, the bound is generous. */
 static void test_cost(void)
 {
@@ -428,7 +438,7 @@ static void test_cost(void)
 				       i ? "," : "", (unsigned int)i, i, 0);
 	list[len++] = ']';
 	put_bytes("/var/lib/containers" STORAGE "containers.json", list, len);
-	before = now_ns();
+	before = user_ms();
 	for (int i = 0; i < 1000; i++) {
 		char path[128], name[16];
 
@@ -438,8 +448,8 @@ static void test_cost(void)
 		if (strcmp(name, n.name) != 0)
 			is_str(name, n.name, path);
 	}
-	took = (now_ns() - before) / 1000000;
-	ok(took < 5000, "1000 names from a list of 1 MiB take %llu ms", (unsigned long long)took);
+	took = user_ms() - before;
+	ok(took < 5000, "1000 names from a list of 1 MiB take %llu ms of computing", (unsigned long long)took);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
