@@ -121,6 +121,7 @@ is "nestorctl, unknown option: status" 2 "$status"
 like "nestorctl, unknown option: points to help" "nestorctl --help" "$err"
 run "$NESTORCTL" --run-dir
 is "nestorctl, option without its argument: status" 2 "$status"
+refused "nestorctl with a word that is none" 2 "there is no command blkio frob; see nestorctl --help" "$NESTORCTL" blkio frob
 refused "nestorctl without a command" 2 "command is missing" "$NESTORCTL"
 while read -r words; do
 	# shellcheck disable=SC2086
