@@ -79,7 +79,10 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/blkio.sh
 	$(Q)tests/bench/net.sh
 
-demo: run ## for now the same as run; later a VM with containers and a workload
+demo: ## boot a VM with four containers that work, and say where its page is (Ctrl-C ends it)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) tests/demo $(if $(PORT),--port $(PORT))
 
 fuzz: ## fuzz for FUZZ_SECONDS (600) or FUZZ_RUNS each; figures go to tests/bench/results/
 	$(Q).ci/deps build check

@@ -18,11 +18,12 @@ container() {
 	) > /dev/null 2>&1 &
 }
 
-# ---- what they work on: a file system, a disk, and a network behind a bridge's length of cable
+# ---- what they work on: a file system, a disk, and a network
 mkfs.ext4 -q /dev/vda
 mount /dev/vda /mnt
 dd if=/dev/zero of=/mnt/pages bs=1M count=48 2> /dev/null
-sync
+umount /mnt # its pages are to be of who reads it
+mount /dev/vda /mnt
 ip netns add peer
 ip link add lan type veth peer name lan netns peer
 ip addr add 10.1.0.1/24 dev lan
@@ -40,12 +41,12 @@ while :; do
 	read -rt 0.2 <> <(:)
 done
 END
-# A migration of 20 seconds, a minute without.
+# A migration of 20 seconds, then 20 without.
 cat > /usr/bin/backup <<'END'
 #!/bin/bash
 while :; do
 	until criu send tcp 10.1.0.2 9 20; do read -rt 1 <> <(:); done
-	read -rt 40 <> <(:)
+	read -rt 20 <> <(:)
 done
 END
 chmod +x /usr/bin/web /usr/bin/backup
