@@ -154,5 +154,6 @@ in_vm "rm /run/stay-down"
 ok "that it was started again is said" until_ok 60 noticed 'was started again at [0-9:]+'
 ok "its figures go on" until_ok 30 says bytes 'read now [78]'
 is "what was before is not lost" "$before" "$(first_minute)"
-is "the only errors are those of the time when it was away" "" "$(console_errors | grep -v 'Failed to load resource: net::ERR_\(CONNECTION\|EMPTY\|SOCKET\)')"
+is "the only errors are those of the time when it was away" "" \
+	"$(console_errors | grep -v 'Failed to load resource: \(net::ERR_\(CONNECTION\|EMPTY\|SOCKET\)\|.* status of 503\)')"
 done_testing

@@ -48,5 +48,8 @@ key() {
 }
 KEY_DOWN=$'\uE015' KEY_LEFT=$'\uE012' KEY_RIGHT=$'\uE014' KEY_HOME=$'\uE011'
 
-# What the page wrote to the console as an error or a warning, a line each.
-console_errors() { wd POST /se/log '{"type": "browser"}' | jq -r '.value[] | select(.level | IN("SEVERE", "WARNING")) | .message'; }
+# What the page wrote to the console as an error or a warning, a line each; not what tests cause that look at canvases.
+console_errors() {
+	wd POST /se/log '{"type": "browser"}' |
+		jq -r '.value[] | select(.level | IN("SEVERE", "WARNING")) | .message | select(contains("willReadFrequently") | not)'
+}

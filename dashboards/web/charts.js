@@ -34,14 +34,26 @@ export function seconds(s) {
 	return s < 1 ? `${Number((s * 1e3).toPrecision(3))} ms` : `${Number(s.toPrecision(3))} s`;
 }
 
-const TICKS_MS = 5 * 60000;
+const TICKS_MS = [15000, 30000, 60000, 120000, 300000];
 
-/** The full five minutes between two times. */
-function minutes({ min, max }) {
+/** Round times between two, five at the most. */
+function timeTicks({ min, max }) {
+	const step = TICKS_MS.find((s) => (max - min) / s <= 5) ?? TICKS_MS.at(-1), list = [];
+
+	for (let ms = Math.ceil(min / step) * step; ms <= max; ms += step)
+		list.push(ms);
+	return list;
+}
+
+/** Of a tick: without seconds where they are none. */
+const shortClock = (ms) => (ms % 60000 ? clock(ms) : clock(ms).slice(0, 5));
+
+/** The powers of ten between two numbers, and the next below. */
+function powerTicks({ min, max }) {
 	const list = [];
 
-	for (let ms = Math.ceil(min / TICKS_MS) * TICKS_MS; ms <= max; ms += TICKS_MS)
-		list.push(ms);
+	for (let e = Math.floor(Math.log10(min)); 10 ** e <= max; e++)
+		list.push(10 ** e);
 	return list;
 }
 
@@ -210,12 +222,13 @@ class LineFigure extends Figure {
 				interaction: { mode: "index", intersect: false },
 				scales: {
 					x: {
-						type: "linear", ticks: { maxRotation: 0, callback: (t) => clock(t).slice(0, 5) },
-						afterBuildTicks: (axis) => (axis.ticks = minutes(axis).map((ms) => ({ value: ms }))),
+						type: "linear", ticks: { maxRotation: 0, callback: shortClock },
+						afterBuildTicks: (axis) => (axis.ticks = timeTicks(axis).map((value) => ({ value }))),
 					},
 					y: {
 						type: logarithmic ? "logarithmic" : "linear", beginAtZero: true, suggestedMax: most,
 						ticks: { maxTicksLimit: 5, callback: (v) => format(v) },
+						afterBuildTicks: (axis) => logarithmic && (axis.ticks = powerTicks(axis).map((value) => ({ value }))),
 					},
 				},
 				plugins: {
@@ -248,6 +261,9 @@ class LineFigure extends Figure {
 		this.chart?.destroy();
 	}
 }
+
+/** When sample @n began: at the end of the one before, unless that was long ago. */
+const since = (times, n, interval) => Math.max(times[n - 1] ?? 0, times[n] - (times[n] - times[n - 1] < 3 * interval ? 3 : 1) * interval);
 
 const HEAT_LEFT = 52, HEAT_BOTTOM = 20;
 
@@ -308,8 +324,8 @@ class HeatFigure extends Figure {
 			c.fillText(seconds(boundOf(b, this.view.bounds)), HEAT_LEFT - 5, Math.max(6, this.y(b)));
 		c.textAlign = "center";
 		c.textBaseline = "alphabetic";
-		for (const ms of minutes({ min: this.view.from, max: this.view.to }))
-			c.fillText(clock(ms).slice(0, 5), Math.min(this.x(ms), this.width - 18), this.height - 4);
+		for (const ms of timeTicks({ min: this.view.from, max: this.view.to }))
+			c.fillText(shortClock(ms), Math.min(this.x(ms), this.width - 18), this.height - 4);
 		c.strokeStyle = style("--grid");
 		c.strokeRect(HEAT_LEFT + 0.5, 0.5, this.width - HEAT_LEFT - 1, this.height - HEAT_BOTTOM);
 	}
@@ -320,7 +336,7 @@ class HeatFigure extends Figure {
 		const most = owner.latency.flat().filter((_, i) => i % 2 === 1).reduce((a, b) => Math.max(a, b), 1);
 
 		times.forEach((ms, n) => {
-			const left = Math.max(HEAT_LEFT, this.x(ms - interval)), right = this.x(ms);
+			const left = Math.max(HEAT_LEFT, this.x(since(times, n, interval))), right = this.x(ms);
 
 			for (let i = 0; i < owner.latency[n].length; i += 2) {
 				c.fillStyle = `rgba(${heat}, ${0.2 + 0.8 * Math.log1p(owner.latency[n][i + 1]) / Math.log1p(most)})`;
@@ -331,7 +347,7 @@ class HeatFigure extends Figure {
 
 	point(event) {
 		const { times, owner, interval, bounds } = this.view;
-		const n = times.findIndex((ms) => event.offsetX <= this.x(ms) && event.offsetX >= this.x(ms - interval));
+		const n = times.findIndex((ms, i) => event.offsetX <= this.x(ms) && event.offsetX >= this.x(since(times, i, interval)));
 		const bucket = this.high - Math.floor(event.offsetY / this.rowHeight);
 		const at = n < 0 ? -1 : owner.latency[n].findIndex((b, i) => i % 2 === 0 && b === bucket);
 

@@ -197,16 +197,19 @@ function reasonOf(room, node) {
 	return store.history.times.length < 2 ? "Waiting for the second sample…" : "Nothing in the last 15 minutes.";
 }
 
+const LONGEST_MS = 15 * 60000, SHORTEST_MS = 60000; // that the axes of time span
+
 const NOTHING = { values: {}, latency: [] };
 
 function drawDetail(node) {
 	const { times, bounds } = store.history, to = times.at(-1) ?? Date.now();
+	const from = Math.max(to - LONGEST_MS, Math.min(times[0] ?? to, to - SHORTEST_MS));
 	const owner = node.owner ?? { ...NOTHING, latency: times.map(() => []) };
 
 	$("detail-name").textContent = node.key === MACHINE ? node.name : [node.vm, node.container].filter(Boolean).join(" / ");
 	$("detail-about").textContent = about(node);
 	charts.draw({
-		owner, times, bounds, to, from: to - 15 * 60000, interval: 5000,
+		owner, times, bounds, from, to, interval: 5000,
 		reason: (room) => reasonOf(room, node),
 	});
 	if ($("numbers").open)
