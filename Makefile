@@ -155,6 +155,7 @@ $(B)/tests/%: $(B)/tests/%.o $(CORE_OBJS)
 # What each is made of, beside its own file.
 FUZZED_ctl := buf ctl log loop reply
 FUZZED_httphead := httphead
+FUZZED_httproute := buf httproute
 FUZZED_jsontext := jsontext
 FUZZED_metrics := buf metrics promtext
 FUZZED_names := names records
@@ -173,6 +174,7 @@ fuzzers: $(FUZZERS:%=build/fuzz/%)
 
 $(foreach f,$(FUZZERS),$(eval build/fuzz/$f: build/fuzz/tests/fuzz/$f.o $(FUZZED_$f:%=build/fuzz/agent/%.o) build/fuzz/agent/utf8.o))
 build/fuzz/policy: build/agent/policy.yaml.o
+build/fuzz/httproute: $(PAGE_OBJS)
 # Its records are made up.
 build/fuzz/names: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=record_%,docker podman crio containerd runc crun)
 $(FUZZERS:%=build/fuzz/%):
