@@ -46,6 +46,7 @@ key() {
 	wd POST /actions "$(jq -n --arg key "$1" '{actions: [{type: "key", id: "keyboard",
 		actions: [{type: "keyDown", value: $key}, {type: "keyUp", value: $key}]}]}')" > /dev/null
 }
+# shellcheck disable=SC2034 # for the tests
 KEY_DOWN=$'\uE015' KEY_LEFT=$'\uE012' KEY_RIGHT=$'\uE014' KEY_HOME=$'\uE011'
 
 # What the page wrote to the console as an error or a warning, a line each; not what tests cause that look at canvases.
