@@ -32,14 +32,13 @@ static const char *const source_names[] = {
 /* A consistent copy of all maps. A row's extra is the name of its device. */
 struct snapshot {
 	struct tally_rows rows;
-	struct table disks, stages;
+	struct table disks;
 };
 
 static void snapshot_free(struct snapshot *s)
 {
 	tally_free(&s->rows);
 	table_free(&s->disks);
-	table_free(&s->stages);
 }
 
 static const char *device_name(const struct snapshot *s, __u32 dev)
@@ -68,8 +67,6 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	err = tally_read(b->agent->who, &b->total, &s->rows);
 	if (!err)
 		err = table_read(b->bpf->maps.blkio_disks, &s->disks);
-	if (!err)
-		err = table_read(b->bpf->maps.blkio_stage, &s->stages);
 	if (err) {
 		snapshot_free(s);
 		return err;
@@ -118,27 +115,22 @@ static unsigned long long count_of(const struct blkio_total *t)
 struct emit {
 	struct metrics *m;
 	struct family *latency, *bytes, *ios, *errors;
-	const struct snapshot *snapshot;
 };
-
-static bool has_stages(const struct snapshot *s, __u32 dev)
-{
-	for (size_t i = 0; i < s->stages.nr; i++)
-		if (((const struct blkio_stage_key *)table_key(&s->stages, i))->dev == dev)
-			return true;
-	return false;
-}
 
 static void emit_device(void *data, const struct tally_row *sum)
 {
 	const char *device = sum->extra, *op = op_names[op_of(sum)];
-	const struct hist *latency = &total_of(sum)->latency;
+	const struct blkio_total *total = total_of(sum);
+	bool bios = key_of(sum)->bios;
 	struct emit *e = data;
 
-	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), latency);
+	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), &total->latency);
 	/* A device that takes bios has no queue of its own: all of the time is the device's. */
-	if (!has_stages(e->snapshot, key_of(sum)->dev))
-		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL), latency);
+	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL),
+		    bios ? &total->latency : &total->device);
+	if (!bios)
+		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL),
+			    &total->queue);
 }
 
 /* What a container waits for is the device that it addressed: the layers below are in that time already. */
@@ -168,39 +160,16 @@ static void emit_counts(void *data, const struct tally_row *sum)
 	family_u64(e->errors, labels, total->errors);
 }
 
-static void collect_stages(const struct snapshot *s, struct emit *e)
-{
-	for (size_t i = 0; i < s->stages.nr; i++) {
-		const struct blkio_stage_key *key = table_key(&s->stages, i);
-		const char *device = device_name(s, key->dev);
-		const char *op = op_names[key->op < BLKIO_OPS ? key->op : BLKIO_OTHER];
-		struct blkio_stage sum;
-
-		percpu_sum(table_value(&s->stages, i), sizeof(sum) / sizeof(__u64), (__u64 *)&sum);
-		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL), &sum.queue);
-		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL), &sum.device);
-	}
-}
-
-static void read_sources(struct blkio *b, __u64 *ret_counts)
-{
-	_free_ __u64 *values = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*values));
-
-	for (__u32 i = 0; i < BLKIO_SOURCES; i++) {
-		ret_counts[i] = 0;
-		if (values && !bpf_map_lookup_elem(bpf_map__fd(b->bpf->maps.blkio_source), &i, values))
-			percpu_sum(values, 1, &ret_counts[i]);
-	}
-}
-
-static void collect_sources(struct blkio *b, struct metrics *m)
+static void collect_sources(const struct tally_rows *rows, struct metrics *m)
 {
 	struct family *f = metrics_family(
 		m, "nestor_blkio_owner_total", METRIC_COUNTER,
 		"I/Os by how their owner was found: blkcg, first folio, task, or none (a flush, or nothing told).");
-	__u64 counts[BLKIO_SOURCES];
+	unsigned long long counts[BLKIO_SOURCES] = {};
 
-	read_sources(b, counts);
+	for (size_t i = 0; i < rows->nr; i++)
+		if (key_of(&rows->rows[i])->source < BLKIO_SOURCES)
+			counts[key_of(&rows->rows[i])->source] += count_of(total_of(&rows->rows[i]));
 	for (unsigned int i = 0; i < BLKIO_SOURCES; i++)
 		family_u64(f, metrics_labels(m, "source", source_names[i], NULL), counts[i]);
 }
@@ -218,21 +187,20 @@ static void blkio_collect(void *self, struct metrics *m)
 {
 	struct blkio *b = self;
 	struct snapshot s;
-	struct emit e = { .m = m, .snapshot = &s };
+	struct emit e = { .m = m };
 
 	blkio_limit_collect(b, m);
 	blkio_target_collect(b, m);
 	bpfobj_collect(b->bpf->obj, "blkio", b->bpf->maps.blkio_lost, nested(b), m);
-	collect_sources(b, m);
 	if (snapshot_take(b, &s))
 		return;
+	collect_sources(&s.rows, m);
 	e.latency = metrics_family(m, "nestor_blkio_latency_seconds", METRIC_HISTOGRAM,
 				   "Time of I/Os, per device (in its queue, in the device, in all) and per container.");
 	e.bytes = metrics_family(m, "nestor_blkio_bytes_total", METRIC_COUNTER, "Bytes moved by I/Os that succeeded.");
 	e.ios = metrics_family(m, "nestor_blkio_ios_total", METRIC_COUNTER, "I/Os completed, also with an error.");
 	e.errors = metrics_family(m, "nestor_blkio_errors_total", METRIC_COUNTER, "I/Os that failed.");
 	tally_for_each_sum(&s.rows, by_device_op, NULL, emit_device, &e);
-	collect_stages(&s, &e);
 	tally_for_each_sum(&s.rows, by_label_op, is_somebodys, emit_owner, &e);
 	tally_for_each_sum(&s.rows, by_all, NULL, emit_counts, &e);
 	snapshot_free(&s);

@@ -3,6 +3,7 @@
 #ifndef NESTOR_BPFOBJ_H
 #define NESTOR_BPFOBJ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <bpf/libbpf.h>
@@ -44,6 +45,29 @@ static inline const void *table_key(const struct table *t, size_t i)
 static inline const void *table_value(const struct table *t, size_t i)
 {
 	return t->values + i * t->value_size;
+}
+
+/*
+ * A map that its programs use as a hash table of their own: an array that can be mapped, whose elements begin with a
+ * __u64 that is 0 where nothing is. Mapped while it is open, and as it changes.
+ */
+struct places {
+	size_t nr, size;
+	char *first;
+};
+
+bool places_is(const struct bpf_map *map);
+int places_open(const struct bpf_map *map, struct places *ret); /* 0 or -errno */
+void places_close(struct places *p);
+
+static inline void *places_at(const struct places *p, size_t i)
+{
+	return p->first + i * p->size;
+}
+
+static inline bool places_used(const struct places *p, size_t i)
+{
+	return *(volatile const __u64 *)places_at(p, i);
 }
 
 /* Sum over all CPUs of a per-CPU value made of @words 64-bit counters. */

@@ -18,6 +18,7 @@
 #include "bpf/blkio.h"
 #include "bpf/lib/bio.bpf.h"
 #include "bpf/lib/hist.bpf.h"
+#include "bpf/lib/inflight.bpf.h"
 #include "bpf/lib/lost.bpf.h"
 
 /* When the programs were loaded: what began before is not counted. */
@@ -30,19 +31,6 @@ struct {
 	__type(key, struct blkio_key);
 	__type(value, struct blkio_total);
 } blkio_total SEC(".maps");
-
-/*
- * Per CPU: every I/O of a device comes here, on a many-core host from all queues at once. 96 devices of four
- * operations; on 128 CPUs each entry is 60 KiB, so they are made as devices are met.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct blkio_stage_key);
-	__type(value, struct blkio_stage);
-} blkio_stage SEC(".maps");
 
 /* What owners had counted that are gone. Written by the agent alone. */
 struct {
@@ -62,21 +50,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct blkio_disk);
 } blkio_disks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, BLKIO_SOURCES);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
-	__type(value, __u64);
-} blkio_source SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, __u64);
-	__type(value, struct blkio_inflight);
-} blkio_inflight SEC(".maps");
 
 /* Entries of blkio_watch. */
 volatile __u32 nr_watches = 0;
@@ -99,7 +72,6 @@ struct {
 LOST_MAP(blkio_lost);
 
 static const struct blkio_total no_total;
-static const struct blkio_stage no_stage;
 
 static __always_inline enum blkio_op op_of(__u32 opf, __u32 bytes)
 {
@@ -155,61 +127,65 @@ static __always_inline bool is_lower(struct bio *bio, struct gendisk *disk)
 static __always_inline void set_owner(struct blkio_inflight *io, struct bio *bio, struct gendisk *disk, enum blkio_op op)
 {
 	if (!bio || op == BLKIO_FLUSH) {
+		io->owner = (struct owner){};
 		io->source = BLKIO_SOURCE_NONE;
+		io->lower = 0;
 		return;
 	}
 	io->source = bio_owner(&io->owner, bio);
 	io->lower = is_lower(bio, disk);
 }
 
-static __always_inline void remember(__u64 key, struct blkio_inflight *io, __u64 flags)
+static __always_inline struct blkio_inflight *find_or_claim(__u32 home, __u64 id)
 {
-	if (bpf_map_update_elem(&blkio_inflight, &key, io, flags) && flags != BPF_NOEXIST)
+	struct blkio_inflight *io = inflight_find_or_claim(home, id);
+
+	if (!io)
 		lost_count(&blkio_lost, LOST_INFLIGHT_FULL);
+	return io;
 }
 
-static __always_inline void rq_init(struct blkio_inflight *io, struct request *rq)
+static __always_inline void begin(struct blkio_inflight *io, struct bio *bio, struct gendisk *disk, __u32 opf, __u32 bytes)
 {
-	struct bio *bio = rq->bio;
-
-	io->start_ns = rq->start_time_ns; /* 0 where the queue's iostats are off */
-	if (!io->start_ns)
-		io->start_ns = bpf_ktime_get_ns();
-	set_owner(io, bio, rq->q->disk, op_of(rq->cmd_flags, rq->__data_len));
+	io->issue_ns = 0;
+	io->failed = 0;
+	set_owner(io, bio, disk, op_of(opf, bytes));
 }
 
 /* Through a scheduler the task that submits is known only here: issue may run in anybody's context. */
+static __always_inline struct blkio_inflight *rq_begin(struct request *rq)
+{
+	__u64 start = rq->start_time_ns; /* 0 where the queue's iostats are off */
+	struct blkio_inflight *io = find_or_claim(inflight_home_of_rq(rq), inflight_id(rq));
+
+	if (!io || (io->start_ns && (!start || io->start_ns == start)))
+		return io; /* known: it was inserted, or is requeued */
+	if (io->start_ns) /* left over from an earlier use of this request, whose end was not seen */
+		lost_count(&blkio_lost, LOST_COMPLETION);
+	io->start_ns = start ?: bpf_ktime_get_ns();
+	io->bytes = 0;
+	begin(io, rq->bio, rq->q->disk, rq->cmd_flags, rq->__data_len);
+	return io;
+}
+
 SEC("tp_btf/block_rq_insert")
 int BPF_PROG(blkio_insert, struct request *rq)
 {
-	struct blkio_inflight io = {};
-
-	if (is_passthrough(rq->cmd_flags))
-		return 0;
-	rq_init(&io, rq);
-	if (io.source != BLKIO_SOURCE_BLKCG || !rq->start_time_ns)
-		remember((__u64)rq, &io, BPF_NOEXIST); /* a requeued request is known */
+	if (!is_passthrough(rq->cmd_flags))
+		rq_begin(rq);
 	return 0;
 }
 
 SEC("tp_btf/block_rq_issue")
 int BPF_PROG(blkio_issue, struct request *rq)
 {
-	struct blkio_inflight *known, io = {};
-	__u64 key = (__u64)rq, start = rq->start_time_ns;
+	struct blkio_inflight *io;
 
 	if (is_passthrough(rq->cmd_flags))
 		return 0;
-	known = bpf_map_lookup_elem(&blkio_inflight, &key);
-	if (known && (!start || known->start_ns == start)) {
-		known->issue_ns = bpf_ktime_get_ns();
-		return 0;
-	}
-	if (known) /* a different start: left over from an earlier use of this request, whose end was not seen */
-		lost_count(&blkio_lost, LOST_COMPLETION);
-	rq_init(&io, rq);
-	io.issue_ns = bpf_ktime_get_ns();
-	remember(key, &io, BPF_ANY);
+	io = rq_begin(rq);
+	if (io)
+		io->issue_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -217,9 +193,11 @@ int BPF_PROG(blkio_issue, struct request *rq)
 SEC("tp_btf/block_rq_merge")
 int BPF_PROG(blkio_merge, struct request *rq)
 {
-	__u64 key = (__u64)rq;
+	__u32 home = inflight_home_of_rq(rq);
+	struct blkio_inflight *io = inflight_find(home, inflight_id(rq));
 
-	bpf_map_delete_elem(&blkio_inflight, &key);
+	if (io)
+		inflight_forget(home, io);
 	return 0;
 }
 
@@ -247,66 +225,47 @@ static __always_inline void name_disk(__u32 dev, struct gendisk *disk)
 		lost_count(&blkio_lost, LOST_DEVICES_FULL);
 }
 
-static __always_inline struct blkio_stage *stage_of(struct blkio_stage_key *key)
-{
-	struct blkio_stage *stage = bpf_map_lookup_elem(&blkio_stage, key);
-
-	if (stage)
-		return stage;
-	bpf_map_update_elem(&blkio_stage, key, &no_stage, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&blkio_stage, key);
-}
-
 static __always_inline __u64 since(__u64 now, __u64 then)
 {
 	return now > then ? now - then : 0;
 }
 
-static __always_inline void count_source(__u32 source)
+static __always_inline struct blkio_total *total_of(struct blkio_key *key, struct gendisk *disk)
 {
-	__u64 *n = bpf_map_lookup_elem(&blkio_source, &source);
+	struct blkio_total *total = bpf_map_lookup_elem(&blkio_total, key);
 
-	if (n)
-		__sync_fetch_and_add(n, 1);
+	if (!total) {
+		name_disk(key->dev, disk);
+		total = new_total(key);
+	}
+	if (!total)
+		lost_count(&blkio_lost, LOST_COUNTERS_FULL);
+	return total;
 }
 
-static __always_inline void count(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, __u64 now)
+static __always_inline void count(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, bool bios, __u64 now)
 {
 	struct blkio_key key = {
 		.owner = io->owner,
 		.dev = disk_dev(disk),
 		.op = op,
+		.source = io->source,
 		.lower = io->lower,
+		.bios = bios,
 	};
-	struct blkio_total *total = bpf_map_lookup_elem(&blkio_total, &key);
+	struct blkio_total *total = total_of(&key, disk);
 
-	if (!total) {
-		name_disk(key.dev, disk);
-		total = new_total(&key);
-	}
-	if (!total) {
-		lost_count(&blkio_lost, LOST_COUNTERS_FULL);
+	if (!total)
 		return;
-	}
-	hist_add_shared(&total->latency, since(now, io->start_ns));
 	if (io->failed)
 		__sync_fetch_and_add(&total->errors, 1);
 	else
 		__sync_fetch_and_add(&total->bytes, io->bytes);
-	count_source(io->source);
-}
-
-static __always_inline void count_stages(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, __u64 now)
-{
-	struct blkio_stage_key key = { .dev = disk_dev(disk), .op = op };
-	struct blkio_stage *stage = stage_of(&key);
-
-	if (!stage) {
-		lost_count(&blkio_lost, LOST_DEVICES_FULL);
+	hist_add(&total->latency, since(now, io->start_ns));
+	if (!io->issue_ns)
 		return;
-	}
-	hist_add(&stage->queue, since(io->issue_ns, io->start_ns));
-	hist_add(&stage->device, since(now, io->issue_ns));
+	hist_add(&total->queue, since(io->issue_ns, io->start_ns));
+	hist_add(&total->device, since(now, io->issue_ns));
 }
 
 /*
@@ -368,7 +327,7 @@ static __always_inline int complete_unseen(struct request *rq, struct gendisk *d
 	}
 	io.source = source;
 	io.lower = is_lower(bio, disk);
-	count(&io, disk, op_of(rq->cmd_flags, nr_bytes), bpf_ktime_get_ns());
+	count(&io, disk, op_of(rq->cmd_flags, nr_bytes), false, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -377,11 +336,10 @@ SEC("tp_btf/block_rq_complete")
 int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_bytes)
 {
 	struct gendisk *disk = rq->q->disk;
-	struct blkio_inflight *io;
-	__u64 key = (__u64)rq, now;
-	enum blkio_op op;
+	__u32 home = inflight_home_of_rq(rq);
+	struct blkio_inflight *io = inflight_find(home, inflight_id(rq));
+	__u64 now;
 
-	io = bpf_map_lookup_elem(&blkio_inflight, &key);
 	if (!io)
 		return complete_unseen(rq, disk, nr_bytes, error != 0);
 	io->bytes += nr_bytes;
@@ -391,13 +349,10 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 	now = bpf_ktime_get_ns();
 	if (nr_watches && rq->bio)
 		watch_end(rq->bio, now);
-	op = op_of(rq->cmd_flags, io->bytes);
 	/* No issue was seen: missed, as above; or refused on its way, for the device is gone; or a flush with nothing to do. */
 	if (io->issue_ns || io->failed || io->bytes)
-		count(io, disk, op, now);
-	if (io->issue_ns)
-		count_stages(io, disk, op, now);
-	bpf_map_delete_elem(&blkio_inflight, &key);
+		count(io, disk, op_of(rq->cmd_flags, io->bytes), false, now);
+	inflight_forget(home, io);
 	return 0;
 }
 
@@ -410,16 +365,18 @@ SEC("tp_btf/block_bio_queue")
 int BPF_PROG(blkio_bio_queue, struct bio *bio)
 {
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
-	struct blkio_inflight io = {};
+	struct blkio_inflight *io;
 
 	if (nr_watches)
 		watch_begin(bio, disk);
 	if (!takes_bios(disk))
 		return 0;
-	io.start_ns = bpf_ktime_get_ns();
-	io.bytes = bio->bi_iter.bi_size;
-	set_owner(&io, bio, disk, op_of(bio->bi_opf, io.bytes));
-	remember((__u64)bio, &io, BPF_ANY);
+	io = find_or_claim(inflight_home_of_bio(bio), inflight_id(bio));
+	if (!io)
+		return 0;
+	io->start_ns = bpf_ktime_get_ns();
+	io->bytes = bio->bi_iter.bi_size;
+	begin(io, bio, disk, bio->bi_opf, io->bytes);
 	return 0;
 }
 
@@ -428,20 +385,21 @@ SEC("tp_btf/block_bio_complete")
 int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 {
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	__u32 home = inflight_home_of_bio(bio);
+	__u64 now = bpf_ktime_get_ns();
 	struct blkio_inflight *io;
-	__u64 key = (__u64)bio, now = bpf_ktime_get_ns();
 
 	/* NVMe multipath sends the bio itself on to a hidden disk, and there it ends. */
 	if (!takes_bios(disk) && !(disk->flags & GENHD_FL_HIDDEN))
 		return 0;
-	io = bpf_map_lookup_elem(&blkio_inflight, &key);
+	io = inflight_find(home, inflight_id(bio));
 	if (!io)
 		return 0;
 	if (nr_watches)
 		watch_end(bio, now);
 	io->failed = bio->bi_status != 0;
-	count(io, disk, op_of(bio->bi_opf, io->bytes), now);
-	bpf_map_delete_elem(&blkio_inflight, &key);
+	count(io, disk, op_of(bio->bi_opf, io->bytes), true, now);
+	inflight_forget(home, io);
 	return 0;
 }
 

@@ -35,41 +35,38 @@ enum blkio_source {
 struct blkio_key {
 	struct owner owner;
 	__u32 dev; /* kernel encoding: major << 20 | minor */
-	__u32 op; /* enum blkio_op */
-	__u32 lower; /* 1: part of an I/O already counted at a device above (dm, md) */
-	__u32 pad;
+	__u8 op; /* enum blkio_op */
+	__u8 source; /* enum blkio_source */
+	__u8 lower; /* 1: part of an I/O already counted at a device above (dm, md) */
+	__u8 bios; /* 1: the device takes bios and has no requests: all of the time is the device's */
 };
 
 struct blkio_total {
-	struct hist latency; /* submission to completion; its slots add up to the number of I/Os */
 	__u64 bytes; /* moved by I/Os that succeeded */
 	__u64 errors; /* I/Os that failed */
-};
-
-/* Key of blkio_stage: devices with requests. */
-struct blkio_stage_key {
-	__u32 dev;
-	__u32 op;
-};
-
-struct blkio_stage {
-	struct hist queue; /* submission to issue to the driver */
-	struct hist device; /* last issue to completion */
+	struct hist latency; /* submission to completion; its slots add up to the number of I/Os */
+	struct hist queue; /* submission to issue to the driver; not of a device that takes bios */
+	struct hist device; /* last issue to completion; not of a device that takes bios */
 };
 
 struct blkio_disk {
 	char name[32]; /* gendisk.disk_name */
 };
 
-/* Value of blkio_inflight; the key is the address of the request, or of the bio of a device without requests. */
+#define BLKIO_INFLIGHT_PLACES 32768 /* a power of two */
+
+/* An I/O that was submitted and has not ended: a request, or a bio of a device without requests. */
 struct blkio_inflight {
+	__u64 id; /* made of its address; 0: free */
 	__u64 start_ns;
 	__u64 issue_ns; /* 0: not issued yet */
 	struct owner owner;
 	__u32 bytes; /* bio: its size; request: completed so far */
-	__u16 source; /* enum blkio_source */
+	__u32 guests; /* others' that should be here and are elsewhere */
+	__u8 source; /* enum blkio_source */
 	__u8 lower;
 	__u8 failed;
+	__u8 pad[13]; /* to a cache line */
 };
 
 /* Key of blkio_watch: whose I/O on which device a latency target is for. Written by the agent. */
@@ -93,12 +90,10 @@ struct blkio_watched {
 	__u64 start_ns; /* submission, before it waits for a request */
 };
 
-_Static_assert(sizeof(struct blkio_key) == 32, "map key");
-_Static_assert(sizeof(struct blkio_total) == 256, "map value");
-_Static_assert(sizeof(struct blkio_stage_key) == 8, "map key");
-_Static_assert(sizeof(struct blkio_stage) == 480, "map value");
+_Static_assert(sizeof(struct blkio_key) == 24, "map key");
+_Static_assert(sizeof(struct blkio_total) == 736, "map value");
 _Static_assert(sizeof(struct blkio_disk) == 32, "map value");
-_Static_assert(sizeof(struct blkio_inflight) == 40, "map value");
+_Static_assert(sizeof(struct blkio_inflight) == 64, "a cache line");
 _Static_assert(sizeof(struct blkio_watch_key) == 24, "map key");
 _Static_assert(sizeof(struct blkio_watch) == 528, "map value");
 _Static_assert(sizeof(struct blkio_watched) == 32, "map value");

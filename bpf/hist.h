@@ -12,8 +12,8 @@
 #define HIST_SLOTS (HIST_BOUNDS + 1)
 
 struct hist {
+	__u64 sum_ns; /* all latencies added up; next to the buckets that are used most */
 	__u64 slots[HIST_SLOTS]; /* events per bucket, not cumulated */
-	__u64 sum_ns; /* all latencies added up */
 };
 
 _Static_assert(sizeof(struct hist) == 240, "struct hist is an interface");

@@ -4,20 +4,29 @@
 
 #include "bpf/hist.h"
 
-/* Position of the highest set bit; v is at least 1. Five steps, as BPF has no count-leading-zeros. */
-static __always_inline __u32 hist_log2(__u32 v)
+/* 1 if v > bound, else 0; both below 2^63. Without a branch: it would be foretold wrongly, and the verifier walk both ways. */
+static __always_inline __u64 hist_above(__u64 v, __u64 bound)
 {
-	__u32 r, shift;
+	__u64 sign_if_above = bound - v;
 
-	r = (v > 0xffff) << 4;
+	barrier_var(sign_if_above);
+	return sign_if_above >> 63;
+}
+
+/* Position of the highest set bit; v is at least 1, and below 2^32. Five steps, as BPF has no count-leading-zeros. */
+static __always_inline __u64 hist_log2(__u64 v)
+{
+	__u64 r, shift;
+
+	r = hist_above(v, 0xffff) << 4;
 	v >>= r;
-	shift = (v > 0xff) << 3;
+	shift = hist_above(v, 0xff) << 3;
 	v >>= shift;
 	r |= shift;
-	shift = (v > 0xf) << 2;
+	shift = hist_above(v, 0xf) << 2;
 	v >>= shift;
 	r |= shift;
-	shift = (v > 0x3) << 1;
+	shift = hist_above(v, 0x3) << 1;
 	v >>= shift;
 	r |= shift;
 	return r | (v >> 1);
@@ -35,20 +44,8 @@ static __always_inline __u32 hist_slot(__u64 ns)
 	return hist_log2(us - 1) + 1;
 }
 
-/* For a per-CPU value: the tracepoint may be interrupted by another one on the same CPU, which may lose a count but no more. */
+/* All CPUs may add to the same one. */
 static __always_inline void hist_add(struct hist *h, __u64 ns)
-{
-	__u32 slot = hist_slot(ns);
-
-	/* Always true. It tells the verifier, once the compiler cannot test one register and use another. */
-	barrier_var(slot);
-	if (slot < HIST_SLOTS)
-		h->slots[slot]++;
-	h->sum_ns += ns;
-}
-
-/* For a value that all CPUs share. */
-static __always_inline void hist_add_shared(struct hist *h, __u64 ns)
 {
 	__u32 slot = hist_slot(ns);
 
