@@ -29,6 +29,7 @@ struct blkio_targets {
 	struct source timer;
 	struct contest_list contests;
 	struct contest_counts counts;
+	__u32 nr_watches;
 };
 
 static const struct policy *policy_of(const struct blkio *b)
@@ -46,10 +47,19 @@ struct watch {
 	LIST_ENTRY(watch) entry;
 };
 
+static void tell_bpf(struct blkio *b)
+{
+	__u32 first = 0;
+
+	bpf_map_update_elem(bpf_map__fd(b->bpf->maps.blkio_any_watch), &first, &b->targets->nr_watches, BPF_ANY);
+}
+
 static void watch_remove(struct blkio *b, struct watch *w)
 {
-	if (!bpf_map_delete_elem(bpf_map__fd(b->bpf->maps.blkio_watch), &w->key))
-		b->bpf->bss->nr_watches--;
+	if (!bpf_map_delete_elem(bpf_map__fd(b->bpf->maps.blkio_watch), &w->key)) {
+		b->targets->nr_watches--;
+		tell_bpf(b);
+	}
 	LIST_REMOVE(w, entry);
 	free(w);
 }
@@ -76,7 +86,8 @@ static void watch_add(struct blkio *b, struct guard *g, const struct owner *o, c
 	w->key = key;
 	w->there = true;
 	LIST_INSERT_HEAD(&g->watches, w, entry);
-	b->bpf->bss->nr_watches++;
+	b->targets->nr_watches++;
+	tell_bpf(b);
 }
 
 static void watch_tree(struct blkio *b, struct guard *g, const char *dir, const struct disk *disk)

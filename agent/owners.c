@@ -496,7 +496,7 @@ static void adopt(const struct owners *o, const struct tally *t)
 	struct table live = {}, gone = {};
 	size_t nr;
 
-	if (!table_read(t->live, &live) && !table_read(t->gone, &gone)) {
+	if (!tally_read_live(t, &live) && !table_read(t->gone, &gone)) {
 		heirs = calloc(live.nr + gone.nr + 1, sizeof(*heirs));
 		nr = heirs ? add_orphans(o, &live, heirs) : 0;
 		nr += heirs ? add_orphans(o, &gone, heirs + nr) : 0;

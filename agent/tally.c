@@ -47,8 +47,8 @@ int tally_read(struct who *w, const struct tally *t, struct tally_rows *ret)
 	__u64 *sums;
 	int err;
 
-	*ret = (struct tally_rows){ .words = bpf_map__value_size(t->live) / sizeof(__u64) };
-	err = table_read(t->live, &ret->live) ?: table_read(t->gone, &ret->gone);
+	*ret = (struct tally_rows){ .words = bpf_map__value_size(t->gone) / sizeof(__u64) };
+	err = tally_read_live(t, &ret->live) ?: table_read(t->gone, &ret->gone);
 	if (err)
 		return err;
 	ret->rows = calloc(ret->live.nr + ret->gone.nr + 1, sizeof(*ret->rows));

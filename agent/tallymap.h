@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The maps behind counters per owner: one whose key begins with struct owner (bpf/owner.h) and whose value is made of
- * __u64 counters, and a second one of the same layout (but never per CPU) for what owners had counted that are gone.
+ * __u64 counters, and a second one of the same layout (but always a hash) for what owners had counted that are gone. The
+ * first may also be an array of places (agent/bpfobj.h): of its state, a key and a value each.
  * Reading them is for agent/tally.h.
  */
 #ifndef NESTOR_TALLYMAP_H
@@ -13,16 +14,20 @@
 
 #include <bpf/libbpf.h>
 
+#include "agent/bpfobj.h"
 #include "bpf/owner.h"
 
 struct tally {
-	struct bpf_map *live; /* written by BPF; hash or per-CPU hash */
+	struct bpf_map *live; /* written by BPF; hash, per-CPU hash or places */
 	struct bpf_map *gone; /* hash, written by the agent alone */
 	LIST_ENTRY(tally) entry;
 };
 
 /* Has its value one part per CPU? */
 bool tally_is_percpu(const struct bpf_map *map);
+
+/* Copies of what is in them; 0 or -errno. */
+int tally_read_live(const struct tally *t, struct table *ret);
 
 /* Who is gone, and who has his counts from now on. */
 struct heir {

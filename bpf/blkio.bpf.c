@@ -20,17 +20,10 @@
 #include "bpf/lib/hist.bpf.h"
 #include "bpf/lib/inflight.bpf.h"
 #include "bpf/lib/lost.bpf.h"
+#include "bpf/lib/total.bpf.h"
 
 /* When the programs were loaded: what began before is not counted. */
 const volatile __u64 loaded_ns = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct blkio_key);
-	__type(value, struct blkio_total);
-} blkio_total SEC(".maps");
 
 /* What owners had counted that are gone. Written by the agent alone. */
 struct {
@@ -51,8 +44,13 @@ struct {
 	__type(value, struct blkio_disk);
 } blkio_disks SEC(".maps");
 
-/* Entries of blkio_watch. */
-volatile __u32 nr_watches = 0;
+/* How many entries blkio_watch has. Looked at for every bio; a variable would lie in a page of its own, which costs more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} blkio_any_watch SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -70,8 +68,6 @@ struct {
 } blkio_watched SEC(".maps");
 
 LOST_MAP(blkio_lost);
-
-static const struct blkio_total no_total;
 
 static __always_inline enum blkio_op op_of(__u32 opf, __u32 bytes)
 {
@@ -201,19 +197,6 @@ int BPF_PROG(blkio_merge, struct request *rq)
 	return 0;
 }
 
-/* First I/O of this key: find the counters it belongs to, which are "the rest" for an owner beyond the limit. */
-static __noinline struct blkio_total *new_total(struct blkio_key *key)
-{
-	struct blkio_total *total;
-
-	owner_admit_or_rest(&key->owner);
-	total = bpf_map_lookup_elem(&blkio_total, key);
-	if (total)
-		return total;
-	bpf_map_update_elem(&blkio_total, key, &no_total, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&blkio_total, key);
-}
-
 static __always_inline void name_disk(__u32 dev, struct gendisk *disk)
 {
 	struct blkio_disk name = {};
@@ -230,14 +213,14 @@ static __always_inline __u64 since(__u64 now, __u64 then)
 	return now > then ? now - then : 0;
 }
 
-static __always_inline struct blkio_total *total_of(struct blkio_key *key, struct gendisk *disk)
+/* First I/O of this key: its counters, which are those of the rest for an owner beyond the limit. */
+static __always_inline struct blkio_total *new_total(struct blkio_key *key, struct gendisk *disk)
 {
-	struct blkio_total *total = bpf_map_lookup_elem(&blkio_total, key);
+	struct blkio_total *total;
 
-	if (!total) {
-		name_disk(key->dev, disk);
-		total = new_total(key);
-	}
+	name_disk(key->dev, disk);
+	owner_admit_or_rest(&key->owner);
+	total = total_find_or_claim(key);
 	if (!total)
 		lost_count(&blkio_lost, LOST_COUNTERS_FULL);
 	return total;
@@ -253,7 +236,7 @@ static __always_inline void count(struct blkio_inflight *io, struct gendisk *dis
 		.lower = io->lower,
 		.bios = bios,
 	};
-	struct blkio_total *total = total_of(&key, disk);
+	struct blkio_total *total = total_find(&key) ?: new_total(&key, disk);
 
 	if (!total)
 		return;
@@ -266,6 +249,14 @@ static __always_inline void count(struct blkio_inflight *io, struct gendisk *dis
 		return;
 	hist_add(&total->queue, since(io->issue_ns, io->start_ns));
 	hist_add(&total->device, since(now, io->issue_ns));
+}
+
+static __always_inline bool any_watch(void)
+{
+	__u32 first = 0;
+	__u32 *nr = bpf_map_lookup_elem(&blkio_any_watch, &first);
+
+	return nr && *nr;
 }
 
 /*
@@ -347,7 +338,7 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 	if (nr_bytes < rq->__data_len)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (nr_watches && rq->bio)
+	if (any_watch() && rq->bio)
 		watch_end(rq->bio, now);
 	/* No issue was seen: missed, as above; or refused on its way, for the device is gone; or a flush with nothing to do. */
 	if (io->issue_ns || io->failed || io->bytes)
@@ -367,7 +358,7 @@ int BPF_PROG(blkio_bio_queue, struct bio *bio)
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct blkio_inflight *io;
 
-	if (nr_watches)
+	if (any_watch())
 		watch_begin(bio, disk);
 	if (!takes_bios(disk))
 		return 0;
@@ -395,7 +386,7 @@ int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 	io = inflight_find(home, inflight_id(bio));
 	if (!io)
 		return 0;
-	if (nr_watches)
+	if (any_watch())
 		watch_end(bio, now);
 	io->failed = bio->bi_status != 0;
 	count(io, disk, op_of(bio->bi_opf, io->bytes), true, now);

@@ -69,6 +69,21 @@ struct blkio_inflight {
 	__u8 pad[13]; /* to a cache line */
 };
 
+/* Element of blkio_total. */
+struct blkio_place {
+	__u64 state; /* enum blkio_place_state */
+	struct blkio_key key;
+	struct blkio_total total;
+};
+
+enum blkio_place_state {
+	BLKIO_PLACE_FREE,
+	BLKIO_PLACE_CLAIMED, /* its key is being written */
+	BLKIO_PLACE_USED,
+};
+
+#define BLKIO_PLACES 8192 /* a power of two */
+
 /* Key of blkio_watch: whose I/O on which device a latency target is for. Written by the agent. */
 struct blkio_watch_key {
 	struct owner owner;
@@ -92,6 +107,7 @@ struct blkio_watched {
 
 _Static_assert(sizeof(struct blkio_key) == 24, "map key");
 _Static_assert(sizeof(struct blkio_total) == 736, "map value");
+_Static_assert(sizeof(struct blkio_place) == 768, "cache lines");
 _Static_assert(sizeof(struct blkio_disk) == 32, "map value");
 _Static_assert(sizeof(struct blkio_inflight) == 64, "a cache line");
 _Static_assert(sizeof(struct blkio_watch_key) == 24, "map key");
