@@ -174,6 +174,38 @@ static void collect_sources(const struct tally_rows *rows, struct metrics *m)
 		family_u64(f, metrics_labels(m, "source", source_names[i], NULL), counts[i]);
 }
 
+/* Pages of blkio_inflight that were ever used say where to look. */
+static unsigned long long count_inflight(const struct blkio *b)
+{
+	__u64 pages[BLKIO_INFLIGHT_PAGES / 64] = {};
+	unsigned long long nr = 0;
+	__u32 first = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(b->bpf->maps.blkio_inflight_pages), &first, pages);
+	for (size_t page = 0; page < BLKIO_INFLIGHT_PAGES; page++) {
+		const struct blkio_inflight *ios;
+		struct mapped m;
+
+		if (!(pages[page / 64] >> page % 64 & 1))
+			continue;
+		ios = mapped_open(b->bpf->maps.blkio_inflight, page * BLKIO_INFLIGHT_PAGE * sizeof(*ios),
+				  BLKIO_INFLIGHT_PAGE * sizeof(*ios), &m);
+		for (size_t i = 0; ios && i < BLKIO_INFLIGHT_PAGE; i++)
+			nr += *(volatile const __u64 *)&ios[i].id != 0;
+		if (ios)
+			mapped_close(&m);
+	}
+	return nr;
+}
+
+static void collect_table(struct metrics *m, const struct bpf_map *map, unsigned long long nr)
+{
+	const char *labels = metrics_labels(m, "room", "blkio", "map", bpf_map__name(map), NULL);
+
+	family_u64(metrics_family(m, "nestor_bpf_map_entries", METRIC_GAUGE, ""), labels, nr);
+	family_u64(metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, ""), labels, bpf_map__max_entries(map));
+}
+
 /*
  * I/Os of devices without requests whose beginning or end a program missed. Of requests, an issue that was missed
  * is made good at completion, and a completion is found missing when the request is used again (LOST_COMPLETION).
@@ -192,6 +224,9 @@ static void blkio_collect(void *self, struct metrics *m)
 	blkio_limit_collect(b, m);
 	blkio_target_collect(b, m);
 	bpfobj_collect(b->bpf->obj, "blkio", b->bpf->maps.blkio_lost, nested(b), m);
+	collect_table(m, b->bpf->maps.blkio_inflight, count_inflight(b));
+	collect_table(m, b->bpf->maps.blkio_total,
+		      places_nr_set(&(struct places){ b->bpf->maps.blkio_total, b->bpf->maps.blkio_bitmap }));
 	if (snapshot_take(b, &s))
 		return;
 	collect_sources(&s.rows, m);
@@ -310,10 +345,17 @@ static int load(struct blkio *b)
 		      ?: who_share(b->agent->who, b->bpf->obj);
 	if (err)
 		return err;
+	bpf_program__set_autoattach(b->bpf->progs.blkio_watch_begin, false); /* see agent/blkio_target.c */
+	bpf_program__set_autoattach(b->bpf->progs.blkio_watch_rq, false);
+	bpf_program__set_autoattach(b->bpf->progs.blkio_watch_bio, false);
 	err = blkio_bpf__load(b->bpf);
 	if (err)
 		return log_error(err, "blkio: the kernel refuses the BPF programs: %s", strerror(-err));
-	b->total = (struct tally){ .live = b->bpf->maps.blkio_total, .gone = b->bpf->maps.blkio_gone };
+	b->total = (struct tally){
+		.live = b->bpf->maps.blkio_total,
+		.live_bitmap = b->bpf->maps.blkio_bitmap,
+		.gone = b->bpf->maps.blkio_gone,
+	};
 	who_add_tally(b->agent->who, &b->total);
 	err = blkio_bpf__attach(b->bpf);
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;

@@ -29,7 +29,8 @@ struct blkio_targets {
 	struct source timer;
 	struct contest_list contests;
 	struct contest_counts counts;
-	__u32 nr_watches;
+	unsigned int nr_watches;
+	struct bpf_link *links[3]; /* while there are watches */
 };
 
 static const struct policy *policy_of(const struct blkio *b)
@@ -47,18 +48,35 @@ struct watch {
 	LIST_ENTRY(watch) entry;
 };
 
-static void tell_bpf(struct blkio *b)
+static void watching_stop(struct blkio_targets *t)
 {
-	__u32 first = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(t->links); i++) {
+		bpf_link__destroy(t->links[i]);
+		t->links[i] = NULL;
+	}
+}
 
-	bpf_map_update_elem(bpf_map__fd(b->bpf->maps.blkio_any_watch), &first, &b->targets->nr_watches, BPF_ANY);
+/* Where nothing is watched, I/Os do not pay for it. */
+static void watching_start(struct blkio *b)
+{
+	struct bpf_program *const programs[] = { b->bpf->progs.blkio_watch_begin, b->bpf->progs.blkio_watch_rq,
+						 b->bpf->progs.blkio_watch_bio };
+	struct blkio_targets *t = b->targets;
+
+	_Static_assert(ARRAY_SIZE(programs) == ARRAY_SIZE(t->links), "a link for each");
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		t->links[i] = bpf_program__attach(programs[i]);
+		if (!t->links[i])
+			log_warning("blkio: cannot look at latencies for their targets: %m");
+	}
 }
 
 static void watch_remove(struct blkio *b, struct watch *w)
 {
 	if (!bpf_map_delete_elem(bpf_map__fd(b->bpf->maps.blkio_watch), &w->key)) {
 		b->targets->nr_watches--;
-		tell_bpf(b);
+		if (!b->targets->nr_watches)
+			watching_stop(b->targets);
 	}
 	LIST_REMOVE(w, entry);
 	free(w);
@@ -86,8 +104,8 @@ static void watch_add(struct blkio *b, struct guard *g, const struct owner *o, c
 	w->key = key;
 	w->there = true;
 	LIST_INSERT_HEAD(&g->watches, w, entry);
-	b->targets->nr_watches++;
-	tell_bpf(b);
+	if (!b->targets->nr_watches++)
+		watching_start(b);
 }
 
 static void watch_tree(struct blkio *b, struct guard *g, const char *dir, const struct disk *disk)
@@ -500,6 +518,7 @@ void blkio_target_stop(struct blkio *b)
 		contest_free(b, c);
 	if (b->targets->timer.fd >= 0)
 		loop_remove(&b->agent->loop, &b->targets->timer);
+	watching_stop(b->targets);
 	free(b->targets);
 	b->targets = NULL;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -266,28 +265,6 @@ void table_free(struct table *t)
 	*t = (struct table){};
 }
 
-bool places_is(const struct bpf_map *map)
-{
-	return bpf_map__type(map) == BPF_MAP_TYPE_ARRAY && bpf_map__map_flags(map) & BPF_F_MMAPABLE &&
-	       !bpf_map__is_internal(map);
-}
-
-int places_open(const struct bpf_map *map, struct places *ret)
-{
-	struct places p = { .nr = bpf_map__max_entries(map), .size = (bpf_map__value_size(map) + 7) / 8 * 8 };
-
-	p.first = mmap(NULL, p.nr * p.size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (p.first == MAP_FAILED)
-		return -errno;
-	*ret = p;
-	return 0;
-}
-
-void places_close(struct places *p)
-{
-	munmap(p->first, p->nr * p->size);
-}
-
 void percpu_sum(const void *value, size_t words, __u64 *ret_sum)
 {
 	const __u64 *cpu = value;
@@ -330,56 +307,32 @@ static void collect_programs(struct bpf_object *obj, const char *room, struct me
 	}
 }
 
-/* Those of who are in every object. */
-static bool is_own(const struct bpf_map *map, const char *room)
-{
-	return !strncmp(bpf_map__name(map), room, strlen(room));
-}
-
-static int count_entries(const struct bpf_map *map, unsigned long long *ret)
+/* Of the room's own hash maps; those of who are in every object. */
+static bool is_own_hash(const struct bpf_map *map, const char *room)
 {
 	enum bpf_map_type type = bpf_map__type(map);
-	struct places places;
-	struct table t;
-	int err;
 
-	if (places_is(map)) {
-		err = places_open(map, &places);
-		if (err)
-			return err;
-		*ret = 0;
-		for (size_t i = 0; i < places.nr; i++)
-			*ret += places_used(&places, i);
-		places_close(&places);
-		return 0;
-	}
-	if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_PERCPU_HASH)
-		return -EINVAL;
-	err = table_read(map, &t);
-	if (err)
-		return err;
-	*ret = t.nr;
-	table_free(&t);
-	return 0;
+	return (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH) &&
+	       !strncmp(bpf_map__name(map), room, strlen(room));
 }
 
 static void collect_maps(const struct bpf_object *obj, const char *room, struct metrics *m)
 {
-	struct family *entries = metrics_family(m, "nestor_bpf_map_entries", METRIC_GAUGE,
-						"Entries in a BPF hash map, or in an array used as one.");
+	struct family *entries = metrics_family(m, "nestor_bpf_map_entries", METRIC_GAUGE, "Entries in a BPF hash map.");
 	struct family *capacity =
-		metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, "Most entries that such a map can hold.");
+		metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, "Most entries that a BPF hash map can hold.");
 	const struct bpf_map *map;
 
 	bpf_object__for_each_map (map, obj) {
-		unsigned long long nr;
 		const char *labels;
+		struct table t;
 
-		if (!is_own(map, room) || count_entries(map, &nr))
+		if (!is_own_hash(map, room) || table_read(map, &t))
 			continue;
 		labels = metrics_labels(m, "room", room, "map", bpf_map__name(map), NULL);
-		family_u64(entries, labels, nr);
+		family_u64(entries, labels, t.nr);
 		family_u64(capacity, labels, bpf_map__max_entries(map));
+		table_free(&t);
 	}
 }
 

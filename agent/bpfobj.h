@@ -3,7 +3,6 @@
 #ifndef NESTOR_BPFOBJ_H
 #define NESTOR_BPFOBJ_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include <bpf/libbpf.h>
@@ -45,39 +44,6 @@ static inline const void *table_key(const struct table *t, size_t i)
 static inline const void *table_value(const struct table *t, size_t i)
 {
 	return t->values + i * t->value_size;
-}
-
-/*
- * A map that its programs use as a hash table of their own: an array that can be mapped, whose elements begin with a
- * __u64 that is 0 where nothing is, and 1 where something is still being written. Mapped while it is open, as it changes.
- */
-struct places {
-	size_t nr, size;
-	char *first;
-};
-
-bool places_is(const struct bpf_map *map);
-int places_open(const struct bpf_map *map, struct places *ret); /* 0 or -errno */
-void places_close(struct places *p);
-
-static inline void *places_at(const struct places *p, size_t i)
-{
-	return p->first + i * p->size;
-}
-
-static inline bool places_used(const struct places *p, size_t i)
-{
-	return __atomic_load_n((const __u64 *)places_at(p, i), __ATOMIC_ACQUIRE) != 0;
-}
-
-static inline bool places_ready(const struct places *p, size_t i)
-{
-	return __atomic_load_n((const __u64 *)places_at(p, i), __ATOMIC_ACQUIRE) > 1;
-}
-
-static inline void places_free(const struct places *p, size_t i)
-{
-	__atomic_store_n((__u64 *)places_at(p, i), 0, __ATOMIC_RELEASE);
 }
 
 /* Sum over all CPUs of a per-CPU value made of @words 64-bit counters. */

@@ -16,34 +16,41 @@ bool tally_is_percpu(const struct bpf_map *map)
 
 /* ---- an array of places ---- */
 
-static char *place_key(const struct places *p, size_t i)
+static struct places places_of(const struct tally *t)
 {
-	return (char *)places_at(p, i) + sizeof(__u64);
+	return (struct places){ .map = t->live, .bitmap = t->live_bitmap };
+}
+
+/* What follows the state. */
+static const char *place_key(const void *place)
+{
+	return (const char *)place + sizeof(__u64);
+}
+
+static int append(void *data, __u32 index, const void *copy)
+{
+	const __u64 *state = copy;
+	struct table *t = data;
+
+	(void)index;
+	if (*state <= 1)
+		return 0;
+	memcpy(t->keys + t->nr * t->key_size, place_key(copy), t->key_size);
+	memcpy(t->values + t->nr * t->value_size, place_key(copy) + t->key_size, t->value_size);
+	t->nr++;
+	return 0;
 }
 
 static int read_places(const struct tally *t, struct table *ret)
 {
 	struct table copy = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
-	struct places p;
-	size_t used = 0;
-	int err = places_open(t->live, &p);
+	struct places p = places_of(t);
+	size_t most = bpf_map__max_entries(t->live);
+	int err;
 
-	if (err)
-		return err;
-	for (size_t i = 0; i < p.nr; i++)
-		used += places_used(&p, i);
-	copy.keys = malloc(used * copy.key_size + 1);
-	copy.values = malloc(used * copy.value_size + 1);
-	if (!copy.keys || !copy.values)
-		err = -ENOMEM;
-	for (size_t i = 0; !err && i < p.nr && copy.nr < used; i++) {
-		if (!places_ready(&p, i))
-			continue;
-		memcpy(copy.keys + copy.nr * copy.key_size, place_key(&p, i), copy.key_size);
-		memcpy(copy.values + copy.nr * copy.value_size, place_key(&p, i) + copy.key_size, copy.value_size);
-		copy.nr++;
-	}
-	places_close(&p);
+	copy.keys = malloc(most * copy.key_size);
+	copy.values = malloc(most * copy.value_size); /* pages that are not written take no memory */
+	err = copy.keys && copy.values ? places_for_each(&p, append, &copy) : -ENOMEM;
 	if (err)
 		table_free(&copy);
 	*ret = copy;
@@ -52,7 +59,7 @@ static int read_places(const struct tally *t, struct table *ret)
 
 int tally_read_live(const struct tally *t, struct table *ret)
 {
-	return places_is(t->live) ? read_places(t, ret) : table_read(t->live, ret);
+	return t->live_bitmap ? read_places(t, ret) : table_read(t->live, ret);
 }
 
 /* Buffers for one entry: its key, its value for each CPU, and two sums. */
@@ -128,42 +135,63 @@ static const struct heir *heir_of(const void *key, const struct heir *heirs, siz
 	return bsearch(key, heirs, nr, sizeof(*heirs), tally_by_owner);
 }
 
-/* The same for a place: its counters are taken one by one, so that nothing is missed that is counted meanwhile. */
-static void move_place(const struct mover *m, const struct places *p, size_t i, size_t key_size, int gone,
-		       const struct owner *to)
-{
-	__u64 *counters = (void *)(place_key(p, i) + key_size);
+struct retirement {
+	const struct tally *tally;
+	const struct heir *heirs;
+	size_t nr;
+	struct mover mover;
+};
 
-	memcpy(m->key, place_key(p, i), key_size);
-	memcpy(m->key, to, sizeof(*to));
-	memcpy(m->seen, counters, m->words * sizeof(*counters));
-	if (add_to_gone(m, gone, m->seen, NULL))
+/* The same for a place: its counters are taken one by one, so that nothing is missed that is counted meanwhile. */
+static void empty_place(const struct retirement *r, __u32 index, const __u64 *seen)
+{
+	size_t size = bpf_map__value_size(r->tally->live), key_size = bpf_map__key_size(r->tally->gone);
+	int gone = bpf_map__fd(r->tally->gone);
+	const struct mover *m = &r->mover;
+	struct places p = places_of(r->tally);
+	struct mapped mapped;
+	__u64 *state, *counters;
+
+	state = mapped_open(r->tally->live, index * size, size, &mapped);
+	if (!state)
 		return;
-	for (size_t w = 0; w < m->words; w++)
-		m->sum[w] = __atomic_exchange_n(&counters[w], 0, __ATOMIC_RELAXED);
-	if (memcmp(m->sum, m->seen, m->words * sizeof(*counters)))
-		add_to_gone(m, gone, m->sum, m->seen);
-	places_free(p, i);
+	counters = state + (sizeof(*state) + key_size) / sizeof(*state);
+	if (!add_to_gone(m, gone, seen, NULL)) {
+		for (size_t w = 0; w < m->words; w++)
+			m->sum[w] = __atomic_exchange_n(&counters[w], 0, __ATOMIC_RELAXED);
+		if (memcmp(m->sum, seen, m->words * sizeof(*seen)))
+			add_to_gone(m, gone, m->sum, seen);
+		places_clear_bit(&p, index); /* before somebody claims the place, and sets it */
+		__atomic_store_n(state, 0, __ATOMIC_RELEASE);
+	}
+	mapped_close(&mapped);
 }
 
-static void retire_places(const struct tally *t, int gone, const struct heir *heirs, size_t nr)
+static int retire_place(void *data, __u32 index, const void *copy)
+{
+	struct retirement *r = data;
+	size_t key_size = bpf_map__key_size(r->tally->gone);
+	const struct heir *h = heir_of(place_key(copy), r->heirs, r->nr);
+
+	if (*(const __u64 *)copy <= 1 || !h)
+		return 0;
+	memcpy(r->mover.key, place_key(copy), key_size);
+	memcpy(r->mover.key, &h->to, sizeof(h->to));
+	memcpy(r->mover.seen, place_key(copy) + key_size, r->mover.words * sizeof(__u64));
+	empty_place(r, index, r->mover.seen);
+	return 0;
+}
+
+static void retire_places(const struct tally *t, const struct heir *heirs, size_t nr)
 {
 	struct table sizes = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
-	struct places p;
-	struct mover m;
+	struct retirement r = { .tally = t, .heirs = heirs, .nr = nr };
+	struct places p = places_of(t);
 
-	if (places_open(t->live, &p))
+	if (mover_init(&r.mover, t, t->live, &sizes))
 		return;
-	if (!mover_init(&m, t, t->live, &sizes)) {
-		for (size_t i = 0; i < p.nr; i++) {
-			const struct heir *h = places_ready(&p, i) ? heir_of(place_key(&p, i), heirs, nr) : NULL;
-
-			if (h)
-				move_place(&m, &p, i, sizes.key_size, gone, &h->to);
-		}
-		mover_free(&m);
-	}
-	places_close(&p);
+	places_for_each(&p, retire_place, &r);
+	mover_free(&r.mover);
 }
 
 int tally_by_owner(const void *a, const void *b)
@@ -197,8 +225,8 @@ void tally_retire(const struct tally *t, struct heir *heirs, size_t nr)
 	int gone = bpf_map__fd(t->gone);
 
 	qsort(heirs, nr, sizeof(*heirs), tally_by_owner);
-	if (places_is(t->live))
-		retire_places(t, gone, heirs, nr);
+	if (t->live_bitmap)
+		retire_places(t, heirs, nr);
 	else
 		retire_from(t, t->live, gone, heirs, nr);
 	retire_from(t, t->gone, gone, heirs, nr);

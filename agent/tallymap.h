@@ -2,7 +2,7 @@
 /*
  * The maps behind counters per owner: one whose key begins with struct owner (bpf/owner.h) and whose value is made of
  * __u64 counters, and a second one of the same layout (but always a hash) for what owners had counted that are gone. The
- * first may also be an array of places (agent/bpfobj.h): of its state, a key and a value each.
+ * first may also be an array of places (agent/places.h): of its state, a key and a value each.
  * Reading them is for agent/tally.h.
  */
 #ifndef NESTOR_TALLYMAP_H
@@ -15,10 +15,12 @@
 #include <bpf/libbpf.h>
 
 #include "agent/bpfobj.h"
+#include "agent/places.h"
 #include "bpf/owner.h"
 
 struct tally {
 	struct bpf_map *live; /* written by BPF; hash, per-CPU hash or places */
+	struct bpf_map *live_bitmap; /* of places, else NULL */
 	struct bpf_map *gone; /* hash, written by the agent alone */
 	LIST_ENTRY(tally) entry;
 };

@@ -44,14 +44,6 @@ struct {
 	__type(value, struct blkio_disk);
 } blkio_disks SEC(".maps");
 
-/* How many entries blkio_watch has. Looked at for every bio; a variable would lie in a page of its own, which costs more. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} blkio_any_watch SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -251,14 +243,6 @@ static __always_inline void count(struct blkio_inflight *io, struct gendisk *dis
 	hist_add(&total->device, since(now, io->issue_ns));
 }
 
-static __always_inline bool any_watch(void)
-{
-	__u32 first = 0;
-	__u32 *nr = bpf_map_lookup_elem(&blkio_any_watch, &first);
-
-	return nr && *nr;
-}
-
 /*
  * Latency targets look at the time since the bio was submitted: a request begins later, when it has got one of the
  * disk's tags, and where a neighbour has them all that is what takes long.
@@ -338,8 +322,6 @@ int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_byte
 	if (nr_bytes < rq->__data_len)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (any_watch() && rq->bio)
-		watch_end(rq->bio, now);
 	/* No issue was seen: missed, as above; or refused on its way, for the device is gone; or a flush with nothing to do. */
 	if (io->issue_ns || io->failed || io->bytes)
 		count(io, disk, op_of(rq->cmd_flags, io->bytes), false, now);
@@ -358,8 +340,6 @@ int BPF_PROG(blkio_bio_queue, struct bio *bio)
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct blkio_inflight *io;
 
-	if (any_watch())
-		watch_begin(bio, disk);
 	if (!takes_bios(disk))
 		return 0;
 	io = find_or_claim(inflight_home_of_bio(bio), inflight_id(bio));
@@ -386,11 +366,32 @@ int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 	io = inflight_find(home, inflight_id(bio));
 	if (!io)
 		return 0;
-	if (any_watch())
-		watch_end(bio, now);
 	io->failed = bio->bi_status != 0;
 	count(io, disk, op_of(bio->bi_opf, io->bytes), true, now);
 	inflight_forget(home, io);
+	return 0;
+}
+
+/* The agent attaches the programs from here on while there is something to watch. */
+SEC("tp_btf/block_bio_queue")
+int BPF_PROG(blkio_watch_begin, struct bio *bio)
+{
+	watch_begin(bio, bio->bi_bdev->bd_disk);
+	return 0;
+}
+
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(blkio_watch_rq, struct request *rq, int error, unsigned int nr_bytes)
+{
+	if (rq->bio && nr_bytes >= rq->__data_len)
+		watch_end(rq->bio, bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tp_btf/block_bio_complete")
+int BPF_PROG(blkio_watch_bio, struct request_queue *q, struct bio *bio)
+{
+	watch_end(bio, bpf_ktime_get_ns());
 	return 0;
 }
 

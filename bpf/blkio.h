@@ -54,6 +54,8 @@ struct blkio_disk {
 };
 
 #define BLKIO_INFLIGHT_PLACES 32768 /* a power of two */
+#define BLKIO_INFLIGHT_PAGE 64 /* places of a page of memory */
+#define BLKIO_INFLIGHT_PAGES (BLKIO_INFLIGHT_PLACES / BLKIO_INFLIGHT_PAGE)
 
 /* An I/O that was submitted and has not ended: a request, or a bio of a device without requests. */
 struct blkio_inflight {

@@ -17,6 +17,14 @@ struct {
 	__type(value, struct blkio_inflight);
 } blkio_inflight SEC(".maps");
 
+/* A bit for each page of it that was ever used, one cache line for all: the agent need not look at the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64[BLKIO_INFLIGHT_PAGES / 64]);
+} blkio_inflight_pages SEC(".maps");
+
 static const __u32 inflight_origin;
 
 /*
@@ -51,9 +59,25 @@ static __always_inline __u32 inflight_way(__u32 home, int way)
 	return (home + way * INFLIGHT_STEP) & (BLKIO_INFLIGHT_PLACES - 1);
 }
 
-static __always_inline bool inflight_claim(struct blkio_inflight *io, __u64 id)
+static __always_inline void inflight_note_page(__u32 place)
 {
-	return !io->id && !__sync_val_compare_and_swap(&io->id, 0, id);
+	__u32 first = 0, page = place / BLKIO_INFLIGHT_PAGE;
+	__u64 *pages = bpf_map_lookup_elem(&blkio_inflight_pages, &first);
+	__u64 *word, bit = 1ULL << page % 64;
+
+	if (!pages)
+		return;
+	word = &pages[page / 64 % (BLKIO_INFLIGHT_PAGES / 64)];
+	if (!(*word & bit))
+		__sync_fetch_and_or(word, bit);
+}
+
+static __always_inline bool inflight_claim(struct blkio_inflight *io, __u64 id, __u32 place)
+{
+	if (io->id || __sync_val_compare_and_swap(&io->id, 0, id))
+		return false;
+	inflight_note_page(place);
+	return true;
 }
 
 /* Its home has another I/O: the place elsewhere that it has, or -1; if @claim, that it gets. */
@@ -70,7 +94,7 @@ static __noinline int inflight_elsewhere(__u32 home, __u64 id, bool claim)
 		__u32 place = inflight_way(home, way);
 		struct blkio_inflight *io = bpf_map_lookup_elem(&blkio_inflight, &place);
 
-		if (io && inflight_claim(io, id))
+		if (io && inflight_claim(io, id, place))
 			return place;
 	}
 	return -1;
@@ -96,13 +120,13 @@ static __always_inline struct blkio_inflight *inflight_find_or_claim(__u32 home,
 	struct blkio_inflight *io = bpf_map_lookup_elem(&blkio_inflight, &home), *other;
 	__u32 place;
 
-	if (!io || io->id == id || (!io->guests && inflight_claim(io, id)))
+	if (!io || io->id == id || (!io->guests && inflight_claim(io, id, home)))
 		return io;
 	place = inflight_elsewhere(home, id, false);
 	other = bpf_map_lookup_elem(&blkio_inflight, &place);
 	if (other)
 		return other;
-	if (inflight_claim(io, id))
+	if (inflight_claim(io, id, home))
 		return io;
 	__sync_fetch_and_add(&io->guests, 1);
 	place = inflight_elsewhere(home, id, true);

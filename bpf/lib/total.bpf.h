@@ -17,6 +17,16 @@ struct {
 	__type(value, struct blkio_place);
 } blkio_total SEC(".maps");
 
+/* A bit for each place that is used: the agent looks at no other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u64[BLKIO_PLACES / 64]);
+} blkio_bitmap SEC(".maps");
+
 #define TOTAL_WAYS 16 /* places that a key may have */
 
 static __always_inline __u32 total_index(const struct blkio_key *key, int way)
@@ -47,12 +57,22 @@ static __always_inline struct blkio_total *total_find(const struct blkio_key *ke
 	return place && total_is(place, key) ? &place->total : NULL;
 }
 
-static __always_inline bool total_claim(struct blkio_place *place, const struct blkio_key *key)
+static __always_inline void total_set_bit(__u32 index)
+{
+	__u32 first = 0;
+	__u64 *words = bpf_map_lookup_elem(&blkio_bitmap, &first);
+
+	if (words)
+		__sync_fetch_and_or(&words[index / 64 % (BLKIO_PLACES / 64)], 1ULL << index % 64);
+}
+
+static __always_inline bool total_claim(struct blkio_place *place, const struct blkio_key *key, __u32 index)
 {
 	if (place->state || __sync_val_compare_and_swap(&place->state, BLKIO_PLACE_FREE, BLKIO_PLACE_CLAIMED))
 		return false;
 	place->key = *key;
 	__sync_lock_test_and_set(&place->state, BLKIO_PLACE_USED); /* after the key */
+	total_set_bit(index);
 	return true;
 }
 
@@ -68,7 +88,7 @@ static __noinline int total_search(const struct blkio_key *key)
 	}
 	for (int way = 0; way < TOTAL_WAYS; way++) {
 		place = total_place(total_index(key, way));
-		if (place && total_claim(place, key))
+		if (place && total_claim(place, key, total_index(key, way)))
 			return total_index(key, way);
 	}
 	return -1;
