@@ -74,9 +74,14 @@ lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(Q)tests/lint.sh
 
 bench: ## measure, and store the figures under tests/bench/results/ (sudo make bench)
-	$(Q).ci/deps build check
+	$(Q).ci/deps build check bench
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)tests/bench/blkio.sh
+	$(Q)tests/bench/cost.sh
+	$(Q)tests/bench/cost.sh --vm
+	$(Q)tests/bench/iops.sh
+	$(Q)tests/bench/iops.sh --vm
+	$(Q)tests/bench/scrape.sh
+	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh
 
 demo: ## boot a VM with four containers that work, and say where its page is (Ctrl-C ends it)
