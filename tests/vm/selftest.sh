@@ -64,6 +64,13 @@ boot rich 6.1 --add tests/vm/init --add tests/vm/lib.sh:/else/where --tool bash 
 	exit 7' bash "it's \"one\" argument"
 boot big 6.1 --out "$T/big" -- sh -c 'head -c 4194304 /dev/urandom | tee /out/data'
 for kernel in 6.1 6.12 sid; do boot $kernel $kernel -- uname -r; done
+# Prints the types below /sys/fs/cgroup, the names that version 1 has, and the controllers that version 2 has left.
+# shellcheck disable=SC2016 # for the guest's shell
+cgroups='awk "index(\$2, \"/sys/fs/cgroup\") == 1 { print \$3 }" /proc/mounts | sort | uniq -c | xargs
+	cd /sys/fs/cgroup && ls -d memory cpu,cpuacct blkio pids systemd unified 2> /dev/null | xargs
+	cat unified/cgroup.controllers cgroup.controllers 2> /dev/null'
+for cgroups_are in v1 hybrid; do boot $cgroups_are 6.1 --cgroups $cgroups_are -- sh -c "$cgroups"; done
+boot cgroups 6.1 --cgroups v3 -- true
 boot signal 6.1 -- sh -c 'kill -SEGV $$'
 boot crash 6.1 -- sh -c 'echo c > /proc/sysrq-trigger'
 boot warning 6.1 -- sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at planted" > /dev/kmsg'
@@ -85,6 +92,10 @@ it's \"one\" argument
 proc tmpfs cgroup2 bpf debugfs tracefs
 all controllers
 /sys/module/brd" "$(cat "$T/rich.out")"
+is "cgroups v1: a hierarchy for each controller, and no other" "0 13 cgroup 1 tmpfs
+blkio cpu,cpuacct memory pids systemd" "$(cat "$T/v1.rc") $(cat "$T/v1.out")"
+is "cgroups hybrid: an empty v2 one as well" "0 13 cgroup 1 cgroup2 1 tmpfs
+blkio cpu,cpuacct memory pids systemd unified" "$(cat "$T/hybrid.rc") $(cat "$T/hybrid.out")"
 is "what it left in /out" back "$(cat "$T/out/folder/file")"
 is "4 MiB of output" "4194304 $(sha256sum < "$T/big/data")" "$(stat -c %s "$T/big.out") $(sha256sum < "$T/big.out")"
 for kernel in 6.1 6.12 sid; do
@@ -98,6 +109,7 @@ ends hang 123 'no end after 4 seconds' "a hang"
 ends off 124 'ended without a report' "no report"
 ends module 120 'cannot load null_blk' "a module that does not load"
 ends kernel 120 "unknown kernel '5.4'" "an unknown kernel"
+ends cgroups 120 "wants v1, hybrid or v2, not 'v3'" "cgroups of another kind"
 ends option 120 "unknown option '--colour'" "an unknown option"
 ends nothing 120 'no command' "no command"
 ends missing 120 'no/such/file does not exist' "a file that is not there"
