@@ -436,11 +436,11 @@ static void check_machine(const struct agent *a, const struct hierarchy *v2, cha
 	why[0] = '\0';
 	if (!agent_pin_dir(a))
 		snprintf(why, size, "this is only a check");
-	else if (!kernel_can_limit(&a->kernel))
-		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", a->kernel.uts.release);
 	else if (!v2 || !has_io(v2))
 		snprintf(why, size, "the io controller is not on cgroup v2 here; cgroups are %s",
 			 kernel_cgroup_mode(&a->kernel));
+	else if (!kernel_can_limit(&a->kernel))
+		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", a->kernel.uts.release);
 }
 
 int blkio_limit_start(struct blkio *b)
