@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120
+# budget: 150
 # Names of real containers (podman, runc, and crun where it supports the machine's cgroups) and of cgroup trees as
-# docker, nerdctl and systemd make them: their I/O counts under the name that a person knows. First on this machine,
-# then on cgroup v2 in a VM.
+# docker, nerdctl, Kubernetes and systemd make them: their I/O counts under the name that a person knows. First on this
+# machine, then in VMs: on cgroup v2, and trees alone on v1 and hybrid hosts, with what else is different there.
 #
 # The runtimes and their records are in a mount namespace of this test: it neither sees nor touches the machine's.
 if [ "${NAMES_OWN_MOUNTS:-}" != $$ ]; then
@@ -177,6 +177,44 @@ check_nerdctl() {
 	check "nerdctl" "$me-nerd" 29 containerd "${id:0:12}" "/default/$id"
 }
 
+# With both of kubelet's drivers: a pod, its own container ("sandbox") and one in it.
+check_kubernetes() {
+	local pod="/kubepods/burstable/pod$me" slice id sandbox scope
+	local keys='"io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-name"'
+	slice=/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod$$.slice
+	id=$(random_id) sandbox=$(random_id) scope=$(random_id)
+	put_task() { # put_task ID MORE
+		put_record "/run/containerd/io.containerd.runtime.v2.task/k8s.io/$1" config.json \
+			"{\"annotations\":{$keys:\"$me\",$2}}"
+	}
+	put_task "$id" '"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.container-name":"web"'
+	put_task "$sandbox" '"io.kubernetes.cri.container-type":"sandbox"'
+	put_task "$scope" '"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.container-name":"db"'
+	make_tree "$pod/$id"
+	make_tree "$pod/$sandbox"
+	make_tree "$slice/cri-containerd-$scope.scope"
+	reads_in "$pod/$id" 71
+	reads_in "$pod/$sandbox" 73
+	reads_in "$slice/cri-containerd-$scope.scope" 79
+	check "kubernetes" "shop/$me/web" 71 containerd "${id:0:12}" "$pod/$id"
+	check "kubernetes: the pod itself" "shop/$me/POD" 73 containerd "${sandbox:0:12}" "$pod/$sandbox"
+	check "kubernetes with systemd" "shop/$me/db" 79 containerd "${scope:0:12}" "$slice/cri-containerd-$scope.scope"
+}
+
+# As podman makes them, where there is no podman.
+check_podman_trees() {
+	local id scope
+	id=$(random_id) scope=$(random_id)
+	put_record /var/lib/containers/storage/overlay-containers containers.json \
+		"[{\"id\":\"$id\",\"names\":[\"$me-pod\"]},{\"id\":\"$scope\",\"names\":[\"$me-podscope\"]}]"
+	make_tree "/libpod_parent/libpod-$id"
+	make_tree "/machine.slice/libpod-$scope.scope"
+	reads_in "/libpod_parent/libpod-$id" 83
+	reads_in "/machine.slice/libpod-$scope.scope" 89
+	check "podman's cgroupfs driver" "$me-pod" 83 podman "${id:0:12}" "/libpod_parent/libpod-$id"
+	check "podman's systemd driver" "$me-podscope" 89 podman "${scope:0:12}" "/machine.slice/libpod-$scope.scope"
+}
+
 check_unit() {
 	make_tree "/system.slice/$me.service/worker"
 	reads_in "/system.slice/$me.service" 31
@@ -217,14 +255,57 @@ check_systemd() {
 		"/user.slice/user-1000.slice/user@1000.service/[^\"]*$me-a.service" || sed 's/^/#   /' "$T/systemd.log"
 }
 
+# What works without cgroup v2, and what the agent says of the rest: policy wants all of it.
+check_mode() { # check_mode MODE
+	local rooms
+	rooms=$(ctl rooms)
+	is "cgroups are $1" "$1" "$(ctl status | awk '/^cgroups:/ { print $2 }')"
+	is "block I/O and the page cache are watched" "1 1" \
+		"$(metric 'nestor_room_up{room="blkio"}') $(metric 'nestor_room_up{room="pcache"}')"
+	like "block I/O cannot be steered, and it is said why" \
+		"enforces nothing: the io controller is not on cgroup v2 here; cgroups are $1" "$(cat "$AGENT_LOG")"
+	if [ "$1" = hybrid ]; then
+		is "the network is watched: an empty tree of version 2 will do" 1 "$(metric 'nestor_room_up{room="net"}')"
+		is "it cannot be limited" 0 "$(metric nestor_net_limit_possible)"
+		like "and it is said why" "net: no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
+	else
+		is "the network is not watched" 0 "$(metric 'nestor_room_up{room="net"}')"
+		like "rooms tells why, and what would help" "no cgroup v2 hierarchy is mounted.*mount -t cgroup2 none DIR" "$rooms"
+	fi
+}
+
+run_trees() { # run_trees MODE: in a VM whose kernel has the memory controller of version 1
+	tests/vm/run 6.1 --cgroups "$1" --timeout 60 --tool bash --tool losetup --tool awk --tool unshare \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/directio \
+		--add tests/lib.sh --add tests/names.sh --module loop -- tests/names.sh "$1" > "$T/$1" 2>&1
+	echo $? > "$T/$1.status"
+}
+
 run_vm() {
 	tests/vm/run "${KERNEL_OF_VM:-6.12}" --timeout 100 --mem 2048 --out "$T/out" \
 		--tool bash --tool losetup --tool awk --tool jq --tool podman --tool runc --tool crun \
 		--tool unshare --add /usr/bin/conmon --add /lib/systemd/systemd \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio \
-		--add tests/lib.sh --add tests/names.sh --module loop --module overlay -- tests/names.sh
-	echo "# status of the VM: $?"
+		--add tests/lib.sh --add tests/names.sh --module loop --module overlay -- tests/names.sh > "$T/v2" 2>&1
+	echo $? > "$T/v2.status"
 }
+
+if [ $# = 1 ]; then
+	mkdir -m 700 "$T/policy"
+	(
+		umask 077
+		printf '%s\n' 'blkio: { mode: enforce, limits: [ { container: nobody, device: sda, read: 1MiB } ] }' \
+			'net: { mode: enforce, limits: [ { container: nobody, egress: 1000000 } ] }' > "$T/policy/all.yaml"
+	)
+	agent_start --policy "$T/policy"
+	check_mode "$1"
+	check_unit
+	check_docker
+	check_nerdctl
+	check_kubernetes
+	check_podman_trees
+	done_testing
+fi
 
 mkdir -p "$T/rootfs/bin" "$T/rootfs/dev" "$T/rootfs/proc" "$T/rootfs/sys" "$T/rootfs/etc"
 cp /bin/busybox "$T/rootfs/bin/"
@@ -234,6 +315,7 @@ agent_start
 check_unit
 check_docker
 check_nerdctl
+check_kubernetes
 podman_has_ended() { ! env -u CONTAINERS_CONF grep -qsaF "$T/containers.conf" /proc/[0-9]*/environ; }
 remove_podman_cgroups() { find $CG -depth -type d -path "*/$me-engine*" -exec rmdir {} +; }
 defer remove_podman_cgroups
@@ -247,7 +329,13 @@ if [ -n "${NESTOR_VM:-}" ]; then
 else
 	check_podman runc 47 --cgroup-parent "/$me-engine"
 	check_pod runc 53
-	run_vm > "$T/vm" 2>&1
-	subtests "cgroup v2" cat "$T/vm"
+	for mode in v1 hybrid; do run_trees $mode; done &
+	trees=$!
+	run_vm
+	wait $trees
+	for mode in v1 hybrid v2; do
+		subtests "cgroup $mode" cat "$T/$mode"
+		is "cgroup $mode: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$mode.status")"
+	done
 fi
 done_testing
