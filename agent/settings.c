@@ -95,35 +95,67 @@ static bool is_needed(const struct settings *set, const struct setting *s)
 	return s->file == SETTING_CONTROLLER && !strcmp(s->former, "-io") && cgfile_children_use_io(set->mount, s->path);
 }
 
-static void put_back(struct settings *set, const struct setting *s)
+static bool is_below(const char *path, const char *parent)
+{
+	size_t len = strcmp(parent, "/") != 0 ? strlen(parent) : 0;
+
+	return !strncmp(path, parent, len) && path[len] == '/' && path[len + 1];
+}
+
+/* Is a value below @s still to be put back? It needs the controller until then. */
+static bool is_needed_by_ours(const struct settings *set, const struct setting *s)
+{
+	const struct setting *other;
+
+	TAILQ_FOREACH (other, &set->list, entry)
+		if (s->file == SETTING_CONTROLLER && !other->dry && is_below(other->path, s->path))
+			return true;
+	return false;
+}
+
+static int write_back(struct settings *set, struct setting *s)
+{
+	const struct setting_id id = id_of(s);
+	int err = cgfile_write(set->mount, &id, s->former);
+
+	set->counts[SETTING_RESTORE][err ? SETTING_FAILED : SETTING_DONE]++;
+	if (err && !s->stuck)
+		log_warning("cannot put back %s to %s, and will try again: %s", where(&id), s->former, strerror(-err));
+	s->stuck = err != 0;
+	return err;
+}
+
+/* 0: there is nothing left to put back. */
+static int put_back(struct settings *set, struct setting *s)
 {
 	const struct setting_id id = id_of(s);
 	char current[SETTING_VALUE_MAX];
-	int err;
+	int err = cgfile_read(set->mount, &id, current);
 
-	if (cgfile_read(set->mount, &id, current) || !strcmp(current, s->former))
-		return;
+	if (err) /* a controller that is off has no values */
+		return err == -ENOENT ? 0 : err;
+	if (!strcmp(current, s->former))
+		return 0;
 	if (strcmp(current, s->now) && strcmp(current, s->before)) {
 		log_warning("%s was changed by somebody else and stays %s; before Nestor it was %s", where(&id), current,
 			    s->former);
-		return;
+		return 0;
 	}
+	if (is_needed_by_ours(set, s))
+		return -EBUSY;
 	if (is_needed(set, s)) {
 		log_info("the io controller stays enabled for the children of %s: they have values of somebody else's",
 			 s->path);
-		return;
+		return 0;
 	}
-	err = cgfile_write(set->mount, &id, s->former);
-	set->counts[SETTING_RESTORE][err ? SETTING_FAILED : SETTING_DONE]++;
-	if (err)
-		log_warning("cannot put back %s to %s: %s", where(&id), s->former, strerror(-err));
+	return write_back(set, s);
 }
 
+/* What cannot be put back is kept: the next pass, or the next agent, tries again. */
 static void drop(struct settings *set, struct setting *s)
 {
-	if (!s->dry && is_there(set, s))
-		put_back(set, s);
-	forget(set, s);
+	if (s->dry || !is_there(set, s) || !put_back(set, s) || !is_there(set, s))
+		forget(set, s);
 }
 
 void settings_begin(struct settings *set)

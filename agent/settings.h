@@ -3,7 +3,8 @@
  * Values in files of cgroups that Nestor sets: a line for one disk in io.max, io.weight, io.bfq.weight or
  * io.cost.qos, or the io controller in cgroup.subtree_control. Each is remembered in a file of the run directory
  * before it is first written, with the value that it had, so that it can be put back exactly, also by a later agent.
- * What somebody else changed meanwhile is left as it is. Values are written through libcgroup.
+ * What somebody else changed meanwhile is left as it is; what cannot be put back stays remembered, and is tried again
+ * in each pass and by each later agent. Values are written through libcgroup.
  *
  * A pass over all that policy wants is settings_begin(), settings_want() for each, settings_end(): the last puts
  * back those that are no longer wanted. What is wanted as it is already is not written.
@@ -44,6 +45,7 @@ struct setting {
 	char former[SETTING_VALUE_MAX]; /* before Nestor */
 	char now[SETTING_VALUE_MAX]; /* what Nestor set last */
 	char before[SETTING_VALUE_MAX]; /* what it set before that: if an agent died between remembering and writing */
+	bool stuck; /* it could not be put back, which was logged */
 	bool dry; /* monitored: nothing is written, and nothing remembered on disk */
 	unsigned int pass; /* the last one that wanted it */
 	const void *tag; /* the user's */
@@ -84,7 +86,7 @@ int settings_former(const struct settings *s, const struct setting_id *id, char 
 /* What was set of @id, also by an earlier agent; NULL: nothing. */
 struct setting *settings_find(const struct settings *s, const struct setting_id *id);
 
-/* Put back one, or all. What is in a cgroup that is gone is forgotten. */
+/* Put back one, or all. What is in a cgroup that is gone is forgotten, what cannot be put back is not. */
 void settings_drop(struct settings *s, const struct setting_id *id);
 void settings_drop_all(struct settings *s);
 

@@ -2,13 +2,16 @@
 /*
  * budget: 20
  * The file that remembers what limits replaced: it is read as it was written, also if the agent died as it wrote the
- * last line.
+ * last line; and a value that could not be put back stays in it.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "agent/cgfile.h"
 
 #include "agent/settingsfile.h"
 #include "tests/tap.h"
@@ -85,6 +88,77 @@ static void test_file(int dir, const char *file)
 	test_read(dir, 2, "/c", "rbps=7", "in a file that can be read");
 }
 
+/* ---- what cannot be put back ---- */
+
+static void put_text(const char *file, const char *text)
+{
+	FILE *f = fopen(file, "we");
+
+	if (f) {
+		fputs(text, f);
+		fclose(f);
+	}
+}
+
+static int set_controller(struct settings *set, const char *path)
+{
+	struct setting *s = settings_add(set, &(struct setting_id){ .file = SETTING_CONTROLLER, .path = path });
+
+	if (!s)
+		return -1;
+	s->inode = cgfile_inode(set->mount, path);
+	snprintf(s->former, sizeof(s->former), "-io");
+	snprintf(s->now, sizeof(s->now), "+io");
+	return settings_append(set, s);
+}
+
+/* A pass of a new agent that wants nothing: so many settings are left in its memory, and for the next one. */
+static void test_pass(const char *mount, int dir, unsigned int left, const char *text)
+{
+	struct settings set;
+
+	begin(&set, dir);
+	snprintf(set.mount, sizeof(set.mount), "%s", mount);
+	ok(!settings_load(&set), "%s: what was set is known", text);
+	settings_drop_all(&set);
+	ok(count(&set) == left, "%s: %u are to be put back, %u expected", text, count(&set), left);
+	ok((faccessat(dir, SETTINGS_FILE, F_OK, 0) == 0) == (left > 0), "%s: the file has them, or is gone", text);
+	settings_close(&set);
+}
+
+/* @mount is no cgroup file system: libcgroup cannot write there. */
+static void test_stuck(const char *mount, int dir)
+{
+	char outer[96], inner[128], file[128], inner_file[160];
+	struct settings set;
+
+	snprintf(outer, sizeof(outer), "%s/nestor-outer", mount);
+	snprintf(inner, sizeof(inner), "%s/inner", outer);
+	snprintf(file, sizeof(file), "%s/cgroup.subtree_control", outer);
+	snprintf(inner_file, sizeof(inner_file), "%s/cgroup.subtree_control", inner);
+	ok(!mkdir(outer, 0700) && !mkdir(inner, 0700), "two directories");
+	put_text(file, "io memory\n");
+	put_text(inner_file, "io\n");
+	begin(&set, dir);
+	snprintf(set.mount, sizeof(set.mount), "%s", mount);
+	ok(!set_controller(&set, "/nestor-outer") && !set_controller(&set, "/nestor-outer/inner"), "two settings");
+	settings_drop_all(&set);
+	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 1,
+	   "what cannot be put back is kept, and so is the controller that it needs");
+	settings_drop_all(&set);
+	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 2, "the next pass tries again");
+	settings_close(&set);
+	test_pass(mount, dir, 2, "the next agent");
+
+	put_text(inner_file, "\n");
+	test_pass(mount, dir, 1, "one is as it was");
+	unlink(inner_file);
+	rmdir(inner);
+	unlink(file);
+	rmdir(outer);
+	test_pass(mount, dir, 0, "the cgroup is gone");
+}
+
 int main(void)
 {
 	char dir[] = "/tmp/nestor-test.XXXXXX", file[64];
@@ -96,6 +170,7 @@ int main(void)
 	snprintf(file, sizeof(file), "%s/" SETTINGS_FILE, dir);
 	test_file(fd, file);
 	unlink(file);
+	test_stuck(dir, fd);
 	close(fd);
 	rmdir(dir);
 	return done_testing();

@@ -202,6 +202,17 @@ reload
 is "mode monitor: the former values" "$former_a $former_b" "$(max a) $(max b)"
 limits enforce 'container: "/[ab]", device: fast, read: 9MiB'
 reload
+mount -o remount,ro $CG
+limits enforce 'container: nobody, device: fast, read: 9MiB'
+reload
+is "what cannot be put back" "rbps=9437184" "$(max b | cut -d' ' -f1)"
+like "is told" "cannot put back io.max of /b for fast to .*, and will try again: Read-only" "$(cat "$AGENT_LOG")"
+mount -o remount,rw $CG
+agent_kill
+agent_start --policy "$policy"
+is "the next agent does: the former values" "$former_a $former_b" "$(max a) $(max b)"
+limits enforce 'container: "/[ab]", device: fast, read: 9MiB'
+reload
 agent_kill
 ctl reset > "$T/reset" 2>&1
 is "nestorctl reset without an agent: the former values" "$former_a $former_b" "$(max a) $(max b)"
