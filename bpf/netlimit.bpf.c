@@ -150,7 +150,7 @@ static __always_inline void claim(struct netlimit_link *link, struct netlimit_la
  */
 static __always_inline __u64 tell(struct netlimit_link *link, struct netlimit_lane *lane, __u32 now, __u64 idle_bytes)
 {
-	__u32 this = now & 1, last = !this;
+	__u32 this = now & 1, last = !this, own = 0;
 	__u64 others = epoch_at(link, now - 1)->idle_bytes;
 
 	if (lane->told[this].epoch != now) {
@@ -160,8 +160,9 @@ static __always_inline __u64 tell(struct netlimit_link *link, struct netlimit_la
 	lane->told[this].bytes += idle_bytes;
 	epoch_at(link, now)->idle_bytes += idle_bytes;
 	if (lane->told[last].epoch == now - 1)
-		others -= lane->told[last].bytes;
-	return others;
+		own = lane->told[last].bytes;
+	/* Another processor, whose epoch is not this one, may have emptied the link's. */
+	return others > own ? others - own : 0;
 }
 
 /*
