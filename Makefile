@@ -163,13 +163,13 @@ FUZZED_httphead := httphead
 FUZZED_httproute := buf httproute
 FUZZED_jsontext := jsontext
 FUZZED_metrics := buf metrics promtext
-FUZZED_names := names records
+FUZZED_names := names records unitname
 FUZZED_policy := policy policydata policykeys units yaml
-FUZZED_proc := kernel log vmname vmproc
+FUZZED_proc := kernel log unitname vmname vmproc
 FUZZED_promtext := buf promtext
 FUZZED_records := records
 FUZZED_reply := reply
-FUZZED_vmname := vmname
+FUZZED_vmname := unitname vmname
 FUZZED_yaml := yaml
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))

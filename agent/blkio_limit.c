@@ -4,42 +4,18 @@
  * VM and a disk the first one counts. settings.c remembers the former values and puts them back.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/blkio.h"
+#include "agent/blkio_limit.h"
 #include "agent/blkio_steer.h"
 #include "agent/cgfile.h"
-#include "agent/history.h"
 #include "agent/log.h"
-#include "agent/metrics.h"
-#include "agent/settings.h"
 #include "agent/util.h"
 
 #define SWEEP_NS (100ULL * 1000000)
-#define WHY_MAX 640 /* a sentence with a path */
-
-struct limited {
-	const struct who_one *one;
-	unsigned int refused; /* disks */
-	char *said; /* the refusal that was logged last */
-	LIST_ENTRY(limited) entry;
-};
-
-struct blkio_limits {
-	struct blkio *b;
-	struct settings settings;
-	struct who_watch watch;
-	bool watching;
-	struct disk_watch disks;
-	struct source sweep; /* timer, runs once after somebody went */
-	LIST_HEAD(, limited) ones;
-	bool applied; /* from then on, who is born is limited at once */
-	char why_not[WHY_MAX]; /* no limits can be set on this machine; "" if they can */
-};
 
 static const struct policy *policy_of(const struct blkio_limits *l)
 {
@@ -48,14 +24,9 @@ static const struct policy *policy_of(const struct blkio_limits *l)
 
 /* ---- io.max ---- */
 
-enum { READ_BYTES, WRITE_BYTES, READ_IOS, WRITE_IOS, MAX_KINDS };
-
 static const char *const max_keys[] = { "rbps", "wbps", "riops", "wiops" };
-static const char *const max_names[] = { "read_bytes", "write_bytes", "read_ios", "write_ios" };
 
-#define NO_MAX (~0ULL)
-
-static void parse_max(const char *text, __u64 max[MAX_KINDS])
+void blkio_limit_parse_max(const char *text, __u64 max[MAX_KINDS])
 {
 	char key[16];
 
@@ -97,7 +68,7 @@ static void lower_to(__u64 *max, __u64 cap)
 /* Policy's value, where it has none the former one. */
 static void policy_max(const struct blkio_limit *rule, const char *former, __u64 max[MAX_KINDS])
 {
-	parse_max(former, max);
+	blkio_limit_parse_max(former, max);
 	take(&max[READ_BYTES], rule->read);
 	take(&max[WRITE_BYTES], rule->write);
 	take(&max[READ_IOS], rule->read_iops);
@@ -106,17 +77,9 @@ static void policy_max(const struct blkio_limit *rule, const char *former, __u64
 
 /* ---- which cgroup ---- */
 
-static FILE *open_file(const char *mount, const char *path, const char *name)
-{
-	char full[PATH_MAX];
-
-	snprintf(full, sizeof(full), "%s%s/%s", mount, path, name);
-	return fopen(full, "re");
-}
-
 static bool has_type(const char *mount, const char *path, const char *type)
 {
-	_fclose_ FILE *f = open_file(mount, path, "cgroup.type");
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.type");
 	char line[64] = "";
 
 	return f && fgets(line, sizeof(line), f) && !strcmp(line, type);
@@ -124,7 +87,7 @@ static bool has_type(const char *mount, const char *path, const char *type)
 
 static bool has_children(const char *mount, const char *path)
 {
-	_fclose_ FILE *f = open_file(mount, path, "cgroup.stat");
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.stat");
 	unsigned int nr = 0;
 
 	return f && fscanf(f, "nr_descendants %u", &nr) == 1 && nr;
@@ -133,7 +96,7 @@ static bool has_children(const char *mount, const char *path)
 /* No process but @pid in the cgroup, nor below. Threads of a process may have cgroups of their own below it. */
 static bool is_alone(const char *mount, const char *path, int pid)
 {
-	_fclose_ FILE *f = open_file(mount, path, "cgroup.procs");
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.procs");
 	int other;
 
 	while (f && fscanf(f, "%d", &other) == 1)
@@ -410,7 +373,7 @@ void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char
 	if (!s)
 		return;
 	policy_max(rule, s->former, max);
-	parse_max(s->now, now);
+	blkio_limit_parse_max(s->now, now);
 	if (now[READ_BYTES] < max[READ_BYTES])
 		*ret_read = now[READ_BYTES];
 	if (now[WRITE_BYTES] < max[WRITE_BYTES])
@@ -421,7 +384,7 @@ void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char
 
 static bool has_io(const struct hierarchy *h)
 {
-	_fclose_ FILE *f = open_file(h->mount, "", "cgroup.controllers");
+	_fclose_ FILE *f = cgfile_open(h->mount, "", "cgroup.controllers");
 	char word[64];
 
 	while (f && fscanf(f, "%63s", word) == 1)
@@ -532,90 +495,4 @@ void blkio_limit_off(struct agent *a)
 bool blkio_limit_enforces(const struct blkio *b)
 {
 	return !b->limits->why_not[0] && !b->limits->settings.dry;
-}
-
-/* ---- history and metrics ---- */
-
-/* Of several disks the limits add up, as the bytes do. */
-void blkio_limit_sample(struct blkio *b, struct history *h)
-{
-	const struct setting *s;
-	__u64 max[MAX_KINDS];
-
-	TAILQ_FOREACH (s, &b->limits->settings.list, entry) {
-		const struct who_one *one = s->tag;
-
-		if (!one || s->dry || s->file != SETTING_MAX)
-			continue;
-		parse_max(s->now, max);
-		if (max[READ_BYTES] != NO_MAX)
-			history_gauge(h, one->vm, one->container, "read_limit", (double)max[READ_BYTES]);
-		if (max[WRITE_BYTES] != NO_MAX)
-			history_gauge(h, one->vm, one->container, "write_limit", (double)max[WRITE_BYTES]);
-	}
-}
-
-static void collect_max(struct metrics *m, struct family *f, const struct setting *s, const struct who_one *one)
-{
-	__u64 max[MAX_KINDS];
-
-	parse_max(s->now, max);
-	for (unsigned int i = 0; i < MAX_KINDS; i++)
-		if (max[i] != NO_MAX)
-			family_u64(f,
-				   metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name, "kind",
-						  max_names[i], NULL),
-				   max[i]);
-}
-
-static void collect_values(const struct blkio_limits *l, struct metrics *m)
-{
-	struct family *f = metrics_family(
-		m, "nestor_blkio_limit", METRIC_GAUGE,
-		"Limits of block I/O in force, per second, and weights, of containers and VMs that policy names.");
-	const struct setting *s;
-
-	TAILQ_FOREACH (s, &l->settings.list, entry) {
-		const struct who_one *one = s->tag;
-
-		if (!one || s->dry)
-			continue;
-		if (s->file == SETTING_MAX)
-			collect_max(m, f, s, one);
-		else
-			family_u64(f,
-				   metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name, "kind",
-						  "weight", NULL),
-				   strtoull(s->now, NULL, 10));
-	}
-}
-
-static void collect_actions(const struct blkio_limits *l, struct metrics *m)
-{
-	static const char *const actions[] = { [SETTING_SET] = "set", [SETTING_RESTORE] = "restore" };
-	static const char *const results[] = {
-		[SETTING_DONE] = "done",
-		[SETTING_MONITORED] = "monitored",
-		[SETTING_FAILED] = "failed",
-	};
-	struct family *f = metrics_family(m, BLKIO_ACTIONS, METRIC_COUNTER, BLKIO_ACTIONS_HELP);
-
-	for (unsigned int a = 0; a < SETTING_ACTIONS; a++)
-		for (unsigned int r = 0; r < SETTING_RESULTS; r++)
-			family_u64(f, metrics_labels(m, "action", actions[a], "result", results[r], NULL),
-				   l->settings.counts[a][r]);
-}
-
-void blkio_limit_collect(struct blkio *b, struct metrics *m)
-{
-	struct family *f = metrics_family(m, "nestor_blkio_limits_refused", METRIC_GAUGE,
-					  "Limits that policy has and that cannot be set; the log says why.");
-	const struct limited *lim;
-	unsigned int refused = 0;
-
-	collect_values(b->limits, m);
-	collect_actions(b->limits, m);
-	LIST_FOREACH (lim, &b->limits->ones, entry)
-		refused += lim->refused;
-	family_u64(f, "", refused);
 }

@@ -73,7 +73,7 @@ __u64 cgfile_inode(const char *mount, const char *path)
 
 /* ---- reading ---- */
 
-static FILE *open_file(const char *mount, const char *path, const char *name)
+FILE *cgfile_open(const char *mount, const char *path, const char *name)
 {
 	char full[PATH_MAX];
 
@@ -109,7 +109,7 @@ static char *controller_io(char *line)
 
 int cgfile_read(const char *mount, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX])
 {
-	_fclose_ FILE *f = open_file(mount, id->path, files[id->file].name);
+	_fclose_ FILE *f = cgfile_open(mount, id->path, files[id->file].name);
 	const char *value = NULL;
 	_free_ char *line = NULL;
 	size_t size = 0;
@@ -183,7 +183,7 @@ int cgfile_write(const char *mount, const struct setting_id *id, const char *val
 
 static bool has_values(const char *mount, const char *path, const char *file)
 {
-	_fclose_ FILE *f = open_file(mount, path, file);
+	_fclose_ FILE *f = cgfile_open(mount, path, file);
 	char line[256];
 
 	while (f && fgets(line, sizeof(line), f))

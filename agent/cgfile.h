@@ -3,6 +3,8 @@
 #ifndef NESTOR_CGFILE_H
 #define NESTOR_CGFILE_H
 
+#include <stdio.h>
+
 #include "agent/settings.h"
 
 /* Once before all others. 0 or -errno, logged. */
@@ -14,6 +16,9 @@ int cgfile_find(const char *name, enum setting_file *ret); /* 0 or -EINVAL */
 
 /* The number of the cgroup's directory, 0 if there is none of that path. */
 __u64 cgfile_inode(const char *mount, const char *path);
+
+/* The file @name of the cgroup, to be read. NULL with errno. */
+FILE *cgfile_open(const char *mount, const char *path, const char *name);
 
 /* 0 or -errno; -ENOENT: the cgroup is gone, or its parent has the io controller off. */
 int cgfile_read(const char *mount, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX]);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/names.h"
 #include "agent/records.h"
+#include "agent/unitname.h"
 #include "agent/util.h"
 
 #define ID_LEN 64 /* hex digits of the ids that docker, podman, cri-o and CRI make */
@@ -203,28 +203,6 @@ static bool is_bare_id(struct walk *w)
 
 /* ---- runtimes that name the cgroup as the container ---- */
 
-static int hex_digit(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
-/* systemd's \x2d in names of units: the character itself. In place. */
-static void unescape(char *text)
-{
-	char *out = text;
-
-	while (*text) {
-		if (text[0] == '\\' && text[1] == 'x' && hex_digit(text[2]) >= 0 && hex_digit(text[3]) >= 0 &&
-		    (hex_digit(text[2]) || hex_digit(text[3]))) {
-			*out++ = (char)(hex_digit(text[2]) * 16 + hex_digit(text[3]));
-			text += 4;
-		} else {
-			*out++ = *text++;
-		}
-	}
-	*out = '\0';
-}
-
 /* libvirt calls its machines "qemu-3-DOMAIN", of which systemd keeps at most 64 characters. */
 static const char *libvirt_domain(const char *machine)
 {
@@ -256,7 +234,7 @@ static bool is_machine(struct walk *w)
 		if (!starts(w->part, forms[i].head) || !ends(w->part + head, forms[i].tail))
 			continue;
 		snprintf(text, sizeof(text), "%.*s", (int)(len - head - tail), w->part + head);
-		unescape(text);
+		unit_unescape(text);
 		domain = libvirt_domain(text);
 		return found(w, domain ? "libvirt" : "nspawn", domain ?: text, "", true);
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/unitname.h"
 #include "agent/utf8.h"
 #include "agent/util.h"
 #include "agent/vms.h"
@@ -151,30 +152,6 @@ void vm_cut_path(char *path)
 		path[machine - path + (ptrdiff_t)len] = '\0';
 }
 
-static int hex(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *digit = c ? strchr(digits, c) : NULL;
-
-	return digit ? (int)(digit - digits) : -1;
-}
-
-/* Undoes systemd's \xHH. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		if (text[0] == '\\' && text[1] == 'x' && hex(text[2]) >= 0 && hex(text[3]) >= 0) {
-			*to++ = (char)(hex(text[2]) * 16 + hex(text[3]));
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
 /* machine-qemu\x2d3\x2dweb.scope and qemu-3-web.libvirt-qemu are web: driver and number in front are libvirt's. */
 static bool name_of_machine(const char *path, char *ret, size_t size)
 {
@@ -186,7 +163,7 @@ static bool name_of_machine(const char *path, char *ret, size_t size)
 	memcpy(ret, machine, len);
 	ret[len] = '\0';
 	*strrchr(ret, '.') = '\0';
-	unescape(ret);
+	unit_unescape(ret);
 	name = strncmp(ret, "machine-", 8) ? ret : ret + 8;
 	if (!strncmp(name, "qemu-", 5) || !strncmp(name, "ch-", 3))
 		name = strchr(name, '-') + 1;
