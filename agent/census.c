@@ -19,9 +19,9 @@
 #define HELPERS_MAX 64
 #define UNBORN_MAX 256
 
-/* A runtime may write its record after it made the cgroup: so often and so long its name is asked for again. */
+/* So often names that are not final are asked for again; those of older ones less often: each time a little later. */
 #define SETTLE_EVERY_NS (100ULL * 1000000)
-#define SETTLE_NS (2ULL * 1000000000)
+#define SETTLE_SLOWER 8 /* after an eighth of its age */
 /* The kernel tells of a cgroup a moment before it can be found by its id: so often, and so many times, it is asked again. */
 #define UNBORN_EVERY_NS (20ULL * 1000000)
 #define UNBORN_TIMES 10
@@ -38,7 +38,7 @@ struct place {
 	__u64 id;
 	struct container_name name;
 	struct who_one one;
-	__u64 since_ns;
+	__u64 since_ns, asked_ns; /* asked: for its name */
 	bool seen; /* by the scan that runs */
 	LIST_ENTRY(place) in_bucket;
 };
@@ -116,7 +116,7 @@ static struct place *find_place(const struct census *c, __u64 id)
 
 static bool is_settled(const struct place *p)
 {
-	return p->name.final || now_ns() - p->since_ns > SETTLE_NS;
+	return p->name.final || now_ns() - p->since_ns > NAME_SETTLES_NS;
 }
 
 static void remove_place(struct census *c, struct place *p)
@@ -151,7 +151,7 @@ static void add_place(struct census *c, __u64 id, const char *path)
 	p->id = id;
 	p->name = name;
 	p->one = (struct who_one){ .vm = "", .container = p->name.name, .path = p->name.path };
-	p->since_ns = now_ns();
+	p->since_ns = p->asked_ns = now_ns();
 	p->seen = true;
 	LIST_INSERT_HEAD(&c->places[id % BUCKETS], p, in_bucket);
 	c->nr_places++;
@@ -211,6 +211,7 @@ static void rename_place(struct census *c, struct place *p)
 {
 	struct container_name name;
 
+	p->asked_ns = now_ns();
 	container_name("", p->name.path, &name);
 	if (!strcmp(name.name, p->name.name)) {
 		p->name.final = name.final;
@@ -219,6 +220,11 @@ static void rename_place(struct census *c, struct place *p)
 	tell_gone(c, &p->one);
 	p->name = name;
 	tell_born(c, &p->one);
+}
+
+static bool is_due(const struct place *p)
+{
+	return now_ns() - p->asked_ns >= (p->asked_ns - p->since_ns) / SETTLE_SLOWER;
 }
 
 static void on_settle(struct source *s)
@@ -232,7 +238,8 @@ static void on_settle(struct source *s)
 		LIST_FOREACH (p, &c->places[i], in_bucket) {
 			if (is_settled(p))
 				continue;
-			rename_place(c, p);
+			if (is_due(p))
+				rename_place(c, p);
 			c->nr_unsettled += !is_settled(p);
 		}
 	if (!c->nr_unsettled)

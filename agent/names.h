@@ -9,6 +9,12 @@
 
 #include "bpf/owner.h"
 
+/*
+ * A runtime may write its record after it made the cgroup: until a cgroup is so old its name is asked for again, where
+ * the one found is not final.
+ */
+#define NAME_SETTLES_NS (10ULL * 1000000000)
+
 struct container_name {
 	/*
 	 * Never empty; valid UTF-8 without control characters. What belongs to a user (but root) begins with
@@ -19,8 +25,8 @@ struct container_name {
 	char short_id[OWNER_SHORT_ID_MAX]; /* first 12 digits of the runtime's id, or "" */
 	char path[OWNER_PATH_MAX]; /* the container's own cgroup: the path or an ancestor of it */
 	/*
-	 * False: there was no record of a runtime (yet; they write it after they make the cgroup): ask again later, a few
-	 * times, as a cgroup made by hand never has one.
+	 * False: there was no record of a runtime (yet): ask again later, a few times, as a cgroup made by hand never has
+	 * one.
 	 */
 	bool final;
 };

@@ -17,8 +17,6 @@
 #include "agent/util.h"
 
 #define BUCKETS 1024
-/* A runtime may write its record after it made the cgroup; for so long the name is asked for again. */
-#define NAME_SETTLES_NS (10ULL * 1000000000)
 
 static const struct owner REST_OWNER = { .id = OWNER_ID_REST };
 

@@ -167,6 +167,24 @@ check_docker() {
 	ok "with one by its name" until_ok 30 has "$me-late" 23
 }
 
+# Limits and metrics wait as long for a late record: longer than a busy machine's runtime takes.
+begin_late() {
+	late=$(random_id) late_since=$(uptime_s)
+	make_tree "/docker/$late"
+	reads_in "/docker/$late" 5
+	ok "one that gets its record late has its id for a name at first" until_ok 10 is_container "${late:0:12}"
+}
+check_late() {
+	until_ok 5 late_by 3
+	put_record "/var/lib/docker/containers/$late" config.v2.json "{\"ID\":\"$late\",\"Name\":\"/$me-verylate\"}"
+	ok "three seconds later limits know its name" until_ok 10 is_container "$me-verylate" ||
+		echo "# $(($(uptime_s) - late_since)) s after its birth"
+	ok "and so do metrics" until_ok 10 has "$me-verylate" 5
+}
+uptime_s() { sed 's/\..*//' /proc/uptime; }
+late_by() { [ $(($(uptime_s) - late_since)) -gt "$1" ]; }
+is_container() { ctl containers | grep -qw -- "$1"; }
+
 check_nerdctl() {
 	local id
 	id=$(random_id)
@@ -298,7 +316,9 @@ if [ $# = 1 ]; then
 			'net: { mode: enforce, limits: [ { container: nobody, egress: 1000000 } ] }' > "$T/policy/all.yaml"
 	)
 	agent_start --policy "$T/policy"
+	begin_late
 	check_mode "$1"
+	check_late
 	check_unit
 	check_docker
 	check_nerdctl
@@ -312,7 +332,9 @@ cp /bin/busybox "$T/rootfs/bin/"
 for tool in sh dd sleep; do ln -s busybox "$T/rootfs/bin/$tool"; done
 
 agent_start
+begin_late
 check_unit
+check_late
 check_docker
 check_nerdctl
 check_kubernetes
