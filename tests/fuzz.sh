@@ -9,14 +9,20 @@ export T FUZZ_SEED=${FUZZ_SEED:-1}
 mapfile -t names < <(basename -s .c tests/fuzz/*.c)
 echo "# seed: $FUZZ_SEED"
 
+# However this ends, what it started ends with it.
+export tied='setpriv --pdeathsig KILL'
 fuzz() {
 	mkdir "$T/$1"
-	tests/fuzz/one "$1" "-seed=$FUZZ_SEED" -max_total_time=10 "$T/$1" > "$T/$1.log" 2>&1
+	$tied tests/fuzz/one "$1" "-seed=$FUZZ_SEED" -max_total_time=10 "$T/$1" > "$T/$1.log" 2>&1
 	echo $? > "$T/$1.status"
 }
 export -f fuzz
 
-printf '%s\n' "${names[@]}" | xargs -P 2 -I NAME bash -c 'fuzz NAME' &
+none_runs() { ! pgrep -f "$T/" > /dev/null; }
+stop() { kill -KILL "$1" 2> /dev/null; until_ok 5 none_runs; }
+
+$tied xargs -P 2 -I NAME $tied bash -c 'fuzz NAME' < <(printf '%s\n' "${names[@]}") &
+defer stop $!
 wait $!
 for name in "${names[@]}"; do
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$T/$name.log")
