@@ -75,7 +75,7 @@ forget() { for port; do : > "$T/$port"; done; }
 # Bytes on the wire for one that was counted. A full frame has 1514 for 1472 of UDP's and 1448 of TCP's payload.
 overhead() {
 	case $1 in
-	tap) echo 1 ;;
+	tap0) echo 1 ;;
 	6*) echo 1.028533 ;;
 	*) echo 1.045580 ;;
 	esac
@@ -335,16 +335,22 @@ near "afterwards the migration has it again" $LINK 10 soon 7001 2000 1 # TCP nee
 end $migration
 
 # ---- a VM, by its tap
-ip tuntap add tap0 mode tap
-ip addr add 10.0.8.1/24 dev tap0
-ip link set tap0 up
-ip neigh add 10.0.8.2 lladdr 02:00:00:00:00:00 dev tap0
+new_tap() { # new_tap NAME NET: the VM has address 2 of the net, we have 1
+	ip tuntap add "$1" mode tap
+	ip addr add "$2.1/24" dev "$1"
+	ip link set "$1" up
+	ip neigh add "$2.2" lladdr 02:00:00:00:00:00 dev "$1"
+}
+cp "$flow" "$T/qemu-system-x86_64"
+new_vm() { # new_vm NAME TAP NET PORT: sends there all the time; $vm
+	"$T/qemu-system-x86_64" tap "$2" $WINDOW "$3.2" "$3.1" "$4" -name "guest=$1" >> "$T/$2" &
+	vm=$!
+}
+new_tap tap0 10.0.8
 tap_before=$(tc qdisc show dev tap0)
 "$flow" recv udp 6004 $WINDOW >> "$T/6004" &
 receiver=$!
-cp "$flow" "$T/qemu-system-x86_64"
-"$T/qemu-system-x86_64" tap tap0 $WINDOW 10.0.8.2 10.0.8.1 6004 -name guest=web >> "$T/tap" &
-vm=$!
+new_vm web tap0 10.0.8 6004
 policy <<- EOP
 	mode: enforce
 	limits:
@@ -361,9 +367,9 @@ measure_vm() { # measure_vm: what it sends
 }
 near "a VM sends" 10000000 5 measure_vm
 measure_to_vm() {
-	forget tap
+	forget tap0
 	"$flow" send udp 10.0.8.2 6005 2 > /dev/null
-	steady tap
+	steady tap0
 }
 near "a VM receives" 20000000 5 measure_to_vm
 ok "told as the VM's" [ "$(metric 'nestor_net_limit_dropped_total{vm="web",direction="egress"}')" -gt 100 ]
@@ -374,7 +380,36 @@ near "and with a new agent" 10000000 5 measure_vm
 echo 'mode: enforce' | policy
 is "a rule of a VM that goes: detached" 0 "$(bpftool net show dev tap0 | grep -c netlimit)"
 is "and the former qdisc" "$tap_before" "$(tc qdisc show dev tap0)"
-end $vm $receiver
+end $vm
+
+# ---- shares of taps, beside a container: 1 to 2 to 4
+new_tap tap1 10.0.7
+"$flow" recv udp 6005 $WINDOW >> "$T/6005" &
+second_receiver=$!
+new_vm web tap0 10.0.8 6004
+vms=$vm
+new_vm db tap1 10.0.7 6005
+policy <<- EOP
+	mode: enforce
+	link: $LINK
+	limits:
+	  - vm: web
+	    weight: 100
+	  - vm: db
+	    weight: 200
+	  - container: "/nl-c"
+	    weight: 400
+EOP
+taps_held() { [ "$(tc qdisc show | grep -c 'qdisc fq 6378: dev tap[01] ')" = 2 ]; }
+ok "both taps have fq" until_ok 15 taps_held
+begin c 5003
+from=$(($(now_ms) / WINDOW * WINDOW + 5 * WINDOW))
+near "a VM's weight of 1 in 7" $((LINK / 7)) 10 between 6004 $from 3
+near "a VM's weight of 2 in 7" $((LINK * 2 / 7)) 10 between 6005 $from 3
+near "beside a container's of 4 in 7" $((LINK * 4 / 7)) 10 between 5003 $from 3
+end $sender
+# shellcheck disable=SC2086 # two
+end $vms $vm $receiver $second_receiver
 
 echo 'mode: off' | policy
 is "off: nothing is left" 0 "$(bpftool link show | grep -c netlimit)"
