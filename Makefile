@@ -83,6 +83,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/scrape.sh
 	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh
+	$(Q)tests/bench/pcache.sh
 
 demo: ## boot a VM with four containers that work, and say where its page is (Ctrl-C ends it)
 	$(Q).ci/deps build check
