@@ -206,7 +206,7 @@ mount -o remount,ro $CG
 limits enforce 'container: nobody, device: fast, read: 9MiB'
 reload
 is "what cannot be put back" "rbps=9437184" "$(max b | cut -d' ' -f1)"
-like "is told" "cannot put back io.max of /b for fast to .*, and will try again: Read-only" "$(cat "$AGENT_LOG")"
+like "is told" "cannot put back io.max of /b for fast to .*, and will try again: " "$(cat "$AGENT_LOG")"
 mount -o remount,rw $CG
 agent_kill
 agent_start --policy "$policy"
