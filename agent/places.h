@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * An array that BPF programs search themselves, as a hash table: what is at a place begins with a __u64 that is 0 while
- * the place is free and 1 while it is being filled. A bitmap, the only element of a second map, says where to look, for
+ * An array that BPF programs search themselves, as a hash table: what is at a place begins with its state
+ * (bpf/place.h). A bitmap, the only element of a second map, says where to look, for
  * most places are free and to go through all of them takes longer than a scrape may. Both can be mapped.
  */
 #ifndef NESTOR_PLACES_H

@@ -8,6 +8,7 @@
 #include "agent/bpfobj.h"
 #include "agent/tallymap.h"
 #include "agent/util.h"
+#include "bpf/place.h"
 
 bool tally_is_percpu(const struct bpf_map *map)
 {
@@ -33,7 +34,7 @@ static int append(void *data, __u32 index, const void *copy)
 	struct table *t = data;
 
 	(void)index;
-	if (*state <= 1)
+	if (*state != PLACE_USED)
 		return 0;
 	memcpy(t->keys + t->nr * t->key_size, place_key(copy), t->key_size);
 	memcpy(t->values + t->nr * t->value_size, place_key(copy) + t->key_size, t->value_size);
@@ -142,7 +143,10 @@ struct retirement {
 	struct mover mover;
 };
 
-/* The same for a place: its counters are taken one by one, so that nothing is missed that is counted meanwhile. */
+/*
+ * The same for a place: its counters are taken one by one, so that nothing is missed that is counted meanwhile. From when
+ * it is no longer used nobody finds it; who had found it before has counted until we come back from the first call.
+ */
 static void empty_place(const struct retirement *r, __u32 index, const __u64 *seen)
 {
 	size_t size = bpf_map__value_size(r->tally->live), key_size = bpf_map__key_size(r->tally->gone);
@@ -156,13 +160,16 @@ static void empty_place(const struct retirement *r, __u32 index, const __u64 *se
 	if (!state)
 		return;
 	counters = state + (sizeof(*state) + key_size) / sizeof(*state);
-	if (!add_to_gone(m, gone, seen, NULL)) {
+	__atomic_store_n(state, PLACE_CLAIMED, __ATOMIC_SEQ_CST);
+	if (add_to_gone(m, gone, seen, NULL)) {
+		__atomic_store_n(state, PLACE_USED, __ATOMIC_RELEASE);
+	} else {
 		for (size_t w = 0; w < m->words; w++)
 			m->sum[w] = __atomic_exchange_n(&counters[w], 0, __ATOMIC_RELAXED);
 		if (memcmp(m->sum, seen, m->words * sizeof(*seen)))
 			add_to_gone(m, gone, m->sum, seen);
 		places_clear_bit(&p, index); /* before somebody claims the place, and sets it */
-		__atomic_store_n(state, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(state, PLACE_FREE, __ATOMIC_RELEASE);
 	}
 	mapped_close(&mapped);
 }
@@ -173,7 +180,7 @@ static int retire_place(void *data, __u32 index, const void *copy)
 	size_t key_size = bpf_map__key_size(r->tally->gone);
 	const struct heir *h = heir_of(place_key(copy), r->heirs, r->nr);
 
-	if (*(const __u64 *)copy <= 1 || !h)
+	if (*(const __u64 *)copy != PLACE_USED || !h)
 		return 0;
 	memcpy(r->mover.key, place_key(copy), key_size);
 	memcpy(r->mover.key, &h->to, sizeof(h->to));

@@ -10,6 +10,7 @@
 
 #include "bpf/hist.h"
 #include "bpf/owner.h"
+#include "bpf/place.h"
 
 /* What an I/O does; label "op". */
 enum blkio_op {
@@ -76,12 +77,6 @@ struct blkio_place {
 	__u64 state; /* enum blkio_place_state */
 	struct blkio_key key;
 	struct blkio_total total;
-};
-
-enum blkio_place_state {
-	BLKIO_PLACE_FREE,
-	BLKIO_PLACE_CLAIMED, /* its key is being written */
-	BLKIO_PLACE_USED,
 };
 
 #define BLKIO_PLACES 8192 /* a power of two */
