@@ -121,7 +121,7 @@ struct route http_route(const char *url)
 void http_index(struct buf *out)
 {
 	buf_str(out, "Nestor " NESTOR_VERSION "\n\n");
-	buf_printf(out, "%-20s %s\n", "/", "the page, for a browser");
+	buf_printf(out, "%-20s %s\n%-20s %s\n", "/", "the page, for a browser", "/api/v1", "this list");
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
 		buf_printf(out, "%-20s %s\n", documents[i].path, documents[i].doc);
 	for (unsigned int i = 0; i < nr_rooms; i++)

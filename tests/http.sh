@@ -100,7 +100,7 @@ check_served() {
 	ok "/api/v1 lists pages" grep -qx /metrics "$T/paths"
 	while read -r path; do
 		case $path in
-		/) ;;
+		/ | /api/v1) ;;
 		/metrics) served "$path" 'text/plain; version=0.0.4; charset=utf-8' ;;
 		*) served "$path" application/json ;;
 		esac

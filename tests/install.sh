@@ -189,8 +189,8 @@ is "nestord.8 has the metrics of a running agent, with their labels and types" "
 is "and no other than nestord can have" "" "$(comm -13 "$T/families" "$T/page" | sed 's/[{ ].*//' | sort -u | while read -r one; do
 	grep -qaF "$one" "$NESTORD" || echo "$one"
 done)"
-same "nestord.8 has the pages of a running agent" "$(curl -s --noproxy '*' "$URL/" | sed -n 's/^\(\/[^ ]*\) .*/\1/p' | sort)" \
-	"$(sed -n '/^\.Sh HTTP/,/^\.El/s/^\.It Pa //p' agent/nestord.8 | grep -v '^/$' | sort)"
+same "nestord.8 has the pages of a running agent" "$(curl -s --noproxy '*' "$URL/api/v1" | sed -n 's/^\(\/[^ ]*\) .*/\1/p' | sort)" \
+	"$(sed -n '/^\.Sh HTTP/,/^\.El/s/^\.It Pa //p' agent/nestord.8 | sort)"
 for label in reason:nestor_events_lost_total source:nestor_blkio_owner_total; do
 	while read -r value; do
 		ok "nestord.8 explains ${label%%:*} $value" grep -qxF ".It Cm $value" agent/nestord.8
