@@ -41,7 +41,6 @@ struct row {
 
 struct snapshot {
 	struct pcache *p;
-	bool memory; /* with what the memory controller says: a file per cgroup */
 	struct tally_rows total, derived;
 	struct row *rows; /* sorted by vm and container */
 	size_t nr;
@@ -123,7 +122,7 @@ static void derive(void *data, const struct tally_row *sum)
 	bpf_map_lookup_elem(gone_fd, sum->key, &gone);
 	now = was;
 	derive_hits((const struct pcache_total *)sum->value, &gone, &now);
-	if (s->memory && has_series(sum) && !memstat_read(&s->p->agent->kernel, sum->key, &stat)) {
+	if (has_series(sum) && !memstat_read(&s->p->agent->kernel, sum->key, &stat)) {
 		if (stat.refaults > now.refaults)
 			now.refaults = stat.refaults;
 		r = find_row(s, sum->vm, sum->container);
@@ -151,11 +150,11 @@ static void count_others_pages(struct snapshot *s)
 		other->pages = pages - s->named_pages;
 }
 
-static int snapshot_take(struct pcache *p, bool memory, struct snapshot *s)
+static int snapshot_take(struct pcache *p, struct snapshot *s)
 {
 	int err;
 
-	*s = (struct snapshot){ .p = p, .memory = memory };
+	*s = (struct snapshot){ .p = p };
 	err = tally_read(p->agent->who, &p->total, &s->total);
 	if (!err) {
 		s->rows = calloc(s->total.nr + 1, sizeof(*s->rows));
@@ -164,8 +163,7 @@ static int snapshot_take(struct pcache *p, bool memory, struct snapshot *s)
 	if (!err) {
 		tally_for_each_sum(&s->total, tally_by_label, NULL, add_total, s);
 		tally_for_each_sum(&s->total, by_owner, NULL, derive, s);
-		if (memory)
-			count_others_pages(s);
+		count_others_pages(s);
 		err = tally_read(p->agent->who, &p->derived, &s->derived);
 	}
 	if (err) {
@@ -225,29 +223,39 @@ static void pcache_collect(void *self, struct metrics *m)
 	family_u64(metrics_family(m, "nestor_pcache_approximate", METRIC_GAUGE,
 				  "1 if this kernel tells of accesses only what was asked for, not what was done."),
 		   "", p->approximate);
-	if (snapshot_take(p, true, &s))
+	if (snapshot_take(p, &s))
 		return;
 	collect_rows(&s, m);
 	snapshot_free(&s);
 }
 
-/* Without the memory controller's figures, which take the kernel long to add up where there are many containers. */
+/* ---- history ---- */
+
+static void sample_owner(void *data, const struct tally_row *sum)
+{
+	const struct pcache_total *total = (const struct pcache_total *)sum->value;
+
+	history_counter(data, sum->vm, sum->container, "accesses", total->accesses);
+	history_counter(data, sum->vm, sum->container, "misses", total->misses);
+	history_counter(data, sum->vm, sum->container, "evictions", total->reclaimed);
+	history_counter(data, sum->vm, sum->container, "invalidations", total->invalidated);
+}
+
+/*
+ * Accesses, and not hits, which are what remains when all misses of a read are known: to derive them every few seconds,
+ * and so in the midst of large reads, would spoil the metric.
+ */
 static void pcache_sample(void *self, struct history *h)
 {
-	struct snapshot s;
+	struct pcache *p = self;
+	struct tally_rows rows;
 
-	if (snapshot_take(self, false, &s))
-		return;
-	for (size_t i = 0; i < s.nr; i++) {
-		const struct row *r = &s.rows[i];
-
-		history_counter(h, r->vm, r->container, "hits", r->derived.hits);
-		history_counter(h, r->vm, r->container, "misses", r->total.misses);
-		history_counter(h, r->vm, r->container, "evictions", r->total.reclaimed);
-		history_counter(h, r->vm, r->container, "invalidations", r->total.invalidated);
-	}
-	snapshot_free(&s);
+	if (!tally_read(p->agent->who, &p->total, &rows))
+		tally_for_each_sum(&rows, tally_by_label, NULL, sample_owner, h);
+	tally_free(&rows);
 }
+
+/* ---- nestorctl pcache show ---- */
 
 static json_t *show_row(const struct row *r)
 {
@@ -266,7 +274,7 @@ static json_t *pcache_show(void *self)
 	json_t *list = json_array();
 	struct snapshot s;
 
-	if (snapshot_take(self, true, &s))
+	if (snapshot_take(self, &s))
 		return list;
 	for (size_t i = 0; i < s.nr; i++)
 		json_array_append_new(list, show_row(&s.rows[i]));

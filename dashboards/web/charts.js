@@ -79,10 +79,11 @@ function quantile(pairs, bounds, q) {
 
 export const quantiles = (owner, bounds, q) => owner.latency.map((pairs) => quantile(pairs, bounds, q));
 
+/** A page that readahead brings is missed before it is asked for, perhaps in an earlier sample. */
 function ratios(owner) {
-	const { hits = [], misses = [] } = owner.values;
+	const { accesses = [], misses = [] } = owner.values;
 
-	return hits.map((h, i) => (h === null || misses[i] == null || h + misses[i] === 0 ? null : h / (h + misses[i])));
+	return accesses.map((a, i) => (!a || misses[i] == null ? null : Math.max(0, 1 - misses[i] / a)));
 }
 
 // ---- which charts there are: a list of lines each; "of" gives the values

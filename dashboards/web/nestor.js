@@ -220,7 +220,7 @@ function drawDetail(node) {
 
 const COLUMNS = [
 	["Read", "read_bytes", bytes], ["Written", "written_bytes", bytes], ["Reads", "reads", perSecond],
-	["Writes", "writes", perSecond], ["Hits", "hits", perSecond], ["Misses", "misses", perSecond],
+	["Writes", "writes", perSecond], ["Page accesses", "accesses", perSecond], ["Misses", "misses", perSecond],
 	["Evicted", "evictions", perSecond], ["Received", "received_bytes", bytes], ["Sent", "sent_bytes", bytes],
 	["Migration", "migration_bytes", bytes],
 ];
