@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 30
+# budget: 60
 # The command line of nestord and nestorctl: arguments, exit statuses, refusals, signals, systemd's protocols.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"

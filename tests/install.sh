@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 40
+# budget: 60
 # make install and uninstall; manual pages, unit and policy against what the programs really do.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"

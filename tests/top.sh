@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 40
+# budget: 80
 # nestorctl top: known I/O as rates, JSON, arguments, and the terminal, with tmux as one whose screen can be read.
 # tests/toprows.c has the arithmetic.
 # shellcheck source=tests/lib.sh
