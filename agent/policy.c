@@ -195,38 +195,51 @@ static int read_dir(int dir, const char *path, struct policy *into, struct polic
 	return err;
 }
 
-/* One at a time: it has room for the keys of any file, which would be much to ask malloc for at every reading. */
+/*
+ * One at a time, and kept: it has room for the keys of any file, which is much to ask malloc for at every reading. As a
+ * variable it would make a huge page of the program's data. NULL: no memory.
+ */
 static struct policy_source *source_of(const char *name)
 {
-	static struct policy_source source;
+	static struct policy_source *source;
 
-	source.name = name;
-	return &source;
+	if (!source)
+		source = calloc(1, sizeof(*source));
+	if (source)
+		source->name = name;
+	return source;
 }
 
 static int read_path(const char *path, struct policy *into, struct policy_error *error)
 {
 	_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char parent[PATH_MAX], name[PATH_MAX];
+	struct policy_source *src;
 
 	if (dir >= 0)
 		return check_inode(dir, true, path, error) ?: read_dir(dir, path, into, error);
 	if (errno != ENOTDIR)
 		return policy_fail(error, -errno, "%s: %s", path, strerror(errno));
+	src = source_of(path);
+	if (!src)
+		return policy_fail(error, -ENOMEM, "%s: out of memory", path);
 	snprintf(parent, sizeof(parent), "%s", path);
 	snprintf(name, sizeof(name), "%s", path);
 	dir = open(dirname(parent), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return policy_fail(error, -errno, "%s: %s", path, strerror(errno));
-	return read_file(dir, basename(name), source_of(path), into, error);
+	return read_file(dir, basename(name), src, into, error);
 }
 
 static int read_defaults(struct policy *into, struct policy_error *error)
 {
 	/* As numbers: to C the two names are two objects. */
 	uintptr_t start = (uintptr_t)_binary_agent_policy_yaml_start, end = (uintptr_t)_binary_agent_policy_yaml_end;
+	struct policy_source *src = source_of("(built-in)");
 
-	return policy_read_text(source_of("(built-in)"), _binary_agent_policy_yaml_start, end - start, into, error);
+	if (!src)
+		return policy_fail(error, -ENOMEM, "out of memory");
+	return policy_read_text(src, _binary_agent_policy_yaml_start, end - start, into, error);
 }
 
 int policy_load(const char *path, struct policy **ret_policy, struct policy_error *error)
