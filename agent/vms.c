@@ -17,6 +17,10 @@
 #include "agent/vmproc.h"
 #include "agent/vms.h"
 
+/* linux/sched.h */
+#define PF_FORKNOEXEC 0x00000040
+#define PF_KTHREAD 0x00200000
+
 #define CMDLINE_MAX (128 << 10) /* bytes; what is longer is cut */
 #define FDS_MAX 65536 /* descriptors of one process that are looked at */
 
@@ -203,22 +207,13 @@ static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
 
 /* ---- a VM ---- */
 
-/* One that nobody has waited for yet is a zombie; an init or a subreaper may leave it so for good. */
-static bool is_alive(int pid)
-{
-	_close_ int proc = open_proc(pid);
-	struct vm_stat st;
-
-	return proc >= 0 && !read_stat(proc, &st) && !strchr("ZX", st.state);
-}
-
 /*
- * The process that started "qemu -daemonize" waits for the daemon, its grandchild, to say that all is well; it is not
- * the VM. The daemon is the one whose session has lost its leader (the child in between).
+ * "qemu -daemonize" forks twice. The process that was started waits for its grandchild, the daemon, to say that all is
+ * well, and the child in between makes a session and ends: neither is the VM. The daemon has never executed a program.
  */
-static bool waits_for_daemon(const struct cmdline *c, const struct vm_stat *st)
+static bool waits_for_daemon(const struct cmdline *c, const struct vm_stat *st, int pid)
 {
-	return cmdline_has(c, "daemonize") && is_alive(st->session);
+	return cmdline_has(c, "daemonize") && (!(st->flags & PF_FORKNOEXEC) || st->session == pid);
 }
 
 static int copy_taps(const struct taps *taps, struct vm *vm)
@@ -263,7 +258,7 @@ static int look(int proc, int pid, struct vm *ret)
 		err = read_cmdline(proc, &c, &memory);
 	if (err)
 		return err;
-	if (!strcmp(ret->vmm, "qemu") && waits_for_daemon(&c, &st))
+	if (!strcmp(ret->vmm, "qemu") && waits_for_daemon(&c, &st, pid))
 		return -EAGAIN;
 	ret->start = st.start;
 	err = look_at_rest(proc, ret);
@@ -347,8 +342,6 @@ void vm_scan(void (*found)(void *data, int pid), void *data)
 }
 
 /* ---- helpers ---- */
-
-#define PF_KTHREAD 0x00200000 /* linux/sched.h */
 
 /* A vhost worker is called after the thread that asked for it. */
 static bool is_helper(int tid, const struct vm *vm)

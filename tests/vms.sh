@@ -112,6 +112,23 @@ end_daemon() {
 daemonize unreaped
 ok "a daemon whose parents are zombies" until_ok 3 has_vm unreaped "$daemon"
 end_daemon
+
+# As from a script in the background of a shell that ended, or from another PID namespace: the session has no leader.
+cat > "$T/leaderless" <<'END'
+leader=$$
+(
+	until ! grep -qs '^State:[^ZX]*$' /proc/$leader/status; do :; done
+	exec "$@"
+) &
+END
+setsid -w bash "$T/leaderless" "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name leaderless \
+	-daemonize -pidfile "$T/leaderless.pid"
+ok "(a daemon that was started from a session without leader)" until_ok 10 test -s "$T/leaderless.pid"
+daemon=$(cat "$T/leaderless.pid")
+defer kill -KILL "$daemon"
+ok "it is known" until_ok 10 has_vm leaderless "$daemon"
+is "and it alone" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
+kill "$daemon"
 kill -STOP "$agent_pid"
 daemonize quick
 kill -CONT "$agent_pid"
