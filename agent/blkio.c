@@ -124,13 +124,14 @@ static void emit_device(void *data, const struct tally_row *sum)
 	bool bios = key_of(sum)->bios;
 	struct emit *e = data;
 
-	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), &total->latency);
+	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), &total->latency,
+		    total->latency_ns);
 	/* A device that takes bios has no queue of its own: all of the time is the device's. */
 	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL),
-		    bios ? &total->latency : &total->device);
+		    bios ? &total->latency : &total->device, bios ? total->latency_ns : total->device_ns);
 	if (!bios)
 		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL),
-			    &total->queue);
+			    &total->queue, total->queue_ns);
 }
 
 /* What a container waits for is the device that it addressed: the layers below are in that time already. */
@@ -145,7 +146,7 @@ static void emit_owner(void *data, const struct tally_row *sum)
 
 	family_hist(e->latency,
 		    metrics_labels(e->m, "vm", sum->vm, "container", sum->container, "op", op_names[op_of(sum)], NULL),
-		    &total_of(sum)->latency);
+		    &total_of(sum)->latency, total_of(sum)->latency_ns);
 }
 
 static void emit_counts(void *data, const struct tally_row *sum)
@@ -287,7 +288,7 @@ static void show_sum(void *data, const struct tally_row *sum)
 	json_t *row = json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:I, s:f, s:f, s:f}", "device", json_text(sum->extra), "op",
 				op_names[op_of(sum)], "vm", json_text(sum->vm), "container", json_text(sum->container), "ios",
 				(json_int_t)n, "bytes", (json_int_t)total->bytes, "errors", (json_int_t)total->errors,
-				"mean_seconds", n ? (double)h->sum_ns / 1e9 / (double)n : 0.0, "p50_seconds",
+				"mean_seconds", n ? (double)total->latency_ns / 1e9 / (double)n : 0.0, "p50_seconds",
 				quantile(h, n, 0.5), "p99_seconds", quantile(h, n, 0.99));
 
 	json_array_append_new(data, row);

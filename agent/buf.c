@@ -54,17 +54,37 @@ void buf_str(struct buf *b, const char *text)
 	buf_add(b, text, strlen(text));
 }
 
-/* A scrape is mostly integers: printf would be half of its cost. */
-void buf_u64(struct buf *b, unsigned long long v)
+char *buf_room(struct buf *b, size_t most)
 {
-	char digits[20];
+	return buf_reserve(b, most) ? b->text + b->len : NULL;
+}
+
+void buf_wrote(struct buf *b, const char *end)
+{
+	b->len = (size_t)(end - b->text);
+	b->text[b->len] = '\0';
+}
+
+/* A scrape is mostly integers: printf would be half of its cost. */
+char *put_u64(char *to, unsigned long long v)
+{
+	char digits[PUT_U64_MAX];
 	size_t i = sizeof(digits);
 
 	do {
 		digits[--i] = (char)('0' + v % 10);
 		v /= 10;
 	} while (v);
-	buf_add(b, digits + i, sizeof(digits) - i);
+	memcpy(to, digits + i, sizeof(digits) - i);
+	return to + sizeof(digits) - i;
+}
+
+void buf_u64(struct buf *b, unsigned long long v)
+{
+	char *to = buf_room(b, PUT_U64_MAX);
+
+	if (to)
+		buf_wrote(b, put_u64(to, v));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

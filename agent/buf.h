@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PUT_U64_MAX 20
+
 struct buf {
 	char *text; /* ends in NUL once something was added */
 	size_t len;
@@ -16,8 +18,11 @@ struct buf {
 void buf_free(struct buf *b);
 void buf_clear(struct buf *b);
 void buf_add(struct buf *b, const char *text, size_t len);
+char *buf_room(struct buf *b, size_t most); /* where that many bytes may be written; NULL: no memory */
+void buf_wrote(struct buf *b, const char *end); /* up to there, and adds the NUL */
 void buf_str(struct buf *b, const char *text);
 void buf_u64(struct buf *b, unsigned long long v);
+char *put_u64(char *to, unsigned long long v); /* up to PUT_U64_MAX digits, no NUL; returns their end */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

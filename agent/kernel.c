@@ -217,22 +217,31 @@ static int open_by_id(int mount_fd, __u64 id)
 	return open_by_handle_at(mount_fd, &handle.head, O_PATH | O_CLOEXEC);
 }
 
+int kernel_open_cgroup(const struct kernel *k, __u32 hierarchy, __u64 id, struct stat *ret)
+{
+	const struct hierarchy *h = kernel_hierarchy(k, hierarchy);
+	int fd = h ? open_by_id(h->mount_fd, id) : -1;
+
+	if (fd < 0)
+		return h ? -errno : -ENOTCONN;
+	if (fstat(fd, ret) || !ret->st_nlink) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size)
 {
 	const struct hierarchy *h = kernel_hierarchy(k, hierarchy);
 	char link[64], full[PATH_MAX];
-	_close_ int fd = -1;
 	struct stat st;
+	_close_ int fd = kernel_open_cgroup(k, hierarchy, id, &st);
 	size_t mount_len;
 	ssize_t len;
 
-	if (!h)
-		return -ENOTCONN;
-	fd = open_by_id(h->mount_fd, id);
 	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) || !st.st_nlink)
-		return -ESTALE;
+		return fd;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	len = readlink(link, full, sizeof(full) - 1);
 	if (len < 0)

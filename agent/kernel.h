@@ -52,8 +52,14 @@ const struct hierarchy *kernel_task_hierarchy(const struct kernel *k);
 const char *kernel_cgroup_mode(const struct kernel *k);
 
 /*
- * Path of cgroup @id within @hierarchy, "/" for its root. 0, -ESTALE if it is gone, -ENOTCONN if that
- * hierarchy is not mounted here. Needs CAP_DAC_READ_SEARCH.
+ * Opens cgroup @id of @hierarchy, just as a path (O_PATH), and tells what fstat() does. The descriptor, -ESTALE if it is
+ * gone, -ENOTCONN if that hierarchy is not mounted here. Needs CAP_DAC_READ_SEARCH.
+ */
+struct stat;
+int kernel_open_cgroup(const struct kernel *k, __u32 hierarchy, __u64 id, struct stat *ret);
+
+/*
+ * Path of cgroup @id within @hierarchy, "/" for its root. 0, or as above.
  */
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size);
 

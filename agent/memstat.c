@@ -2,8 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,37 +31,39 @@ static __u64 minus(__u64 a, __u64 b)
 	return a > b ? a - b : 0;
 }
 
+/* Is @line "name value"? */
+static bool has_value(const char *line, const char *name, __u64 *ret)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(line, name, len) != 0 || line[len] != ' ')
+		return false;
+	*ret = strtoull(line + len + 1, NULL, 10);
+	return true;
+}
+
 /* Memory of tmpfs and of the swap cache counts as the file system's, too: out it goes. */
 static int read_stat(int dir_fd, const struct stat_file *names, struct memstat *ret)
 {
-	unsigned long long value, file = 0, other = 0;
-	_close_ int fd = openat(dir_fd, "memory.stat", O_RDONLY | O_CLOEXEC);
-	_fclose_ FILE *f = NULL;
-	char name[64];
+	__u64 file = 0, shmem = 0, swapcached = 0;
+	char text[16384], *rest = text, *line;
+	ssize_t len = read_file_at(dir_fd, "memory.stat", text, sizeof(text));
 
 	*ret = (struct memstat){};
-	if (fd < 0)
-		return -errno;
-	f = fdopen(fd, "re");
-	if (!f)
-		return -errno;
-	fd = -1; /* f's from now on */
-	while (fscanf(f, "%63s %llu", name, &value) == 2) {
-		if (!strcmp(name, names->file))
-			file = value;
-		else if (!strcmp(name, names->shmem) || !strcmp(name, names->swapcached))
-			other += value;
-		else if (!strcmp(name, names->refaults))
-			ret->refaults = value;
-	}
-	ret->pages = minus(file, other) / PAGE_BYTES;
+	if (len < 0)
+		return (int)len;
+	while ((line = strsep(&rest, "\n")))
+		if (!has_value(line, names->file, &file) && !has_value(line, names->shmem, &shmem) &&
+		    !has_value(line, names->swapcached, &swapcached))
+			has_value(line, names->refaults, &ret->refaults);
+	ret->pages = minus(file, shmem + swapcached) / PAGE_BYTES;
 	return 0;
 }
 
 /* Takes what the cgroups below have out of @sum. */
 static void subtract_children(int dir_fd, struct memstat *sum)
 {
-	int fd = dup(dir_fd);
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
@@ -82,19 +83,12 @@ static void subtract_children(int dir_fd, struct memstat *sum)
 		closedir(dir);
 }
 
-static bool has_children(int dir_fd)
-{
-	struct stat st;
-
-	return !fstat(dir_fd, &st) && st.st_nlink > 2; /* "." and its entry in the parent, and ".." of each child */
-}
-
 /* v2: a cgroup with others below has refaults of its own only where the kernel could not tell them apart. */
-static int read_own(int dir_fd, bool v1, struct memstat *ret)
+static int read_own(int dir_fd, bool v1, bool has_children, struct memstat *ret)
 {
 	int err = read_stat(dir_fd, v1 ? &v1_own : &v2_sums, ret);
 
-	if (err || v1 || !has_children(dir_fd))
+	if (err || v1 || !has_children)
 		return err;
 	subtract_children(dir_fd, ret);
 	ret->refaults = 0;
@@ -103,18 +97,14 @@ static int read_own(int dir_fd, bool v1, struct memstat *ret)
 
 int memstat_read(const struct kernel *k, const struct owner *o, struct memstat *ret)
 {
-	const struct hierarchy *h = kernel_task_hierarchy(k);
 	_close_ int fd = -1;
-	char path[PATH_MAX];
-	int err;
+	struct stat st;
 
-	if (!h || o->hierarchy != h->id)
+	if (o->hierarchy != k->task_hierarchy)
 		return -ENOTCONN;
-	err = kernel_cgroup_path(k, o->hierarchy, o->id, path, sizeof(path));
-	if (err)
-		return err;
-	fd = openat(h->mount_fd, path[1] ? path + 1 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : read_own(fd, k->memory_v1, ret);
+	fd = kernel_open_cgroup(k, o->hierarchy, o->id, &st);
+	/* Links of a directory: "." and its entry in the parent, and ".." of each child. */
+	return fd < 0 ? fd : read_own(fd, k->memory_v1, st.st_nlink > 2, ret);
 }
 
 int memstat_read_machine(const struct kernel *k, __u64 *ret_pages)

@@ -13,6 +13,7 @@
 #include "agent/util.h"
 
 #define FAMILIES_MAX 256
+#define HEADER_ROUGHLY 256 /* bytes of the lines that introduce a family; more cost a copy */
 
 struct family {
 	const char *name;
@@ -104,29 +105,26 @@ const char *metrics_labels(struct metrics *m, ...)
 	return m->labels.text ? m->labels.text : "";
 }
 
-/* name + suffix + {labels, extra} + space; the caller adds the value. */
-static void start_sample(struct family *f, const char *suffix, const char *labels, const char *extra)
+/* name + suffix + {labels} + space; the caller adds the value. */
+static void start_sample(struct family *f, const char *suffix, const char *labels)
 {
 	struct buf *b = &f->samples;
 
 	buf_str(b, f->name);
 	buf_str(b, suffix);
-	if (*labels || *extra) {
+	if (*labels) {
 		buf_add(b, "{", 1);
 		buf_str(b, labels);
-		if (*labels && *extra)
-			buf_add(b, ",", 1);
-		buf_str(b, extra);
 		buf_add(b, "}", 1);
 	}
 	buf_add(b, " ", 1);
 }
 
-static void add_u64(struct family *f, const char *suffix, const char *labels, const char *extra, unsigned long long value)
+static void add_u64(struct family *f, const char *suffix, const char *labels, unsigned long long value)
 {
 	if (!f->name)
 		return;
-	start_sample(f, suffix, labels, extra);
+	start_sample(f, suffix, labels);
 	buf_u64(&f->samples, value);
 	buf_add(&f->samples, "\n", 1);
 }
@@ -136,13 +134,13 @@ static void add_seconds(struct family *f, const char *suffix, const char *labels
 {
 	if (!f->name)
 		return;
-	start_sample(f, suffix, labels, "");
+	start_sample(f, suffix, labels);
 	buf_printf(&f->samples, "%llu.%09llu\n", ns / 1000000000, ns % 1000000000);
 }
 
 void family_u64(struct family *f, const char *labels, unsigned long long value)
 {
-	add_u64(f, "", labels, "", value);
+	add_u64(f, "", labels, value);
 }
 
 void family_seconds(struct family *f, const char *labels, unsigned long long ns)
@@ -154,40 +152,70 @@ void family_double(struct family *f, const char *labels, double value)
 {
 	if (!f->name)
 		return;
-	start_sample(f, "", labels, "");
+	start_sample(f, "", labels);
 	buf_printf(&f->samples, "%.15g\n", value);
 }
 
-/* le="…" of each bucket, in seconds, printed once. */
-static const char *bound_label(unsigned int slot)
-{
-	static char labels[HIST_SLOTS][24];
+#define BOUND_MAX 24
 
-	if (!labels[slot][0]) {
+/* The end of a bucket's labels, printed once: its bound in seconds. */
+static const char *bound_text(unsigned int slot)
+{
+	static char texts[HIST_SLOTS][BOUND_MAX];
+
+	if (!texts[slot][0]) {
 		if (slot == HIST_BOUNDS)
-			snprintf(labels[slot], sizeof(labels[slot]), "le=\"+Inf\"");
+			snprintf(texts[slot], BOUND_MAX, "+Inf\"} ");
 		else
-			snprintf(labels[slot], sizeof(labels[slot]), "le=\"%.9g\"", (double)(1U << slot) / 1e6);
+			snprintf(texts[slot], BOUND_MAX, "%.9g\"} ", (double)(1U << slot) / 1e6);
 	}
-	return labels[slot];
+	return texts[slot];
 }
 
-void family_hist(struct family *f, const char *labels, const struct hist *h)
+/* Most lines of a scrape are buckets: what is the same in all of them is copied, and room is made once. Returns their sum. */
+static unsigned long long add_buckets(struct buf *b, const char *start, size_t len, const struct hist *h)
 {
+	char *to = buf_room(b, HIST_SLOTS * (len + BOUND_MAX + PUT_U64_MAX + 1));
 	unsigned long long n = 0;
 
-	for (unsigned int i = 0; i < HIST_SLOTS; i++) {
+	for (unsigned int i = 0; to && i < HIST_SLOTS; i++) {
 		n += h->slots[i];
-		add_u64(f, "_bucket", labels, bound_label(i), n);
+		memcpy(to, start, len);
+		to = stpcpy(to + len, bound_text(i));
+		to = put_u64(to, n);
+		*to++ = '\n';
 	}
-	add_seconds(f, "_sum", labels, h->sum_ns);
-	add_u64(f, "_count", labels, "", n);
+	if (to)
+		buf_wrote(b, to);
+	return n;
+}
+
+void family_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns)
+{
+	unsigned long long n;
+	struct buf start = {};
+
+	if (!f->name)
+		return;
+	buf_str(&start, f->name);
+	buf_str(&start, "_bucket{");
+	buf_str(&start, labels);
+	buf_str(&start, *labels ? ",le=\"" : "le=\"");
+	f->samples.failed |= start.failed;
+	n = add_buckets(&f->samples, start.text, start.len, h);
+	buf_free(&start);
+	add_seconds(f, "_sum", labels, sum_ns);
+	add_u64(f, "_count", labels, n);
 }
 
 int metrics_render(struct metrics *m, struct buf *out)
 {
 	bool failed = m->overflow.samples.failed || m->labels.failed;
+	size_t len = 0;
 
+	for (size_t i = 0; i < m->nr_families; i++)
+		len += m->families[i].samples.len + HEADER_ROUGHLY;
+	buf_room(out, len);
 	for (size_t i = 0; i < m->nr_families; i++) {
 		struct family *f = &m->families[i];
 

@@ -30,7 +30,7 @@ const char *metrics_labels(struct metrics *m, ...) __attribute__((sentinel));
 void family_u64(struct family *f, const char *labels, unsigned long long value);
 void family_double(struct family *f, const char *labels, double value);
 void family_seconds(struct family *f, const char *labels, unsigned long long ns);
-void family_hist(struct family *f, const char *labels, const struct hist *h); /* in seconds */
+void family_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns); /* in seconds */
 
 /* The whole text into @out. 0 or -ENOMEM. */
 int metrics_render(struct metrics *m, struct buf *out);

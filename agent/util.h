@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,9 @@ static inline void fclose_p(FILE **f)
 #define _free_ __attribute__((cleanup(free_p)))
 #define _close_ __attribute__((cleanup(close_p)))
 #define _fclose_ __attribute__((cleanup(fclose_p)))
+
+/* Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups. */
+ssize_t read_file_at(int dir, const char *name, char *ret, size_t size);
 
 /* The clock of bpf_ktime_get_ns(). */
 static inline __u64 now_ns(void)

@@ -34,24 +34,6 @@ static void closedir_p(DIR **dir)
 
 /* ---- files of /proc/PID ---- */
 
-/* Up to @size - 1 bytes of a file, and a NUL. Returns their number or -errno. */
-static ssize_t read_file(int dir, const char *name, char *ret, size_t size)
-{
-	_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while (len < size - 1 && (n = read(fd, ret + len, size - 1 - len)) != 0) {
-		if (n < 0)
-			return -errno;
-		len += (size_t)n;
-	}
-	ret[len] = '\0';
-	return (ssize_t)len;
-}
-
 /* 0 or -errno. */
 static int read_link(int dir, const char *name, char *ret, size_t size)
 {
@@ -66,7 +48,7 @@ static int read_link(int dir, const char *name, char *ret, size_t size)
 static int read_stat(int proc, struct vm_stat *ret)
 {
 	char text[1024];
-	ssize_t len = read_file(proc, "stat", text, sizeof(text));
+	ssize_t len = read_file_at(proc, "stat", text, sizeof(text));
 
 	return len < 0 ? (int)len : vm_parse_stat(text, ret);
 }
@@ -85,7 +67,7 @@ static int open_proc(int pid)
 static int read_cmdline(int proc, struct cmdline *ret, char **ret_memory)
 {
 	char *memory = malloc(CMDLINE_MAX);
-	ssize_t len = memory ? read_file(proc, "cmdline", memory, CMDLINE_MAX) : -ENOMEM;
+	ssize_t len = memory ? read_file_at(proc, "cmdline", memory, CMDLINE_MAX) : -ENOMEM;
 
 	if (len <= 0) {
 		free(memory);
@@ -105,7 +87,7 @@ static const char *read_vmm(int proc)
 	int err = read_link(proc, "exe", text, sizeof(text));
 
 	if (err == -EACCES || err == -EPERM)
-		return read_file(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
+		return read_file_at(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
 	if (err)
 		return NULL;
 	len = strlen(text);
@@ -120,7 +102,7 @@ static void read_path(int proc, char *ret)
 {
 	char text[16384];
 
-	if (read_file(proc, "cgroup", text, sizeof(text)) < 0)
+	if (read_file_at(proc, "cgroup", text, sizeof(text)) < 0)
 		text[0] = '\0';
 	vm_parse_path(text, ret);
 }
@@ -133,7 +115,7 @@ static unsigned int tun_index(int proc, int fd)
 	char path[32], text[1024], name[IF_NAMESIZE];
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	return read_file(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
+	return read_file_at(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
 }
 
 /* /dev/tapN belongs to the macvtap with index N, if we have such a one. */
@@ -351,7 +333,7 @@ static bool is_helper(int tid, const struct vm *vm)
 	struct vm_stat st;
 	int owner;
 
-	if (proc < 0 || read_file(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
+	if (proc < 0 || read_file_at(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
 		return false;
 	if (read_stat(proc, &st) || !(st.flags & PF_KTHREAD))
 		return false; /* any process can call itself so */

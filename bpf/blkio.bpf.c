@@ -218,6 +218,12 @@ static __always_inline struct blkio_total *new_total(struct blkio_key *key, stru
 	return total;
 }
 
+static __always_inline void add_time(struct hist *h, __u64 *sum, __u64 ns)
+{
+	__sync_fetch_and_add(sum, ns);
+	hist_add(h, ns);
+}
+
 static __always_inline void count(struct blkio_inflight *io, struct gendisk *disk, enum blkio_op op, bool bios, __u64 now)
 {
 	struct blkio_key key = {
@@ -236,11 +242,11 @@ static __always_inline void count(struct blkio_inflight *io, struct gendisk *dis
 		__sync_fetch_and_add(&total->errors, 1);
 	else
 		__sync_fetch_and_add(&total->bytes, io->bytes);
-	hist_add(&total->latency, since(now, io->start_ns));
+	add_time(&total->latency, &total->latency_ns, since(now, io->start_ns));
 	if (!io->issue_ns)
 		return;
-	hist_add(&total->queue, since(io->issue_ns, io->start_ns));
-	hist_add(&total->device, since(now, io->issue_ns));
+	add_time(&total->queue, &total->queue_ns, since(io->issue_ns, io->start_ns));
+	add_time(&total->device, &total->device_ns, since(now, io->issue_ns));
 }
 
 /*

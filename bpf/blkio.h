@@ -42,8 +42,10 @@ struct blkio_key {
 	__u8 bios; /* 1: the device takes bios and has no requests: all of the time is the device's */
 };
 
+/* The sums come first: in a place they lie in the cache line of the key. */
 struct blkio_total {
 	__u64 bytes; /* moved by I/Os that succeeded */
+	__u64 latency_ns, queue_ns, device_ns; /* all times of these histograms added up */
 	__u64 errors; /* I/Os that failed */
 	struct hist latency; /* submission to completion; its slots add up to the number of I/Os */
 	struct hist queue; /* submission to issue to the driver; not of a device that takes bios */

@@ -60,10 +60,10 @@ static void test_hist_text(void)
 {
 	struct metrics *m = metrics_new();
 	struct family *f = metrics_family(m, "h_seconds", METRIC_HISTOGRAM, "An h.");
-	struct hist h = { .slots = { [0] = 1, [10] = 2, [HIST_BOUNDS] = 4 }, .sum_ns = 9007199254740993ULL };
+	struct hist h = { .slots = { [0] = 1, [10] = 2, [HIST_BOUNDS] = 4 } };
 	struct buf out = {};
 
-	family_hist(f, metrics_labels(m, "d", "x", NULL), &h);
+	family_hist(f, metrics_labels(m, "d", "x", NULL), &h, 9007199254740993ULL);
 	metrics_render(m, &out);
 	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"1e-06\"} 1\n") != NULL, "the first bucket is 1 us");
 	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"0.001024\"} 3\n") != NULL, "buckets are cumulated");
@@ -94,17 +94,14 @@ static void test_slots(void)
 
 static void test_sums(void)
 {
-	unsigned long long events = 0, sum = 0, n = 0;
+	unsigned long long events = 0, n = 0;
 	struct hist h = {};
 
-	for (__u64 ns = 1; ns < 1ULL << 40; ns = ns * 3 + 1, n++) {
+	for (__u64 ns = 1; ns < 1ULL << 40; ns = ns * 3 + 1, n++)
 		hist_add(&h, ns);
-		sum += ns;
-	}
 	for (unsigned int i = 0; i < HIST_SLOTS; i++)
 		events += h.slots[i];
 	is_u64(n, events, "the buckets have all events");
-	is_u64(sum, h.sum_ns, "and the sum has their time");
 }
 
 static void test_too_many_families(void)

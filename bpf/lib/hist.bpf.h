@@ -32,16 +32,20 @@ static __always_inline __u64 hist_log2(__u64 v)
 	return r | (v >> 1);
 }
 
-/* Bucket of a latency: the smallest i with ns <= 2^i us. */
+/*
+ * Bucket of a latency: the smallest i with ns <= 2^i us. Without a division: of all bounds just 1000 << i lies between
+ * 512 << i and 1024 << i.
+ */
 static __always_inline __u32 hist_slot(__u64 ns)
 {
-	__u64 us = (ns + 999) / 1000;
+	__u64 i;
 
-	if (us <= 1)
+	if (ns <= 1000)
 		return 0;
-	if (us > (1ULL << (HIST_BOUNDS - 1)))
+	if (ns > 1000ULL << (HIST_BOUNDS - 1))
 		return HIST_BOUNDS;
-	return hist_log2(us - 1) + 1;
+	i = hist_log2(ns >> 9);
+	return i + hist_above(ns, 1000ULL << i);
 }
 
 /* All CPUs may add to the same one. */
@@ -52,7 +56,6 @@ static __always_inline void hist_add(struct hist *h, __u64 ns)
 	barrier_var(slot);
 	if (slot < HIST_SLOTS)
 		__sync_fetch_and_add(&h->slots[slot], 1);
-	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
 #endif

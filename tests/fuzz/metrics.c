@@ -79,13 +79,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	__u64 value = 0;
 
 	memcpy(&value, in.data, in.len < sizeof(value) ? in.len : sizeof(value));
-	h.slots[value % HIST_SLOTS] = h.sum_ns = value;
+	h.slots[value % HIST_SLOTS] = value;
 	MUST(m);
 	labels = metrics_labels(m, "container", a, "vm", b, NULL);
 	family_u64(metrics_family(m, "a_total", METRIC_COUNTER, "A."), labels, value);
 	family_seconds(metrics_family(m, "b_seconds", METRIC_GAUGE, "B."), "", value);
 	if (with_hist(value))
-		family_hist(metrics_family(m, "c_seconds", METRIC_HISTOGRAM, "C."), labels, &h);
+		family_hist(metrics_family(m, "c_seconds", METRIC_HISTOGRAM, "C."), labels, &h, value);
 	MUST(!metrics_render(m, &out));
 	check_lines(out.text, out.len, 2 * 2 + 2 + (with_hist(value) ? 2 + HIST_SLOTS + 2 : 0));
 	check_values(out.text, a, b, value);
