@@ -11,6 +11,7 @@
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
 #include "agent/log.h"
+#include "agent/metrics.h"
 #include "agent/selfstats.h"
 #include "agent/util.h"
 
@@ -69,6 +70,7 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 
 void agent_apply(struct agent *a, struct policy *policy)
 {
+	metrics_free(a->metrics);
 	policy_free(a->policy);
 	a->policy = policy;
 	if (!a->opts.log_level_given)

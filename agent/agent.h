@@ -50,6 +50,7 @@ struct agent {
 	unsigned int counters_reset;
 
 	struct who *who;
+	struct metrics *metrics; /* NULL until somebody asks for them */
 	struct history *history; /* NULL until it is sampled */
 	struct self_stats *self_stats;
 	struct reloads reloads;

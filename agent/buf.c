@@ -18,6 +18,17 @@ void buf_clear(struct buf *b)
 	b->failed = false;
 }
 
+/*
+ * To get the memory of a large text from the kernel anew each time takes longer than to write it; to keep that of the
+ * largest one for ever would be waste.
+ */
+void buf_reuse(struct buf *b)
+{
+	if (b->len < b->cap / 4)
+		buf_free(b);
+	buf_clear(b);
+}
+
 /* Makes room for @more bytes and a NUL. */
 static bool buf_reserve(struct buf *b, size_t more)
 {

@@ -17,6 +17,7 @@ struct buf {
 
 void buf_free(struct buf *b);
 void buf_clear(struct buf *b);
+void buf_reuse(struct buf *b); /* the same, but gives back most of what the text did not need */
 void buf_add(struct buf *b, const char *text, size_t len);
 char *buf_room(struct buf *b, size_t most); /* where that many bytes may be written; NULL: no memory */
 void buf_wrote(struct buf *b, const char *end); /* up to there, and adds the NUL */

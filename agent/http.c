@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
+#include "agent/buf.h"
 #include "agent/http.h"
 #include "agent/log.h"
 #include "agent/reply.h"
@@ -33,6 +34,7 @@ struct http {
 	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
 	struct source restart; /* timer */
 	pid_t pid;
+	struct buf out; /* the last answer */
 	char empty_dir[PATH_MAX];
 };
 
@@ -177,7 +179,7 @@ static void on_request(struct source *s)
 {
 	struct http *h = s->data;
 	struct doc_request request;
-	struct buf out = {};
+	struct buf *out = &h->out;
 	ssize_t n;
 	int status;
 
@@ -186,13 +188,13 @@ static void on_request(struct source *s)
 		loop_remove(&h->agent->loop, s);
 		return;
 	}
-	status = n == sizeof(request) ? show(h->agent, &request, &out) : -EBADMSG;
+	buf_reuse(out);
+	status = n == sizeof(request) ? show(h->agent, &request, out) : -EBADMSG;
 	if (status)
-		buf_clear(&out);
-	status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
+		buf_clear(out);
+	status = reply_send(s->fd, status, out->text ? out->text : "", out->len);
 	if (status)
 		log_warning("http: cannot answer: %s", strerror(-status));
-	buf_free(&out);
 }
 
 static void on_restart(struct source *timer)
@@ -264,5 +266,6 @@ void http_stop(struct http *h)
 	loop_remove(&h->agent->loop, &h->restart);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);
+	buf_free(&h->out);
 	free(h);
 }

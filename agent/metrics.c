@@ -44,11 +44,20 @@ void metrics_free(struct metrics *m)
 {
 	if (!m)
 		return;
-	for (size_t i = 0; i < m->nr_families; i++)
+	for (size_t i = 0; i < FAMILIES_MAX; i++)
 		buf_free(&m->families[i].samples);
 	buf_free(&m->overflow.samples);
 	buf_free(&m->labels);
 	free(m);
+}
+
+void metrics_reuse(struct metrics *m)
+{
+	for (size_t i = 0; i < FAMILIES_MAX; i++)
+		buf_reuse(&m->families[i].samples);
+	buf_reuse(&m->overflow.samples);
+	buf_reuse(&m->labels);
+	m->nr_families = 0;
 }
 
 struct family *metrics_family(struct metrics *m, const char *name, enum metric_type type, const char *help)
@@ -63,7 +72,7 @@ struct family *metrics_family(struct metrics *m, const char *name, enum metric_t
 		return &m->overflow;
 	}
 	f = &m->families[m->nr_families++];
-	*f = (struct family){ .name = name, .help = help, .type = type };
+	*f = (struct family){ .name = name, .help = help, .type = type, .samples = f->samples };
 	return f;
 }
 

@@ -15,6 +15,7 @@ struct metrics;
 struct family;
 
 struct metrics *metrics_new(void); /* NULL: no memory */
+void metrics_reuse(struct metrics *m); /* for another exposition: it is empty, but keeps its memory */
 void metrics_free(struct metrics *m);
 
 /* The family of that name, made at the first call. Never NULL: without memory it swallows samples and metrics_render() fails.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -12,16 +11,8 @@
 
 #define EVERY_NS (HISTORY_SECONDS * 1000000000ULL)
 
-/*
- * An answer takes megabytes for a moment. To get them from the kernel anew each time was half of what a scrape cost: so
- * this many freed bytes are kept for the next one, and after so many samples those that are free are given back.
- */
-#define KEPT_BYTES (32 << 20)
-#define KEPT_SAMPLES 120
-
 struct sampler {
 	struct agent *agent;
-	unsigned int samples; /* since memory was given back */
 	struct source timer;
 };
 
@@ -45,10 +36,6 @@ static void on_timer(struct source *timer)
 		if (a->rooms[i].up && rooms[i]->sample)
 			rooms[i]->sample(a->rooms[i].self, a->history);
 	history_end(a->history);
-	if (++s->samples == KEPT_SAMPLES) {
-		s->samples = 0;
-		malloc_trim(0);
-	}
 }
 
 /* The first sample is taken at once: it is what the second is compared with. */
@@ -58,8 +45,6 @@ int sampler_start(struct agent *a, struct sampler **ret)
 
 	if (!s)
 		return log_error(-ENOMEM, "out of memory");
-	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
-	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 	*ret = s; /* sampler_stop() frees it, also after an error */
 	s->agent = a;
 	a->history = history_new();

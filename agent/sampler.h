@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Asks the rooms every HISTORY_SECONDS what they have counted, and keeps it in agent->history; now and then gives
- * memory back.
- */
+/* Asks the rooms every HISTORY_SECONDS what they have counted, and keeps it in agent->history. */
 #ifndef NESTOR_SAMPLER_H
 #define NESTOR_SAMPLER_H
 

@@ -39,19 +39,20 @@ static void collect_core(struct agent *a, struct metrics *m)
 
 static int show_metrics(struct agent *a, struct buf *out)
 {
-	struct metrics *m = metrics_new();
-	int err;
+	struct metrics *m;
 
+	if (!a->metrics)
+		a->metrics = metrics_new();
+	m = a->metrics;
 	if (!m)
 		return -ENOMEM;
+	metrics_reuse(m);
 	collect_core(a, m);
 	who_collect(a->who, m);
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		if (a->rooms[i].up)
 			rooms[i]->collect(a->rooms[i].self, m);
-	err = metrics_render(m, out);
-	metrics_free(m);
-	return err;
+	return metrics_render(m, out);
 }
 
 static json_t *rooms_json(const struct agent *a)

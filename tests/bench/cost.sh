@@ -11,7 +11,7 @@ biolatency=$(command -v biolatency biolatency-libbpf | head -n 1) # Debian 12's 
 cachestat=$(command -v cachestat cachestat-libbpf | head -n 1)
 
 if [ "${1:-}" = --vm ]; then
-	tests/vm/run 6.12 --timeout 900 --mem 2048 --out "$T/out" --tool bash --tool awk --tool jq --tool bpftool --tool losetup \
+	tests/vm/run 6.12 --timeout 900 --mem 2048 --out "$T/out" --tool bash --tool awk --tool jq --tool join --tool bpftool --tool losetup \
 		--tool "${biolatency##*/}" --tool "${cachestat##*/}" --tool bpftrace --tool ps --module loop \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio --add build/tests/tools/emptyprogs \
 		--add build/tests/tools/filecache --add tests/lib.sh --add tests/bench/lib.sh --add tests/bench/cost.sh \
