@@ -306,28 +306,46 @@ bool owners_label(const struct owners *o, const struct owner *owner, struct who_
 	return true;
 }
 
-/* One of @e's name that is shown and was met before it. */
-static const struct entry *earlier_shown(const struct owners *o, const struct entry *e, bool same_path)
+static int by_name(const struct owner_info *a, const struct owner_info *b)
 {
-	const struct entry *other;
+	return strcmp(a->vm, b->vm) ?: strcmp(a->name, b->name);
+}
 
-	TAILQ_FOREACH (other, &o->all, in_all) {
-		if (other == e)
-			break;
-		if (other->info.state == OWNER_SHOWN && same_name(other, e) &&
-		    (!same_path || !strcmp(other->info.path, e->info.path)))
-			return other;
-	}
-	return NULL;
+static int by_name_and_path(const void *pa, const void *pb)
+{
+	const struct owner_info *a = *(const struct owner_info *const *)pa, *b = *(const struct owner_info *const *)pb;
+
+	return by_name(a, b) ?: strcmp(a->path, b->path);
+}
+
+/* All that are shown, in order; to be freed. Without memory there are none. */
+static const struct owner_info **list_shown(const struct owners *o, size_t *ret_nr)
+{
+	const struct owner_info **list;
+	const struct entry *e;
+	size_t nr = 0;
+
+	TAILQ_FOREACH (e, &o->all, in_all)
+		nr += e->info.state == OWNER_SHOWN;
+	list = calloc(nr + 1, sizeof(*list));
+	*ret_nr = list ? nr : 0;
+	nr = 0;
+	TAILQ_FOREACH (e, &o->all, in_all)
+		if (list && e->info.state == OWNER_SHOWN)
+			list[nr++] = &e->info;
+	if (list)
+		qsort(list, nr, sizeof(*list), by_name_and_path);
+	return list;
 }
 
 void owners_for_each_shown(const struct owners *o, void (*emit)(void *data, const struct owner_info *info), void *data)
 {
-	const struct entry *e;
+	size_t nr;
+	_free_ const struct owner_info **shown = list_shown(o, &nr);
 
-	TAILQ_FOREACH (e, &o->all, in_all)
-		if (e->info.state == OWNER_SHOWN && e->info.name[0] && !earlier_shown(o, e, true))
-			emit(data, &e->info);
+	for (size_t i = 0; i < nr; i++)
+		if (shown[i]->name[0] && (!i || by_name_and_path(&shown[i - 1], &shown[i])))
+			emit(data, shown[i]);
 }
 
 /* ---- heirs ---- */
@@ -518,11 +536,11 @@ void owners_remove_tally(struct tally *t)
 
 static void count_shown(struct owners *o)
 {
-	struct entry *e;
+	size_t nr;
+	_free_ const struct owner_info **shown = list_shown(o, &nr);
 
-	TAILQ_FOREACH (e, &o->all, in_all)
-		if (e->info.state == OWNER_SHOWN && !earlier_shown(o, e, false))
-			o->nr_shown++;
+	for (size_t i = 0; i < nr; i++)
+		o->nr_shown += !i || by_name(shown[i - 1], shown[i]);
 }
 
 int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, struct owners **ret)
