@@ -130,8 +130,8 @@ static void emit_device(void *data, const struct tally_row *sum)
 	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL),
 		    bios ? &total->latency : &total->device, bios ? total->latency_ns : total->device_ns);
 	if (!bios)
-		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL),
-			    &total->queue, total->queue_ns);
+		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL), &total->queue,
+			    total->queue_ns);
 }
 
 /* What a container waits for is the device that it addressed: the layers below are in that time already. */

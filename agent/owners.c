@@ -327,14 +327,14 @@ static const struct owner_info **list_shown(const struct owners *o, size_t *ret_
 
 	TAILQ_FOREACH (e, &o->all, in_all)
 		nr += e->info.state == OWNER_SHOWN;
-	list = calloc(nr + 1, sizeof(*list));
+	list = calloc(nr + 1, sizeof(void *));
 	*ret_nr = list ? nr : 0;
 	nr = 0;
 	TAILQ_FOREACH (e, &o->all, in_all)
 		if (list && e->info.state == OWNER_SHOWN)
 			list[nr++] = &e->info;
 	if (list)
-		qsort(list, nr, sizeof(*list), by_name_and_path);
+		qsort(list, nr, sizeof(void *), by_name_and_path);
 	return list;
 }
 
