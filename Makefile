@@ -137,10 +137,12 @@ build/dashboards/web/chart.js: $(CHART_JS)
 
 # ---- bpf ----
 
+# Of what the compiler tells a debugger just the BTF is kept: the rest would be most of the agent.
 build/%.bpf.o: %.bpf.c vmlinux.h Makefile
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $(@:.o=.full.o) $<
+	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.full.o)
 
 build/%.skel.h: build/%.bpf.o
 	$(call say,SKEL,$@)
@@ -151,7 +153,13 @@ vmlinux: ## write vmlinux.h anew from the BTF in $VMLINUX (a kernel's vmlinux, o
 
 # ---- tests ----
 
-$(B)/tests/%: $(B)/tests/%.o $(CORE_OBJS)
+# An archive: each takes what it needs.
+$(B)/core.a: $(CORE_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rc $@ $^
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

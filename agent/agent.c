@@ -70,7 +70,6 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 
 void agent_apply(struct agent *a, struct policy *policy)
 {
-	metrics_free(a->metrics);
 	policy_free(a->policy);
 	a->policy = policy;
 	if (!a->opts.log_level_given)
@@ -167,6 +166,7 @@ void agent_close(struct agent *a)
 			room_stop(&a->rooms[i], "stopping");
 	who_stop(a->who);
 	self_stats_stop(a->self_stats);
+	metrics_free(a->metrics);
 	policy_free(a->policy);
 	kernel_close(&a->kernel);
 	free(a->rooms);

@@ -16,7 +16,7 @@ declare -A lab_pid lab_port lab_page
 
 # What guests have, besides a kernel: a change of one of them makes their initramfs anew.
 lab_guest_files=(build/nestord build/nestorctl build/tests/tools/{labsh,ioload,flow,netio,directio,filecache}
-	tests/lab/{guest,parse.sh,policy.yaml})
+	tests/lab/{guest,agent.sh,parse.sh,policy.yaml})
 lab_guest_modules=(virtio_pci virtio_console virtio_blk virtio_net vmw_vsock_virtio_transport ext4 sch_fq)
 
 # lab_guest_image KERNEL: makes the initramfs of guests with that kernel, unless it is there and new; prints its folder
@@ -84,7 +84,7 @@ lab_start_host() {
 		--forward 7000 --forward "${LAB_PAGE:+$LAB_PAGE:}6378" --add "$LAB_TMP/description:/nestor/tests/lab/description" \
 		--add /usr/share/qemu/qboot.rom --add /usr/share/qemu/pvh.bin --add /usr/share/qemu/linuxboot_dma.bin \
 		--add /usr/share/qemu/kvmvapic.bin --module kvm-amd --module vhost_vsock --module vhost_net --module tun --module sch_fq \
-		"${args[@]}" -- tests/lab/host "$host" "${disks[@]}" > "$log.out" 2> "$log.err" < /dev/null &
+		--append "kfence.sample_interval=100 mitigations=off" "${args[@]}" -- tests/lab/host "$host" "${disks[@]}" > "$log.out" 2> "$log.err" < /dev/null &
 	lab_pid[$host]=$!
 }
 
