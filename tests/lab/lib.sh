@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Starts a lab, a host VM with real KVM guests inside, or two, and talks to its machines. Sourced by tests/lab/lab and
+# Starts a lab, host VMs with real KVM guests inside, and talks to its machines. Sourced by tests/lab/lab and
 # by tests. Set LAB_TMP to a folder of yours first.
 
 # shellcheck source=tests/vm/lib.sh
@@ -12,7 +12,7 @@
 
 lab_labsh=$root/build/tests/tools/labsh
 lab_tools=(bash ip)
-declare -A lab_pid lab_port lab_page
+declare -A lab_pid=() lab_port=()
 
 # What guests have, besides a kernel: a change of one of them makes their initramfs anew.
 lab_guest_files=(build/nestord build/nestorctl build/tests/tools/{labsh,ioload,flow,netio,directio,filecache}
@@ -67,7 +67,7 @@ lab_start_host() {
 		else
 			disks+=("$guest:/dev/vd$disk")
 			args+=(--disk "${lab_disk[$guest]}")
-			disk=$(tr a-y b-z <<< $disk)
+			disk=$(tr a-y b-z <<< "$disk")
 		fi
 	done
 	for kernel in "${!kernels[@]}"; do
@@ -79,18 +79,12 @@ lab_start_host() {
 	done
 	for file in "${lab_tools[@]}" grep tail tr sed qemu-system-x86_64; do args+=(--tool "$file"); done
 	for file in "${lab_guest_files[@]}" tests/lab/host tests/vm/verdict.sh; do args+=(--add "$root/$file"); done
-	[ ${#lab_hosts[@]} = 1 ] || args+=(--link "$LAB_TMP/link-$host:$LAB_TMP/link-$(lab_other_host "$host")" --module virtio_net)
 	"$vm/run" "${lab_kernel[$host]}" --timeout "${LAB_TIMEOUT:-600}" --mem "${lab_memory[$host]}" --cpus "${lab_cpus[$host]}" \
 		--forward 7000 --forward "${LAB_PAGE:+$LAB_PAGE:}6378" --add "$LAB_TMP/description:/nestor/tests/lab/description" \
 		--add /usr/share/qemu/qboot.rom --add /usr/share/qemu/pvh.bin --add /usr/share/qemu/linuxboot_dma.bin \
 		--add /usr/share/qemu/kvmvapic.bin --module kvm-amd --module vhost_vsock --module vhost_net --module tun --module sch_fq \
 		--append "kfence.sample_interval=100 mitigations=off" "${args[@]}" -- tests/lab/host "$host" "${disks[@]}" > "$log.out" 2> "$log.err" < /dev/null &
 	lab_pid[$host]=$!
-}
-
-lab_other_host() {
-	local host
-	for host in "${lab_hosts[@]}"; do [ "$host" = "$1" ] || echo "$host"; done
 }
 
 # What became of a host that has ended: its own words

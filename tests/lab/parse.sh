@@ -13,7 +13,7 @@
 
 lab_hosts=()
 lab_guests=() # of all hosts, in order
-declare -A lab_host_of lab_kernel lab_memory lab_cpus lab_disk lab_iothread lab_network
+declare -A lab_host_of=() lab_kernel=() lab_memory=() lab_cpus=() lab_disk=() lab_iothread=() lab_network=()
 lab_containers=() # "GUEST NAME COMMAND..."
 
 lab_bad() {
@@ -46,6 +46,7 @@ lab_options() {
 	done
 }
 
+# shellcheck disable=SC2094 # lab_bad just names the file
 lab_parse() { # lab_parse FILE
 	local number=0 kind rest
 	local -a words
