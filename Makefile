@@ -46,7 +46,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab install uninstall fuzz fuzzers fmt clean vmlinux tests
+.PHONY: help deps all run check lint bench demo lab lab-check install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +94,11 @@ lab: ## boot a host VM with KVM guests inside, and give a prompt (LAB=FILE descr
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/lab/lab $(LAB)
+
+lab-check: ## the tests of the lab
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) tests/lab/check
 
 fuzz: ## fuzz for FUZZ_SECONDS (600) or FUZZ_RUNS each; figures go to tests/bench/results/
 	$(Q).ci/deps build check

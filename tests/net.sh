@@ -95,17 +95,19 @@ inside $A "$netio" udp-source fd98::2 "$port" 101 700
 wait $peer
 is "UDP over IPv6: bytes with headers of 48" $((211 * 1028 + 101 * 748)) "$(total bytes $B rx)"
 
-# What a socket in TIME-WAIT answers is nobody's: an acknowledgement, if the other end sends its FIN again.
+# What a socket in TIME-WAIT answers is nobody's: an acknowledgement, if the other end sends its FIN again. And what
+# comes in the moment in which another processor makes the connection goes through the filters twice (tcp_v4_rcv(),
+# req_stolen): of the first ten segments.
 all_counted() {
 	packets=$(($(total packets $A tx) - tx))
 	late=$(($(segments $A OutSegs RetransSegs) - kernel - packets))
-	[ $late -ge 0 ] && [ $late -le $(($(segments $B RetransSegs) - fins)) ] &&
-		[ $((packets + late)) = $(($(total packets $B rx) - rx)) ]
+	twice=$(($(total packets $B rx) - rx - packets - late))
+	[ $late -ge 0 ] && [ $late -le $(($(segments $B RetransSegs) - fins)) ] && [ $twice -ge 0 ] && [ $twice -le 10 ]
 }
 
 # ---- TCP: as many segments as the kernel counts; each has a header of 20 + 20 + 12 (timestamps), a first one 8 more
 tcp() { # tcp TEXT ADDRESS HEADER
-	local bytes=$((20 << 20)) tx rx bytes_tx bytes_rx kernel again fins packets late least most
+	local bytes=$((20 << 20)) tx rx bytes_tx bytes_rx kernel again fins packets late twice least most
 	tx=$(total packets $A tx) rx=$(total packets $B rx) bytes_tx=$(total bytes $A tx) bytes_rx=$(total bytes $B rx)
 	kernel=$(segments $A OutSegs RetransSegs) again=$(segments $A RetransSegs) fins=$(segments $B RetransSegs)
 	listener $B sink "$2"
@@ -116,7 +118,8 @@ tcp() { # tcp TEXT ADDRESS HEADER
 	again=$(($(segments $A RetransSegs) - again)) # the machine may be busy
 	least=$((bytes + packets * $3 + 8)) most=$((bytes + packets * $3 + 8 + again * (1500 - $3)))
 	within "$1: 20 MiB and each segment's header" $least $(($(total bytes $A tx) - bytes_tx)) $most
-	within "$1: received, too" $((least + late * $3)) $(($(total bytes $B rx) - bytes_rx)) $((most + late * $3))
+	within "$1: received, too" $((least + (late + twice) * $3)) $(($(total bytes $B rx) - bytes_rx)) \
+		$((most + late * $3 + twice * 1500))
 	echo "# $packets segments"
 }
 tcp "TCP" 10.9.8.2 52
@@ -195,24 +198,27 @@ within "a container that was made again goes on in its series" $((before + 10 * 
 
 # ---- migrations: by mark, process and container
 migrated() { metric "nestor_net_migration_bytes_total{kind=\"$1\",direction=\"$2\"}"; }
-send() { # send CONTAINER PROGRAM BYTES [MARK]
+send() { # send CONTAINER PROGRAM BYTES [MARK]; $most: that it takes, with headers and what had to be sent again
+	local again
+	again=$(segments $A RetransSegs)
 	listener $B sink 10.9.8.2
 	inside "$1" ip netns exec $A "$2" source 10.9.8.2 "$port" "$3" "${@:4}"
 	wait $peer
+	most=$(($3 * 105 / 100 + ($(segments $A RetransSegs) - again) * 1500))
 }
 cp "$netio" "$T/criu"
 before=$(total bytes $A tx)
 is "no migration so far" "0 0 0" "$(migrated other tx) $(migrated criu tx) $(migrated cloud-hypervisor tx)"
 send $A "$netio" $((1 << 20)) 77
-within "a marked socket" $((1 << 20)) "$(migrated other tx)" $(((1 << 20) * 105 / 100))
+within "a marked socket" $((1 << 20)) "$(migrated other tx)" $most
 is "its bytes count for the container, too" "$(migrated other tx)" $(($(total bytes $A tx) - before))
 send $A "$T/criu" $((2 << 20))
-within "a process named criu" $((2 << 20)) "$(migrated criu tx)" $(((2 << 20) * 105 / 100))
+within "a process named criu" $((2 << 20)) "$(migrated criu tx)" $most
 inside $me-c1 "$netio" udp-source 127.0.0.1 9 1 1 # a rule of containers takes hold when the name is known
 named() { [ -n "$(total packets $me-c1 tx)" ]; }
 until_ok 5 named
 send $me-c1 "$netio" $((3 << 20))
-within "a container of the policy" $((3 << 20)) "$(migrated cloud-hypervisor tx)" $(((3 << 20) * 105 / 100))
+within "a container of the policy" $((3 << 20)) "$(migrated cloud-hypervisor tx)" $most
 within "of which the sender received acknowledgements alone" 1 "$(migrated criu rx)" $(((2 << 20) * 5 / 100))
 
 # ---- the tap of a VM: a stand-in that sends frames of known size, and gets some

@@ -17,6 +17,7 @@ new_container() {
 		echo $BASHPID > $CG/$name/cgroup.procs
 		exec "$ROOT/build/tests/tools/filecache"
 	}
+	inside=$INSIDE_PID # which bash forgets when it ends
 	use cold "$0" 0 > /dev/null # it is there
 }
 use() { # use HOW FILE NUMBER: prints the answer
@@ -27,7 +28,7 @@ use() { # use HOW FILE NUMBER: prints the answer
 }
 end_container() {
 	eval "exec ${INSIDE[1]}>&-"
-	wait "$INSIDE_PID"
+	wait "$inside"
 	rmdir $CG/$name
 }
 defer rmdir $CG/$name

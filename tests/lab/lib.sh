@@ -11,7 +11,8 @@
 . "$root/tests/lab/parse.sh"
 
 lab_labsh=$root/build/tests/tools/labsh
-lab_tools=(bash ip)
+lab_host_tools=(bash ip grep tail tr sed qemu-system-x86_64)
+lab_firmware=(/usr/share/qemu/{qboot.rom,pvh.bin,linuxboot_dma.bin,kvmvapic.bin})
 declare -A lab_pid=() lab_port=()
 
 # What guests have, besides a kernel: a change of one of them makes their initramfs anew.
@@ -31,7 +32,6 @@ lab_guest_image() {
 		echo "$cache"
 		return
 	fi
-	mkdir -p "$cache"
 	tree_new "$tree"
 	for file in "${lab_guest_files[@]}"; do tree_copy "$tree" "$root/$file" "/nestor/$file"; done
 	for file in bash ip; do tree_copy "$tree" "$(command -v $file)" /usr/bin/$file; done
@@ -41,8 +41,12 @@ lab_guest_image() {
 	echo exec tests/lab/guest > "$tree/vm/command"
 	tree_pack "$tree" "$kernel" "$release" "$LAB_TMP/initramfs"
 	rm -r "$tree"
-	cp "$kernel/vmlinux" "$cache/vmlinux"
-	mv "$LAB_TMP/initramfs" "$cache/initramfs"
+	mkdir -p "$cache"
+	cp "$kernel/vmlinux" "$cache/vmlinux.$$"
+	mv "$LAB_TMP/initramfs" "$cache/initramfs.$$"
+	# At once: another lab may be reading the old ones.
+	mv "$cache/vmlinux.$$" "$cache/vmlinux"
+	mv "$cache/initramfs.$$" "$cache/initramfs"
 	echo "$cache"
 }
 
@@ -54,14 +58,45 @@ lab_description_image() { # lab_description_image FILE IMAGE
 	rm -r "$LAB_TMP/extra"
 }
 
+# lab_host_image HOST: what its host VM has besides a kernel, guests of these kernels included; made and kept like theirs
+lab_host_image() {
+	local guest kernel file image tree=$LAB_TMP/tree
+	local -A kernels=()
+	local -a inputs=("$root/tests/lab/host" "$vm/verdict.sh" "$(command -v qemu-system-x86_64)")
+
+	for guest in $(lab_guests_of "$1"); do kernels[${lab_kernel[$guest]}]=yes; done
+	image=$root/build/lab/host$(printf -- '-%s' "${!kernels[@]}").cpio
+	for kernel in "${!kernels[@]}"; do
+		kernels[$kernel]=$(lab_guest_image "$kernel") || return
+		inputs+=("${kernels[$kernel]}/initramfs")
+	done
+	if [ -e "$image" ] && [ -z "$(find "${inputs[@]}" -newer "$image" -print -quit)" ]; then
+		echo "$image"
+		return
+	fi
+	tree_new "$tree"
+	for file in "${lab_host_tools[@]}"; do tree_copy "$tree" "$(command -v "$file")" "/usr/bin/$file"; done
+	for file in "${lab_guest_files[@]}" tests/lab/host tests/vm/verdict.sh; do
+		tree_copy "$tree" "$root/$file" "/nestor/$file"
+	done
+	for file in "${lab_firmware[@]}"; do tree_copy "$tree" "$file" "$file"; done
+	for kernel in "${!kernels[@]}"; do
+		mkdir -p "$tree/lab/$kernel"
+		ln "${kernels[$kernel]}"/{vmlinux,initramfs} "$tree/lab/$kernel/" 2> /dev/null ||
+			cp "${kernels[$kernel]}"/{vmlinux,initramfs} "$tree/lab/$kernel/"
+	done
+	tree_pack "$tree" '' none "$image.$$"
+	rm -r "$tree"
+	mv "$image.$$" "$image"
+	echo "$image"
+}
+
 # lab_start_host NAME: in the background; $lab_pid[NAME]
 lab_start_host() {
-	local host=$1 guest kernel image disk=a log=$LAB_TMP/$1
+	local host=$1 other guest image disk=a log=$LAB_TMP/$1
 	local -a args=() disks=()
-	local -A kernels=()
 
 	for guest in $(lab_guests_of "$host"); do
-		kernels[${lab_kernel[$guest]}]=yes
 		if [ "${lab_disk[$guest]}" = 0 ]; then
 			disks+=("$guest:")
 		else
@@ -70,20 +105,16 @@ lab_start_host() {
 			disk=$(tr a-y b-z <<< "$disk")
 		fi
 	done
-	for kernel in "${!kernels[@]}"; do
-		image=$(lab_guest_image "$kernel") || return
-		mkdir -p "$LAB_TMP/images/$kernel"
-		ln -f "$image/vmlinux" "$LAB_TMP/images/$kernel/vmlinux" 2> /dev/null || cp "$image/vmlinux" "$LAB_TMP/images/$kernel/"
-		cat "$image/initramfs" "$LAB_TMP/description.cpio" > "$LAB_TMP/images/$kernel/initramfs"
-		args+=(--add "$LAB_TMP/images/$kernel:/lab/$kernel")
+	for other in "${lab_hosts[@]}"; do # of two, the other one
+		[ "$other" = "$host" ] || args+=(--link "$LAB_TMP/wire-$host:$LAB_TMP/wire-$other")
 	done
-	for file in "${lab_tools[@]}" grep tail tr sed qemu-system-x86_64; do args+=(--tool "$file"); done
-	for file in "${lab_guest_files[@]}" tests/lab/host tests/vm/verdict.sh; do args+=(--add "$root/$file"); done
+	image=$(lab_host_image "$host") || return
 	"$vm/run" "${lab_kernel[$host]}" --timeout "${LAB_TIMEOUT:-600}" --mem "${lab_memory[$host]}" --cpus "${lab_cpus[$host]}" \
-		--forward 7000 --forward "${LAB_PAGE:+$LAB_PAGE:}6378" --add "$LAB_TMP/description:/nestor/tests/lab/description" \
-		--add /usr/share/qemu/qboot.rom --add /usr/share/qemu/pvh.bin --add /usr/share/qemu/linuxboot_dma.bin \
-		--add /usr/share/qemu/kvmvapic.bin --module kvm-amd --module vhost_vsock --module vhost_net --module tun --module sch_fq \
-		--append "kfence.sample_interval=100 mitigations=off" "${args[@]}" -- tests/lab/host "$host" "${disks[@]}" > "$log.out" 2> "$log.err" < /dev/null &
+		--base "$image" --add "$LAB_TMP/description:/nestor/tests/lab/description" \
+		--add "$LAB_TMP/description.cpio:/lab/description.cpio" --forward 7000 --forward "${LAB_PAGE:+$LAB_PAGE:}6378" \
+		--module kvm-amd --module vhost_vsock --module vhost_net --module tun --module sch_fq \
+		--append "kfence.sample_interval=100 mitigations=off" "${args[@]}" -- tests/lab/host "$host" "${disks[@]}" \
+		> "$log.out" 2> "$log.err" < /dev/null &
 	lab_pid[$host]=$!
 }
 

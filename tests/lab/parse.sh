@@ -8,13 +8,16 @@
 #	guest NAME [memory=MIB] [cpus=N] [kernel=K] [disk=MIB] [iothread=yes] [network=user|tap|vhost|none]
 #	container GUEST NAME COMMAND...
 #
-# A guest belongs to the host above it. Its disk is /dev/vda. A container is a cgroup of that name, whose COMMAND is
-# started with the guest and may use what a shell understands.
+# Two hosts at most, joined by a wire. A guest belongs to the host above it. Its disk is /dev/vda. A container is a cgroup
+# of that name, whose COMMAND is started with the guest and may use what a shell understands.
 
-lab_hosts=()
-lab_guests=() # of all hosts, in order
-declare -A lab_host_of=() lab_kernel=() lab_memory=() lab_cpus=() lab_disk=() lab_iothread=() lab_network=()
-lab_containers=() # "GUEST NAME COMMAND..."
+declare -A lab_host_of lab_kernel lab_memory lab_cpus lab_disk lab_iothread lab_network
+lab_forget() {
+	lab_hosts=()
+	lab_guests=() # of all hosts, in order
+	lab_containers=() # "GUEST NAME COMMAND..."
+	lab_host_of=() lab_kernel=() lab_memory=() lab_cpus=() lab_disk=() lab_iothread=() lab_network=()
+}
 
 lab_bad() {
 	echo "lab: $1:$2: $3" >&2
@@ -51,6 +54,7 @@ lab_parse() { # lab_parse FILE
 	local number=0 kind rest
 	local -a words
 
+	lab_forget
 	[ -r "$1" ] || lab_bad "$1" 0 "cannot be read"
 	while read -r kind rest; do
 		number=$((number + 1))
@@ -76,6 +80,7 @@ lab_parse() { # lab_parse FILE
 		esac
 	done < "$1"
 	[ ${#lab_hosts[@]} -gt 0 ] || lab_bad "$1" $number "there is no host"
+	[ ${#lab_hosts[@]} -le 2 ] || lab_bad "$1" $number "there are more than two hosts"
 }
 
 lab_guests_of() { # lab_guests_of HOST: their names

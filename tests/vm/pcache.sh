@@ -28,6 +28,7 @@ coproc INSIDE {
 	echo $BASHPID > $CG/cgroup.procs
 	exec "$ROOT/build/tests/tools/filecache"
 }
+inside=$INSIDE_PID # which bash forgets when it ends
 uses write "$f" $((PAGES * 4096))
 uses cold "$f" 0
 
@@ -72,7 +73,7 @@ else
 	skip "cachestat beside it" "it does not run on this kernel: $(grep -v '^ *HITS' "$T/cachestat" | head -n 1)"
 fi
 eval "exec ${INSIDE[1]}>&-"
-wait "$INSIDE_PID"
+wait "$inside"
 if [ $# -gt 0 ]; then
 	errors "bcc's formula" "$formula_hits" "$formula_misses"
 	done_testing
@@ -90,6 +91,7 @@ coproc INSIDE {
 	echo $BASHPID > $CG/../nestor-vm/cgroup.procs
 	exec "$T/qemu-system-x86_64" -name reader
 }
+inside=$INSIDE_PID # which bash forgets when it ends
 uses cold "$f" 0
 ok "a VM" until_ok 10 is_vm
 hits=$(vm hits) misses=$(vm misses) container=$(of_vms_container)
@@ -102,7 +104,7 @@ within "the same, hot: hits" $((PAGES * 99 / 100)) $(($(vm hits) - hits)) $((PAG
 within "and no misses" 0 $(($(vm misses) - misses)) $((PAGES / 100))
 is "none of it is its container's" "$container" "$(of_vms_container)"
 eval "exec ${INSIDE[1]}>&-"
-wait "$INSIDE_PID"
+wait "$inside"
 
 # A disk that takes 4 ms: a read often comes to a page that is still on its way, and the kernel does not tell of the
 # part before it.
