@@ -259,9 +259,15 @@ is "without weights the cost model is as it was" "$former" "$(value io.cost.qos 
 neighbour=$!
 is_noisy() { [ "$(metric 'nestor_blkio_ios_total{device="shared",op="read",container="/noisy"}')" -ge 240 ]; }
 ok "(the neighbour is at work)" until_ok 10 is_noisy
-p99=$(DISK=shared rate 4 read 4096 2 3 db)
-within "with a noisy neighbour p99 ($p99 us) is at least five times the target" 400000 "$p99" 1e9
-within "which the agent has seen" 0.4 "$(metric 'nestor_blkio_target_p99_seconds{container="/db"}')" 0.64
+DISK=shared rate 4 read 4096 2 3 db > "$T/p99" &
+protected=$!
+# While it lasts: the agent tells of the last seconds.
+sees() { metric 'nestor_blkio_target_p99_seconds{container="/db"}' | awk '{ exit !($1 >= 0.4 && $1 <= 0.64) }'; }
+ok "the agent sees a p99 of at least five times the target" until_ok 10 sees ||
+	echo "#   got: $(metric 'nestor_blkio_target_p99_seconds{container="/db"}')"
+wait $protected
+p99=$(cat "$T/p99")
+within "as it is, with a noisy neighbour ($p99 us)" 400000 "$p99" 1e9
 ok "monitor: counts what it would do" [ "$(actions lower monitored)" -gt 0 ]
 is "monitor: nobody is lowered" 0 "$(metric 'nestor_blkio_target_lowered{device="shared"}')"
 target enforce
