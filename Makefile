@@ -49,7 +49,7 @@ say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 .PHONY: help deps all run check lint bench demo lab lab-check install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the packages that building and running take (Debian 12 and 13)
 	$(Q).ci/deps build

@@ -6,6 +6,7 @@
 #include <mntent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include <linux/types.h>
@@ -55,7 +56,6 @@ const char *kernel_cgroup_mode(const struct kernel *k);
  * Opens cgroup @id of @hierarchy, just as a path (O_PATH), and tells what fstat() does. The descriptor, -ESTALE if it is
  * gone, -ENOTCONN if that hierarchy is not mounted here. Needs CAP_DAC_READ_SEARCH.
  */
-struct stat;
 int kernel_open_cgroup(const struct kernel *k, __u32 hierarchy, __u64 id, struct stat *ret);
 
 /*

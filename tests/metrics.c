@@ -92,7 +92,7 @@ static void test_slots(void)
 	is_u64(0, wrong, "every latency is in the bucket with the smallest bound that holds it");
 }
 
-static void test_sums(void)
+static void test_buckets(void)
 {
 	unsigned long long events = 0, n = 0;
 	struct hist h = {};
@@ -125,7 +125,7 @@ int main(void)
 	test_escapes();
 	test_hist_text();
 	test_slots();
-	test_sums();
+	test_buckets();
 	test_too_many_families();
 	return done_testing();
 }
