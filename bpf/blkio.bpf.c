@@ -146,8 +146,12 @@ static __always_inline struct blkio_inflight *rq_begin(struct request *rq)
 	__u64 start = rq->start_time_ns; /* 0 where the queue's iostats are off */
 	struct blkio_inflight *io = find_or_claim(inflight_home_of_rq(rq), inflight_id(rq));
 
-	if (!io || (io->start_ns && (!start || io->start_ns == start)))
-		return io; /* known: it was inserted, or is requeued */
+	if (!io)
+		return NULL;
+	if (io->start_ns >= start && io->start_ns) { /* known: it was inserted, or is requeued */
+		io->start_ns = start ?: io->start_ns; /* earlier than it was, if one that was older was merged into it */
+		return io;
+	}
 	if (io->start_ns) /* left over from an earlier use of this request, whose end was not seen */
 		lost_count(&blkio_lost, LOST_COMPLETION);
 	io->start_ns = start ?: bpf_ktime_get_ns();

@@ -20,7 +20,7 @@ run_vm() { # run_vm KERNEL: $T/KERNEL, its tests' output; $T/KERNEL.out/verified
 		--add tests/pcache.sh --add tests/vm/pcache.sh \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio --add $verified --add build/bpf \
 		--add build/tests/tools/churn --add tests/lib.sh --add tests/who.sh --add tests/blkio.sh --add tests/vm/blkio.sh \
-		--module loop --module dm_mod --module md_mod --module raid1 --module ext4 --module sd_mod \
+		--module loop --module dm_mod --module md_mod --module raid1 --module ext4 --module sd_mod --module mq-deadline \
 		--module "null_blk:nr_devices=1 gb=1 irqmode=2 completion_nsec=4000000 submit_queues=1" \
 		--module "scsi_debug:dev_size_mb=8 max_queue=1 delay=1" \
 		-- bash -c "$verified build/bpf/*.bpf.o > /out/verified; bad=\$?
