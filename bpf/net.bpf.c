@@ -81,6 +81,14 @@ struct {
 	__type(value, struct net_tap);
 } net_taps SEC(".maps");
 
+/* The last packet that this CPU received for a socket that listens, if it has received none for another since. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct packet_head);
+} net_listened SEC(".maps");
+
 LOST_MAP(net_lost);
 
 static const struct net_total no_total;
@@ -320,10 +328,32 @@ static __always_inline int count_packet(struct __sk_buff *skb, bool tx)
 	return ALLOW;
 }
 
+/*
+ * A segment of a connection that is about to be accepted is first the listener's. If another CPU has made the connection
+ * meanwhile, the kernel looks for a socket anew, and lets the programs see the segment once more: tcp_v4_rcv(), req_stolen.
+ */
+static __always_inline bool seen_at_listener(struct __sk_buff *skb)
+{
+	struct packet_head *last, now = {};
+	struct bpf_sock *sk = skb->sk;
+	bool listens = sk && sk->state == BPF_TCP_LISTEN, again;
+	__u32 first = 0;
+
+	last = bpf_map_lookup_elem(&net_listened, &first);
+	if (!last || (!listens && !last->bytes))
+		return false;
+	packet_head_of(&now, skb);
+	again = !listens && packet_head_same(&now, last);
+	if (!listens)
+		now.bytes = 0;
+	*last = now;
+	return again;
+}
+
 SEC("cgroup_skb/ingress")
 int net_rx(struct __sk_buff *skb)
 {
-	return count_packet(skb, false);
+	return seen_at_listener(skb) ? ALLOW : count_packet(skb, false);
 }
 
 SEC("cgroup_skb/egress")

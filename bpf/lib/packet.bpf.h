@@ -54,4 +54,28 @@ static __always_inline struct packet packet_of(struct __sk_buff *skb, __u32 ip)
 	return p;
 }
 
+/* What tells packets of TCP apart. */
+struct packet_head {
+	__u32 bytes; /* 0: none */
+	__u8 first[40]; /* IPv6, or IPv4 and TCP */
+	__u8 more[12]; /* ports and numbers of TCP over IPv6; or options, if there are any */
+};
+
+static __always_inline void packet_head_of(struct packet_head *head, struct __sk_buff *skb)
+{
+	head->bytes = skb->len;
+	bpf_skb_load_bytes(skb, 0, head->first, sizeof(head->first));
+	bpf_skb_load_bytes(skb, sizeof(head->first), head->more, sizeof(head->more)); /* zeros where it is shorter */
+}
+
+static __always_inline bool packet_head_same(const struct packet_head *a, const struct packet_head *b)
+{
+	const __u64 *x = (const void *)a, *y = (const void *)b;
+	__u64 differ = 0;
+
+	for (unsigned int i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
+}
+
 #endif

@@ -4,6 +4,8 @@
  *
  *	netio sink|serve ADDR [BYTES]        listens, prints its port, takes one connection; reads to its end, or sends BYTES
  *	netio source|fetch ADDR PORT [BYTES [MARK]]  connects; sends BYTES, or reads to the end
+ *	netio sinks ADDR COUNT               the same as sink and source, COUNT times, one after the other
+ *	netio sources ADDR PORT COUNT BYTES
  *	netio udp-sink ADDR COUNT            prints its port, waits for COUNT datagrams
  *	netio udp-source ADDR PORT COUNT SIZE
  *	netio tap NAME|/dev/tapN             holds a tap or macvtap; answers lines "frames COUNT SIZE" and "gso SIZE MSS" with
@@ -108,6 +110,26 @@ static void send_and_wait(int fd, const char *bytes)
 	read_all(fd);
 }
 
+static void read_many(int listener, long count)
+{
+	while (count--) {
+		int fd = must(accept(listener, NULL, NULL), "accept");
+
+		read_all(fd);
+		close(fd);
+	}
+}
+
+static void send_many(const char *addr, const char *port, long count, const char *bytes)
+{
+	while (count--) {
+		int fd = connected(addr, port, SOCK_STREAM, NULL);
+
+		send_and_wait(fd, bytes);
+		close(fd);
+	}
+}
+
 static void datagrams(const char *addr, const char *port, long count, size_t size)
 {
 	int fd = connected(addr, port, SOCK_DGRAM, NULL);
@@ -201,6 +223,10 @@ int main(int argc, char **argv)
 		send_and_wait(must(accept(bound(arg[0], SOCK_STREAM), NULL, NULL), "accept"), arg[1]);
 	else if (!strcmp(what, "source") && arg[2])
 		send_and_wait(connected(arg[0], arg[1], SOCK_STREAM, arg[3]), arg[2]);
+	else if (!strcmp(what, "sinks") && arg[1])
+		read_many(bound(arg[0], SOCK_STREAM), atol(arg[1]));
+	else if (!strcmp(what, "sources") && arg[3])
+		send_many(arg[0], arg[1], atol(arg[2]), arg[3]);
 	else if (!strcmp(what, "fetch") && arg[1])
 		read_all(connected(arg[0], arg[1], SOCK_STREAM, NULL));
 	else if (!strcmp(what, "udp-sink") && arg[1])
