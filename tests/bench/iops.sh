@@ -14,7 +14,7 @@ if [ "${1:-}" = --vm ]; then
 	cp "$T"/out/iops-* tests/bench/results/
 	exit $status
 fi
-rounds=${1:-3} seconds=3
+rounds=${1:-10} seconds=2
 
 device=/dev/nullb0
 if [ ! -e $device ]; then
@@ -29,20 +29,25 @@ load() { # load RATE: I/Os per second, 0 for no limit; that many there were
 		--randseed=1 --time_based --runtime=$seconds --output-format=json "${limit[@]}" | jq '.jobs[0].read.iops'
 }
 
+measure() { # measure RATE: a line per round to $T/RATE: I/Os per second without, with, with, without
+	local i without
+	for i in $(seq "$rounds"); do
+		without=$(load "$1")
+		agent_start
+		printf '%s ' "$without" "$(load "$1")" "$(load "$1")" >> "$T/$1"
+		agent_stop
+		load "$1" >> "$T/$1"
+		echo "iops: ${1/#0/all}: round $i of $rounds" >&2
+	done
+}
+
+for rate in 10000 100000 0; do measure $rate; done
 {
 	echo "iops: with and without the agent on ${device#/dev/}, $((2 * rounds)) times $seconds s each; mean and 95 % confidence interval"
 	circumstances "1, fio's"
 	for rate in 10000 100000 0; do
-		for _ in $(seq "$rounds"); do
-			load $rate >> "$T/without$rate"
-			agent_start > /dev/null
-			load $rate >> "$T/with$rate"
-			load $rate >> "$T/with$rate"
-			agent_stop
-			load $rate >> "$T/without$rate"
-		done
-		printf '%7s asked for: without %s, with %s' "${rate/#0/all}" "$(mean_ci < "$T/without$rate")" "$(mean_ci < "$T/with$rate")"
-		awk 'FNR == NR { a += $1; next } { b += $1 } END { printf ": %.1f %% lost\n", 100 * (1 - b / a) }' \
-			"$T/without$rate" "$T/with$rate"
+		printf '%7s asked for: without %s, with %s; lost per round: %s %%\n' "${rate/#0/all}" \
+			"$(awk '{ print $1; print $4 }' "$T/$rate" | mean_ci)" "$(awk '{ print $2; print $3 }' "$T/$rate" | mean_ci)" \
+			"$(awk '{ print 100 * (1 - ($2 + $3) / ($1 + $4)) }' "$T/$rate" | mean_ci %.1f)"
 	done
 } | store iops
