@@ -367,7 +367,9 @@ static struct MHD_Daemon *start_daemon(void)
 				MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
 				(unsigned int)ANSWERING_MAX * 2, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
 				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-				MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+				MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+				1, /* else it copies documents instead of handing them to sendfile */
+				MHD_OPTION_END);
 }
 
 /* Waits for the end of nestord, for the listener, for connections that we read, and for libmicrohttpd's own epoll. */
