@@ -11,11 +11,13 @@ biolatency=$(command -v biolatency biolatency-libbpf | head -n 1) # Debian 12's 
 cachestat=$(command -v cachestat cachestat-libbpf | head -n 1)
 
 if [ "${1:-}" = --vm ]; then
-	tests/vm/run 6.12 --timeout 900 --mem 2048 --out "$T/out" --tool bash --tool awk --tool jq --tool join --tool bpftool --tool losetup \
+	tests/vm/run 6.12 --timeout 900 --mem 2048 --disk 256 --module ext4 --tool mkfs.ext4 --out "$T/out" \
+		--tool bash --tool awk --tool jq --tool join --tool bpftool --tool losetup \
 		--tool "${biolatency##*/}" --tool "${cachestat##*/}" --tool bpftrace --tool ps --module loop \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio --add build/tests/tools/emptyprogs \
 		--add build/tests/tools/filecache --add tests/lib.sh --add tests/bench/lib.sh --add tests/bench/cost.sh \
-		-- bash -c 'mkdir -p tests/bench/results; tests/bench/cost.sh 2 && cp tests/bench/results/* /out'
+		-- bash -c 'mkfs.ext4 -q /dev/vda && mkdir -p tests/bench/results /disk && mount -t ext4 /dev/vda /disk &&
+			TMPDIR=/disk tests/bench/cost.sh 5 && cp tests/bench/results/* /out'
 	status=$?
 	cp "$T"/out/cost-* tests/bench/results/
 	exit $status
@@ -57,6 +59,8 @@ settled() {
 	seen=$(ids)
 	[ -n "$seen" ] && [ "$was" = "$seen" ]
 }
+# bpftrace loads all before it attaches the first; each of our one-liners has two probes.
+attached() { [ "$(bpftool perf show -j | jq "map(select(.pid == $pid)) | length")" = 2 ]; }
 settled_or_dead() { settled || ! kill -0 "${pid:-$agent_pid}" 2> /dev/null; }
 stats() {
 	bpftool prog show -j | jq -r --argjson ids "[$(paste -sd, <<< "$seen")]" \
@@ -73,6 +77,7 @@ measure() {
 	seen=''
 	"start_$subject"
 	until_ok 120 settled_or_dead
+	[[ $subject != bpftrace* ]] || { until_ok 60 attached && seen=$(ids); }
 	if [ -z "$seen" ]; then
 		touch "$T/$subject.absent"
 		stop
