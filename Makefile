@@ -46,10 +46,10 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab lab-check install uninstall fuzz fuzzers fmt clean vmlinux tests
+.PHONY: help deps all run check lint bench demo lab lab-check lab-stress debug-kernel install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the packages that building and running take (Debian 12 and 13)
 	$(Q).ci/deps build
@@ -85,20 +85,26 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/net.sh
 	$(Q)tests/bench/pcache.sh
 
-demo: ## boot a VM with four containers that work, and say where its page is (Ctrl-C ends it)
-	$(Q).ci/deps build check
-	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) tests/demo $(if $(PORT),--port $(PORT))
+demo: lab ## two KVM guests with two containers each, all at work, below a host whose page is reachable (on PORT)
 
 lab: ## boot a host VM with KVM guests inside, and give a prompt (LAB=FILE describes another one)
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) tests/lab/lab $(LAB)
+	$(Q)exec $(AS_USER) env LAB_PAGE=$(PORT) tests/lab/lab $(LAB)
 
 lab-check: ## the tests of the lab
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/lab/check
+
+lab-stress: ## start and stop a lab 20 times, and kill 10 at random points
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) tests/lab/stress
+
+debug-kernel: ## build the kernel with KASAN, lockdep and kmemleak from Debian's source (20 minutes)
+	$(Q).ci/deps build check kernel
+	$(Q)exec $(AS_USER) tests/vm/debug-kernel
 
 fuzz: ## fuzz for FUZZ_SECONDS (600) or FUZZ_RUNS each; figures go to tests/bench/results/
 	$(Q).ci/deps build check

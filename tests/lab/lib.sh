@@ -109,7 +109,8 @@ lab_start_host() {
 		[ "$other" = "$host" ] || args+=(--link "$LAB_TMP/wire-$host:$LAB_TMP/wire-$other")
 	done
 	image=$(lab_host_image "$host") || return
-	"$vm/run" "${lab_kernel[$host]}" --timeout "${LAB_TIMEOUT:-600}" --mem "${lab_memory[$host]}" --cpus "${lab_cpus[$host]}" \
+	# Ends with us, be that by kill -9.
+	setpriv --pdeathsig TERM "$vm/run" "${lab_kernel[$host]}" --timeout "${LAB_TIMEOUT:-600}" --mem "${lab_memory[$host]}" --cpus "${lab_cpus[$host]}" \
 		--base "$image" --add "$LAB_TMP/description:/nestor/tests/lab/description" \
 		--add "$LAB_TMP/description.cpio:/lab/description.cpio" --forward 7000 --forward "${LAB_PAGE:+$LAB_PAGE:}6378" \
 		--module kvm-amd --module vhost_vsock --module vhost_net --module tun --module sch_fq \
