@@ -141,11 +141,6 @@ agent_kill() {
 	agent_pid=''
 }
 
-# How often the kernel left out a program of the agent, because the same was under way on that CPU: the busier it is, the oftener.
-programs_skipped() {
-	cat "/proc/$agent_pid/fdinfo/"* 2> /dev/null | awk '/^recursion_misses:/ { n += $2 } END { print n + 0 }'
-}
-
 ctl() { "$NESTORCTL" --run-dir "$T/run" --bpffs "$T/bpf/nestor" "$@"; }
 
 metrics() { ctl metrics; }
