@@ -8,7 +8,8 @@ cd "$ROOT" || exit 1
 # Also without git, as in an unpacked archive.
 files() { find agent bpf kfuncs gpu tests -name "$1" 2> /dev/null | sort; }
 mapfile -t c_files < <(files '*.[ch]')
-mapfile -t units < <(files '*.c' | grep -v '\.bpf\.c$')
+# Not what is compiled for the kernel, with its headers.
+mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/')
 mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/*.bash tests/* tests/*/* | sort)
 flags=(-iquote . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' '-DNESTOR_REVISION="0"' -std=gnu11)
 
