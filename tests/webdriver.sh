@@ -15,7 +15,7 @@ browser_start() {
 	# It would find the user's settings, and write there.
 	HOME=$T/profile TMPDIR=$T chromedriver --port=0 > "$log" 2>&1 &
 	defer kill $!
-	until_ok 20 grep -q 'started successfully on port' "$log" || return 1
+	until_ok 60 grep -q 'started successfully on port' "$log" || return 1
 	wd_port=$(sed -n 's/.*started successfully on port \([0-9]*\).*/\1/p' "$log")
 	wd_session=''
 	wd_session=$(wd POST '' "$(jq -n --arg dir "$T/profile" '{capabilities: {alwaysMatch: {
