@@ -5,6 +5,8 @@
 
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
+# A pause, as in tests/lib.sh.
+[ "${never:-}" ] || exec {never}<> <(:)
 # shellcheck source=tests/vm/initramfs.sh
 . "$vm/initramfs.sh"
 # shellcheck source=tests/lab/parse.sh
@@ -138,7 +140,7 @@ lab_start() {
 				lab_tell "$host"
 				return 1
 			fi
-			read -rt 0.05 <> <(:) || :
+			read -rt 0.05 <&$never || :
 		done
 		for port in 7000 6378; do
 			read -r "lab_port[$host$port]" < <(sed -n "s/^run: \(.*\) is the guest's port $port\$/\1/p" "$LAB_TMP/$host.err")
