@@ -127,8 +127,8 @@ $(B)/nestord $(B)/nestorctl:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Only the client has a screen.
-$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -lm
+# Only the client has a screen, and makes devices.
+$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -lm -ldevmapper
 
 $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(call say,CC,$<)
@@ -179,6 +179,13 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The module's parts that are no driver, in a process.
+CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool) $(B)/tests/module/kernel.o
+$(B)/tests/cachemodel: $(CACHE_OBJS)
+$(B)/tests/cachemodel: LDLIBS += -lxxhash
+# As the kernel has it.
+$(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
 
 # ---- fuzzers ----
 

@@ -14,6 +14,7 @@
 
 #include "agent/bpfobj.h"
 #include "agent/ctl_ask.h"
+#include "agent/ctl_cache.h"
 #include "agent/ctl_table.h"
 #include "agent/ctl_top.h"
 #include "agent/jsontext.h"
@@ -36,6 +37,9 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  top                   rates per VM and container, as they change\n"
 			    "  metrics               what Prometheus would get\n"
 			    "  ROOM show             what a room has measured, e.g. blkio show\n"
+			    "  cache attach DISK     make /dev/mapper/NAME-nestor, which goes through the cache\n"
+			    "  cache detach NAME     take it out again; if it is in use, it goes on without\n"
+			    "  cache list            what is attached\n"
 			    "  reset                 forget all counters; without a running agent also\n"
 			    "                        take back the limits that it left in force\n"
 			    "\n"
@@ -220,6 +224,30 @@ static int do_policy(int argc, char **argv)
 	return wrong("policy takes show, reload or check FILE");
 }
 
+static int do_cache(int argc, char **argv)
+{
+	_free_ char *text = NULL;
+	json_t *list;
+
+	if (argc == 2 && !strcmp(argv[1], "show"))
+		return ask_and_print("show", "cache");
+	if (argc == 3 && !strcmp(argv[1], "attach"))
+		return cache_attach(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "detach"))
+		return cache_detach(argv[2]);
+	if (argc != 2 || strcmp(argv[1], "list") != 0)
+		return wrong("cache takes show, list, attach DISK or detach NAME");
+	list = cache_list();
+	text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
+	json_decref(list);
+	if (!text)
+		return EXIT_FAILURE;
+	print_answer(text);
+	if (as_json)
+		putchar('\n');
+	return EXIT_SUCCESS;
+}
+
 static int do_top(int argc)
 {
 	if (argc > 1)
@@ -244,6 +272,8 @@ static int run(int argc, char **argv)
 			return argc == 1 ? ask_and_print(plain[i], "") : wrong("this command takes no argument");
 	if (!strcmp(argv[0], "policy"))
 		return do_policy(argc, argv);
+	if (!strcmp(argv[0], "cache"))
+		return do_cache(argc, argv);
 	if (!strcmp(argv[0], "reset"))
 		return argc == 1 ? do_reset() : wrong("reset takes no argument");
 	if (argc == 2 && !strcmp(argv[1], "show"))

@@ -57,6 +57,12 @@ struct net_migration {
 	__u32 mark; /* SO_MARK */
 };
 
+/* A container's part of the second-level cache, each one's of those that the glob names. */
+struct cache_pool_rule {
+	char *container;
+	__u32 memory, ssd; /* weights, up to 10000; 0: nothing of that store */
+};
+
 struct policy {
 	struct {
 		enum log_level log_level;
@@ -83,6 +89,13 @@ struct policy {
 		struct net_migration *migration;
 		unsigned int limits_count, migration_count;
 	} net;
+	struct {
+		enum policy_mode mode;
+		__u64 memory; /* bytes that the memory store may hold */
+		__u64 min_free; /* bytes: what MemAvailable is kept above, at the store's cost */
+		struct cache_pool_rule *pools;
+		unsigned int pools_count;
+	} cache;
 };
 
 /* file:line:column: what is wrong */

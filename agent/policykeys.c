@@ -126,6 +126,14 @@ static const cyaml_schema_field_t net_migration_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t cache_pool_fields[] = {
+	GLOB(container, struct cache_pool_rule),
+	UINT(memory, struct cache_pool_rule),
+	UINT(ssd, struct cache_pool_rule),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t cache_pool = { CYAML_VALUE_MAPPING(0, struct cache_pool_rule, cache_pool_fields) };
 static const cyaml_schema_value_t blkio_limit = { CYAML_VALUE_MAPPING(0, struct blkio_limit, blkio_limit_fields) };
 static const cyaml_schema_value_t blkio_target = { CYAML_VALUE_MAPPING(0, struct blkio_target, blkio_target_fields) };
 static const cyaml_schema_value_t net_limit = { CYAML_VALUE_MAPPING(0, struct net_limit, net_limit_fields) };
@@ -151,11 +159,20 @@ static const cyaml_schema_field_t net_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t cache_fields[] = {
+	ENUM(mode, SECTION(cache), modes),
+	UNITS(memory, SECTION(cache), sizes),
+	UNITS(min_free, SECTION(cache), sizes),
+	LIST(pools, SECTION(cache), cache_pool),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t sections[] = {
 	CYAML_FIELD_MAPPING("agent", OPTIONAL, struct policy, agent, agent_fields),
 	CYAML_FIELD_MAPPING("blkio", OPTIONAL, struct policy, blkio, blkio_fields),
 	CYAML_FIELD_MAPPING("pcache", OPTIONAL, struct policy, pcache, pcache_fields),
 	CYAML_FIELD_MAPPING("net", OPTIONAL, struct policy, net, net_fields),
+	CYAML_FIELD_MAPPING("cache", OPTIONAL, struct policy, cache, cache_fields),
 	CYAML_FIELD_END,
 };
 
@@ -179,6 +196,10 @@ static const struct range {
 	{ "net.limits.egress", "8kbit", "10Tbit", false },
 	{ "net.limits.ingress", "8kbit", "10Tbit", false },
 	{ "net.limits.weight", "1", "10000", false },
+	{ "cache.memory", "1MiB", "1TiB", true },
+	{ "cache.min_free", "0", "1TiB", false },
+	{ "cache.pools.memory", "0", "10000", false },
+	{ "cache.pools.ssd", "0", "10000", false },
 	{ "net.migration.mark", "1", "4294967295", false },
 };
 
@@ -195,6 +216,8 @@ static const struct need {
 	{ "blkio.targets", ALL, "device, p99" },
 	{ "net.limits", ONE, "container, vm, migration" },
 	{ "net.limits", SOME, "egress, ingress, weight" },
+	{ "cache.pools", ALL, "container" },
+	{ "cache.pools", SOME, "memory, ssd" },
 	{ "net.migration", ALL, "kind" },
 	{ "net.migration", SOME, "process, container, port, mark" },
 };

@@ -5,11 +5,13 @@
 #include "agent/util.h"
 
 extern const struct room room_blkio;
+extern const struct room room_cache;
 extern const struct room room_net;
 extern const struct room room_pcache;
 
 const struct room *const rooms[] = {
 	&room_blkio,
+	&room_cache,
 	&room_net,
 	&room_pcache,
 };

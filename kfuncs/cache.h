@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The contract of room cache between the module, the agent and BPF programs. Pages are of 4 KiB. */
+#ifndef NESTOR_CACHE_H
+#define NESTOR_CACHE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Where cached pages live. */
+enum nestor_cache_store {
+	NESTOR_CACHE_MEMORY,
+	NESTOR_CACHE_SSD,
+	NESTOR_CACHE_STORES,
+};
+
+#define NESTOR_CACHE_POOLS 1024 /* numbers of pools, below 8192; 0 is the pool of all that have none */
+#define NESTOR_CACHE_WEIGHT_MAX 10000
+
+/* Why a page that was offered is not in a store. */
+enum nestor_cache_drop {
+	NESTOR_CACHE_DROP_UNKNOWN, /* no finished I/O of a cached device says what block it is */
+	NESTOR_CACHE_DROP_RACED, /* its block was being written, or belongs to another page by now */
+	NESTOR_CACHE_DROP_TRANSFORMED, /* it is not what was read or written: decrypted in place, or changed */
+	NESTOR_CACHE_DROP_NO_SHARE, /* its pool has no weight in that store, or there is no such pool or store */
+	NESTOR_CACHE_DROP_NO_ROOM, /* the store had no page at hand */
+	NESTOR_CACHE_DROPS,
+};
+
+/* Pages, since the pool was made. */
+struct nestor_cache_counters {
+	__u64 gets; /* asked for by reads into the page cache */
+	__u64 hits[NESTOR_CACHE_STORES];
+	__u64 puts[NESTOR_CACHE_STORES];
+	__u64 evictions[NESTOR_CACHE_STORES];
+	__u64 demotions; /* from memory to SSD */
+	__u64 promotions; /* back */
+	__u64 drops[NESTOR_CACHE_DROPS];
+};
+
+struct nestor_cache_pool {
+	__u64 cgroup; /* its number, by which reads find their pool; 0: none */
+	__u32 id; /* below NESTOR_CACHE_POOLS */
+	__u32 weight[NESTOR_CACHE_STORES]; /* up to NESTOR_CACHE_WEIGHT_MAX; 0: no share */
+	__u32 pad;
+};
+
+struct nestor_cache_pool_state {
+	struct nestor_cache_pool pool;
+	__u64 pages[NESTOR_CACHE_STORES];
+	__u64 entitlement[NESTOR_CACHE_STORES]; /* pages */
+	struct nestor_cache_counters counters;
+};
+
+#endif

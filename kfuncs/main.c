@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cache_blocks.h"
+#include "cache_dm.h"
+#include "cache_index.h"
+#include "cache_memory.h"
+#include "module.h"
+
+static void balance(struct work_struct *work)
+{
+	while (index_wants_growth() && !index_grow())
+		;
+	memory_balance();
+}
+static DECLARE_WORK(balance_work, balance);
+
+void module_balance(void)
+{
+	if (index_wants_growth() || memory_unbalanced())
+		queue_work(system_unbound_wq, &balance_work);
+}
+
+static int __init nestor_init(void)
+{
+	int r;
+
+	r = index_open(totalram_pages(), frames_end());
+	if (r)
+		return r;
+	blocks_seed(get_random_u64());
+	memory_open();
+	r = cache_kfuncs_open();
+	if (r)
+		goto index;
+	r = cache_dm_open();
+	if (r)
+		goto index;
+	r = session_open();
+	if (r)
+		goto dm;
+	return 0;
+dm:
+	cache_dm_close();
+index:
+	cancel_work_sync(&balance_work);
+	index_close();
+	return r;
+}
+
+/* No device, no session and no program is left: each holds the module. */
+static void __exit nestor_exit(void)
+{
+	session_close();
+	cache_dm_close();
+	cancel_work_sync(&balance_work);
+	memory_close();
+	index_close();
+}
+
+module_init(nestor_init);
+module_exit(nestor_exit);
+MODULE_DESCRIPTION("Nestor: functions for BPF programs, and a second-level page cache");
+MODULE_AUTHOR("The Nestor authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(NESTOR_VERSION);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The module as a whole: what its parts ask of each other. */
+#ifndef NESTOR_MODULE_H
+#define NESTOR_MODULE_H
+
+/* Lets a worker bring the stores and the index to the size they want, if they are not. Any context. */
+void module_balance(void);
+
+/* The agent's session is open: puts are taken. */
+bool session_is_open(void);
+int session_open(void);
+void session_close(void);
+
+int cache_kfuncs_open(void);
+
+#endif

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 90
+# The model of the cache (cachemodel.c) would find bugs: the rules are built with one guard taken out at a time, and each
+# of these has to fail.
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT" || exit 1
+
+build() { # build DIR
+	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -o "$1/cachemodel" tests/cachemodel.c \
+		"$1"/kfuncs/cache_{blocks,index,memory,pool}.c tests/module/kernel.c -lxxhash
+}
+mkdir -p "$T/good"
+cp -r kfuncs "$T/good/"
+ok "the rules as they are: built" build "$T/good"
+"$T/good/cachemodel" 2 1000000 > "$T/log"
+is "and right" 0 $?
+
+nr=0
+bug() { # bug TEXT FROM TO: of cache_blocks.c, FROM once and literally
+	local dir=$T/bug$((++nr)) file
+
+	mkdir "$dir"
+	cp -r kfuncs "$dir/"
+	file=$dir/kfuncs/cache_blocks.c
+	FROM=$2 TO=$3 perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/ or exit 3' "$file" || {
+		ok "$1: is where it was" false
+		return
+	}
+	build "$dir" 2> "$dir/log" || { ok "$1: builds" false; sed 's/^/# /' "$dir/log"; return; }
+	for seed in 1 2 3; do
+		timeout 20 "$dir/cachemodel" $seed 1000000 > "$dir/log" 2>&1 || break
+	done
+	ok "found: $1" grep -q '^not ok' "$dir/log"
+}
+bug "a direct write or discard leaves what the store has" 'blind && i < nr' 'false && i < nr'
+bug "a direct write over one that is under way is not noticed" 'if (entry_state(e) == ENTRY_WRITING) {
+		entry_set(e, entry_where(e), 0, ENTRY_CONTESTED);
+		e->place = 1;
+		return;' 'if (entry_state(e) == ENTRY_WRITING) {
+		return;'
+bug "a write does not know that a direct one is under way" 'if (blind) {' 'if (false) {'
+bug "two writes of a block do not notice each other" 'if (id && entry_state(e) == ENTRY_WRITING) {' 'if (false) {'
+bug "a read does not see that a write began meanwhile" 'i < nr && g->generation == ticket->generation' 'i < nr'
+bug "a read does not see that a write was under way" 'ticket->alone = !g->writers' 'ticket->alone = true'
+bug "a write does not count its beginning" 'g->generation++;' ''
+bug "the end of a write is not counted" 'g->writers--;' ''
+bug "the content is not compared with its hash" 'e->hash != hash' 'false'
+bug "a failed write counts as written" 'e->place == frame && good' 'e->place == frame'
+bug "what a read brought stands beside what was known" 'if (id)
+		drop(id);
+	*ids' 'if (false)
+		drop(id);
+	*ids'
+bug "what was taken stays in the store" 'entry_set(e, where, 0, ENTRY_RESIDENT);
+		e->place = to;' 'pool_push(pool, id);'
+done_testing
