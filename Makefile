@@ -21,7 +21,7 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -fstack-protector-strong -fP
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -iquote . -Wall -Wextra -Werror -Wno-unused-parameter
-LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd
+LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd -lblkid
 
 # Commands that build run as the user who called sudo.
 AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
@@ -181,7 +181,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The module's parts that are no driver, in a process.
-CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool) $(B)/tests/module/kernel.o
+CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool ssd) $(B)/tests/module/kernel.o
 $(B)/tests/cachemodel: $(CACHE_OBJS)
 $(B)/tests/cachemodel: LDLIBS += -lxxhash
 # As the kernel has it.

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
+#include "agent/cache_ssd.h"
 #include "agent/cgfile.h"
 #include "agent/history.h"
 #include "agent/jsontext.h"
@@ -44,7 +46,10 @@ struct cache {
 	struct pool *pools[NESTOR_CACHE_POOLS];
 	struct nestor_cache_counters gone; /* of pools that are no more */
 	struct source check, pressure;
+	int trigger; /* of pressure */
 	__u64 limit; /* pages, as the module was told */
+	char *ssd; /* path of what is the SSD store, NULL: there is none */
+	__u64 ssd_size;
 };
 
 static const char *const store_names[NESTOR_CACHE_STORES] = { "memory", "ssd" };
@@ -190,9 +195,9 @@ static __u64 available_bytes(void)
 	return kib * 1024;
 }
 
-static struct nestor_cache_limit limit_of(const struct cache *c)
+static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cache_store store)
 {
-	struct nestor_cache_limit limit = { .store = NESTOR_CACHE_MEMORY };
+	struct nestor_cache_limit limit = { .store = store };
 
 	if (ioctl(c->session, NESTOR_CACHE_GET_LIMIT, &limit))
 		memset(&limit, 0, sizeof(limit));
@@ -203,7 +208,7 @@ static struct nestor_cache_limit limit_of(const struct cache *c)
 static __u64 wanted_pages(const struct cache *c)
 {
 	const struct policy *p = c->agent->policy;
-	__u64 held = limit_of(c).held * PAGE, available = available_bytes();
+	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = available_bytes();
 	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
 
 	if (p->cache.mode != MODE_ENFORCE)
@@ -239,7 +244,7 @@ static void on_pressure(struct source *s)
 }
 
 /* The kernel tells of pressure with POLLPRI, for which the loop has no ear. -errno where there is no PSI. */
-static int open_pressure(void)
+static int open_pressure(int *ret_trigger)
 {
 	static const char trigger[] = "some 100000 1000000"; /* us of stall in a window */
 	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC), ears;
@@ -248,13 +253,51 @@ static int open_pressure(void)
 	if (fd < 0)
 		return -errno;
 	ears = epoll_create1(EPOLL_CLOEXEC);
-	if (write(fd, trigger, sizeof(trigger)) < 0 || ears < 0 || epoll_ctl(ears, EPOLL_CTL_ADD, fd, &event)) {
-		close(fd);
-		if (ears >= 0)
-			close(ears);
-		return -EOPNOTSUPP;
+	if (write(fd, trigger, sizeof(trigger)) >= 0 && ears >= 0 && !epoll_ctl(ears, EPOLL_CTL_ADD, fd, &event)) {
+		*ret_trigger = fd;
+		return ears;
 	}
-	return ears; /* which keeps the trigger, until exit: closing it would end it */
+	close(fd);
+	if (ears >= 0)
+		close(ears);
+	return -EOPNOTSUPP;
+}
+
+/* ---- the SSD store ---- */
+
+static void close_ssd(struct cache *c)
+{
+	if (c->ssd)
+		ioctl(c->session, NESTOR_CACHE_CLOSE_SSD);
+	free(c->ssd);
+	c->ssd = NULL;
+}
+
+/* The module keeps the device open. What went wrong is logged: the room goes on without. */
+static void open_ssd(struct cache *c, const char *path, __u64 size)
+{
+	_close_ int fd = cache_ssd_open(path, size);
+	struct nestor_cache_ssd want = { .fd = fd, .pages = size / PAGE };
+
+	if (fd < 0)
+		return;
+	if (ioctl(c->session, NESTOR_CACHE_OPEN_SSD, &want)) {
+		log_error(-errno, "cache: %s cannot be the SSD store: %m", path);
+		return;
+	}
+	c->ssd = strdup(path);
+	c->ssd_size = size;
+}
+
+static void set_ssd(struct cache *c, const struct policy *p)
+{
+	const char *path = p->cache.mode == MODE_ENFORCE && strcmp(p->cache.ssd, "none") != 0 ? p->cache.ssd : NULL;
+
+	if (c->ssd && path && !strcmp(c->ssd, path) && c->ssd_size == p->cache.ssd_size)
+		return;
+	close_ssd(c);
+	if (path)
+		open_ssd(c, path, p->cache.ssd_size);
 }
 
 /* ---- exposition ---- */
@@ -303,14 +346,22 @@ static void collect_pages(const char *container, const struct nestor_cache_pool_
 
 static void collect_module(const struct cache *c, struct metrics *m)
 {
-	struct nestor_cache_limit limit = limit_of(c);
 	struct nestor_cache_index index = { 0 };
 
 	ioctl(c->session, NESTOR_CACHE_GET_INDEX, &index);
-	family_u64(metrics_family(m, "nestor_cache_limit_pages", METRIC_GAUGE, "Pages that a store may hold at present."),
-		   metrics_labels(m, "store", store_names[NESTOR_CACHE_MEMORY], NULL), limit.pages);
-	family_u64(metrics_family(m, "nestor_cache_held_pages", METRIC_GAUGE, "Pages that a store takes, empty ones among them."),
-		   metrics_labels(m, "store", store_names[NESTOR_CACHE_MEMORY], NULL), limit.held);
+	for (unsigned int s = 0; s < NESTOR_CACHE_STORES; s++) {
+		const char *labels = metrics_labels(m, "store", store_names[s], NULL);
+		struct nestor_cache_limit limit = limit_of(c, s);
+
+		family_u64(metrics_family(m, "nestor_cache_limit_pages", METRIC_GAUGE, "Pages that a store may hold at present."),
+			   labels, limit.pages);
+		family_u64(metrics_family(m, "nestor_cache_held_pages", METRIC_GAUGE,
+					  "Pages that a store takes, empty ones among them."),
+			   labels, limit.held);
+		family_u64(metrics_family(m, "nestor_cache_errors_total", METRIC_COUNTER,
+					  "Reads and writes of a store that failed or brought something else; the disk served instead."),
+			   labels, limit.errors);
+	}
 	family_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
 				  "Blocks that are known: pages in the page cache and in the stores."),
 		   "", index.entries - index.free);
@@ -388,9 +439,23 @@ static int cache_probe(const struct kernel *k)
 {
 	if (!kernel_has_tracepoint(k, "mm_filemap_delete_from_page_cache"))
 		return log_error(-EOPNOTSUPP, "cache: this kernel has no tracepoint mm_filemap_delete_from_page_cache");
+	return 0;
+}
+
+/* At each start: it may come later than the agent. The program would load without it, and do nothing. */
+static int check_module(void)
+{
+	struct btf *vmlinux, *module;
+	bool found;
+
 	if (access(DEVICE, F_OK))
 		return log_error(-EOPNOTSUPP, "cache: there is no " DEVICE ": the kernel module nestor is not loaded");
-	return 0;
+	vmlinux = btf__load_vmlinux_btf();
+	module = vmlinux ? btf__load_module_btf("nestor", vmlinux) : NULL;
+	found = module && btf__find_by_name_kind(module, "bpf_cache_put_folio", BTF_KIND_FUNC) > 0;
+	btf__free(module);
+	btf__free(vmlinux);
+	return found ? 0 : log_error(-EOPNOTSUPP, "cache: the kernel module nestor has no BTF for this kernel: build it again");
 }
 
 static int open_session(struct cache *c)
@@ -420,7 +485,7 @@ static int add_sources(struct cache *c)
 	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->agent->loop, &c->check);
 	if (err)
 		return err;
-	c->pressure = (struct source){ .fd = open_pressure(), .ready = on_pressure, .data = c };
+	c->pressure = (struct source){ .fd = open_pressure(&c->trigger), .ready = on_pressure, .data = c };
 	return c->pressure.fd < 0 ? 0 : loop_add(&c->agent->loop, &c->pressure);
 }
 
@@ -434,6 +499,9 @@ static void cache_stop(void *self)
 		loop_remove(&c->agent->loop, &c->check);
 	if (c->pressure.fd >= 0)
 		loop_remove(&c->agent->loop, &c->pressure);
+	if (c->trigger >= 0)
+		close(c->trigger);
+	free(c->ssd);
 	for (__u32 id = 0; id < NESTOR_CACHE_POOLS; id++)
 		free(c->pools[id]);
 	cache_bpf__destroy(c->bpf);
@@ -449,9 +517,9 @@ static int cache_start(struct agent *a, void **ret_self)
 
 	if (!c)
 		return log_error(-ENOMEM, "cache: out of memory");
-	*c = (struct cache){ .agent = a, .session = -1, .check.fd = -1, .pressure.fd = -1 };
+	*c = (struct cache){ .agent = a, .session = -1, .trigger = -1, .check.fd = -1, .pressure.fd = -1 };
 	c->watch = (struct who_watch){ .born = born, .gone = gone, .data = c };
-	err = open_session(c) ?: load(c) ?: add_pool(c, OTHERS, NULL, 0) ?: set_pool(c, OTHERS, 0, 0) ?: add_sources(c);
+	err = check_module() ?: open_session(c) ?: load(c) ?: add_pool(c, OTHERS, NULL, 0) ?: set_pool(c, OTHERS, 0, 0) ?: add_sources(c);
 	if (err) {
 		cache_stop(c);
 		return err;
@@ -464,7 +532,7 @@ static int cache_apply(void *self, const struct policy *policy)
 {
 	struct cache *c = self;
 
-	(void)policy;
+	set_ssd(c, policy);
 	if (c->watching)
 		who_unwatch(c->agent->who, &c->watch);
 	/* Tells of all that are there, again. */

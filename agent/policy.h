@@ -92,6 +92,8 @@ struct policy {
 	struct {
 		enum policy_mode mode;
 		__u64 memory; /* bytes that the memory store may hold */
+		char *ssd; /* path of a disk or a file, or "none" */
+		__u64 ssd_size; /* bytes of it; 0: all */
 		__u64 min_free; /* bytes: what MemAvailable is kept above, at the store's cost */
 		struct cache_pool_rule *pools;
 		unsigned int pools_count;

@@ -15,6 +15,7 @@
 /* ---- the keys: names, types, limits ---- */
 
 #define GLOB_LEN_MAX 191 /* bytes */
+#define PATH_LEN_MAX 1023
 #define DEVICE_LEN_MAX 31 /* DISK_NAME_LEN less the NUL */
 
 static const cyaml_strval_t log_levels[] = {
@@ -163,6 +164,8 @@ static const cyaml_schema_field_t cache_fields[] = {
 	ENUM(mode, SECTION(cache), modes),
 	UNITS(memory, SECTION(cache), sizes),
 	UNITS(min_free, SECTION(cache), sizes),
+	STRING(ssd, SECTION(cache), PATH_LEN_MAX),
+	UNITS(ssd_size, SECTION(cache), sizes),
 	LIST(pools, SECTION(cache), cache_pool),
 	CYAML_FIELD_END,
 };
@@ -197,6 +200,7 @@ static const struct range {
 	{ "net.limits.ingress", "8kbit", "10Tbit", false },
 	{ "net.limits.weight", "1", "10000", false },
 	{ "cache.memory", "1MiB", "1TiB", true },
+	{ "cache.ssd_size", "2MiB", "16TiB", true },
 	{ "cache.min_free", "0", "1TiB", false },
 	{ "cache.pools.memory", "0", "10000", false },
 	{ "cache.pools.ssd", "0", "10000", false },

@@ -54,7 +54,8 @@ int BPF_PROG(cache_delete, struct folio *folio)
 	struct cache_choice *choice = choose(folio);
 	__u32 pool = choice ? choice->pool : 0, store = choice ? choice->store : 0;
 
-	bpf_cache_put_folio(folio, pool, store);
+	if (bpf_cache_put_folio)
+		bpf_cache_put_folio(folio, pool, store);
 	return 0;
 }
 

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cache_blocks.h"
 #include "cache_index.h"
-#include "cache_memory.h"
 #include "cache_pool.h"
+#include "cache_store.h"
 
 #define BLOCK_SIZE_BYTES (1U << BLOCK_SHIFT)
+
+const struct cache_store *const cache_stores[NESTOR_CACHE_STORES] = {
+	[NESTOR_CACHE_MEMORY] = &memory_store,
+	[NESTOR_CACHE_SSD] = &ssd_store,
+};
+
+static bool is_stored(const struct entry *e)
+{
+	return entry_state(e) == ENTRY_IN_MEMORY || entry_state(e) == ENTRY_IN_SSD;
+}
+
+static enum nestor_cache_store store_of(const struct entry *e)
+{
+	return entry_state(e) == ENTRY_IN_SSD ? NESTOR_CACHE_SSD : NESTOR_CACHE_MEMORY;
+}
 
 /* Nobody outside can know which contents share a hash. */
 static u64 hash_seed;
@@ -21,29 +36,31 @@ u64 block_hash(const void *page)
 
 /* ---- under the group's lock ---- */
 
-/* Unlinks what a store has. The frame goes back, unless who evicts it has it already. */
+/* Unlinks what a store has, unless who evicts it has it already: then he frees it. */
 static void drop_stored(u32 id)
 {
 	struct entry *e = entry_by_id(id);
+	const struct cache_store *store = cache_stores[store_of(e)];
 	struct cache_pool *pool;
-	bool listed;
+	u32 place = e->place;
+	bool ours;
 
 	rcu_read_lock();
 	pool = pool_by_id(entry_pool(e));
-	listed = pool && pool_pull(pool, id);
+	ours = pool && store->take(pool, id);
 	rcu_read_unlock();
-	if (!listed) {
+	if (!ours) {
 		entry_set(e, entry_where(e), entry_pool(e), ENTRY_DEAD);
 		return;
 	}
 	index_unlink(id);
-	memory_release_frame(e->place);
+	store->release(place);
 	index_free(id);
 }
 
 static void drop(u32 id)
 {
-	if (entry_state(entry_by_id(id)) >= ENTRY_IN_MEMORY) {
+	if (is_stored(entry_by_id(id))) {
 		drop_stored(id);
 		return;
 	}
@@ -81,6 +98,11 @@ static u32 link_page(u32 id, u64 where, const struct block_page *page, enum entr
 
 /* ---- without it ---- */
 
+static bool claims(const struct entry *e, u64 where, u32 frame)
+{
+	return entry_where(e) == where && entry_state(e) == ENTRY_RESIDENT && READ_ONCE(e->place) == frame;
+}
+
 /* A frame was noted for another block while @id still claimed it: that was missed when it left the page cache. */
 static void drop_if_claims(u32 id, u32 frame)
 {
@@ -90,7 +112,7 @@ static void drop_if_claims(u32 id, u32 frame)
 	unsigned long flags;
 
 	spin_lock_irqsave(&g->lock, flags);
-	if (entry_where(e) == where && entry_state(e) == ENTRY_RESIDENT && e->place == frame)
+	if (claims(e, where, frame))
 		drop(id);
 	spin_unlock_irqrestore(&g->lock, flags);
 }
@@ -106,19 +128,24 @@ static void drop_claims(const u32 *ids, const struct block_page *pages, u32 nr)
 
 /* ---- reads ---- */
 
-/* Under the group's lock. False: not there, or on its way out. */
-static bool take_one(u64 where, u32 to, u32 *ret_from, u32 *ret_before)
+/* Under the group's lock. False: not there, or on its way out, or not in one piece with what was taken before. */
+static bool take_one(u64 where, u32 to, struct taken *taken, u32 *ret_before)
 {
-	u32 id = index_find(where);
+	u32 id = index_find(where), place;
 	struct entry *e = entry_by_id(id);
 	struct cache_pool *pool;
 
-	if (!id || entry_state(e) != ENTRY_IN_MEMORY)
+	if (!id || !is_stored(e))
+		return false;
+	place = e->place;
+	if (taken->nr && (store_of(e) != taken->store || !cache_stores[taken->store]->adjacent(taken->places[taken->nr - 1], place)))
 		return false;
 	pool = pool_by_id(entry_pool(e));
-	if (!pool || !pool_pull(pool, id))
+	if (!pool || !cache_stores[store_of(e)]->take(pool, id))
 		return false;
-	*ret_from = e->place;
+	taken->store = store_of(e);
+	taken->places[taken->nr++] = place;
+	pool_count(pool, hits[taken->store], 1);
 	*ret_before = 0;
 	if (note_set(to, id, ret_before)) {
 		entry_set(e, where, 0, ENTRY_RESIDENT);
@@ -127,28 +154,44 @@ static bool take_one(u64 where, u32 to, u32 *ret_from, u32 *ret_before)
 		index_unlink(id);
 		index_free(id);
 	}
-	pool_count(pool, hits[NESTOR_CACHE_MEMORY], 1);
 	return true;
 }
 
-u32 blocks_take(u64 where, u32 nr, const u32 *to, u32 *from)
+void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken)
 {
 	struct group *g = group_of(where);
 	u32 before[BLOCKS_BATCH];
 	unsigned long flags;
-	u32 taken, i;
+	u32 i;
 
+	taken->nr = 0;
 	rcu_read_lock();
 	spin_lock_irqsave(&g->lock, flags);
-	for (taken = 0; taken < nr && taken < BLOCKS_BATCH; taken++)
-		if (!take_one(where + taken, to[taken], &from[taken], &before[taken]))
+	for (i = 0; i < nr && i < BLOCKS_BATCH; i++)
+		if (!take_one(where + i, to[i], taken, &before[i]))
 			break;
 	spin_unlock_irqrestore(&g->lock, flags);
 	rcu_read_unlock();
-	for (i = 0; i < taken; i++)
+	for (i = 0; i < taken->nr; i++)
 		if (before[i])
 			drop_if_claims(before[i], to[i]);
-	return taken;
+}
+
+u64 blocks_expected(u64 where, u32 frame)
+{
+	struct group *g = group_of(where);
+	struct entry *e;
+	unsigned long flags;
+	u64 hash = 0;
+	u32 id;
+
+	spin_lock_irqsave(&g->lock, flags);
+	id = index_find(where);
+	e = entry_by_id(id);
+	if (id && claims(e, where, frame))
+		hash = e->hash;
+	spin_unlock_irqrestore(&g->lock, flags);
+	return hash;
 }
 
 u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
@@ -162,7 +205,7 @@ u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
 	ticket->alone = !g->writers;
 	for (i = 1; i < nr; i++) {
 		id = index_find(where + i);
-		if (id && entry_state(entry_by_id(id)) == ENTRY_IN_MEMORY)
+		if (id && is_stored(entry_by_id(id)))
 			break;
 	}
 	spin_unlock_irqrestore(&g->lock, flags);
@@ -306,11 +349,6 @@ void blocks_write_end(u64 where, bool blind)
 
 /* ---- pages that leave the page cache ---- */
 
-static bool claims(const struct entry *e, u64 where, u32 frame)
-{
-	return entry_where(e) == where && entry_state(e) == ENTRY_RESIDENT && READ_ONCE(e->place) == frame;
-}
-
 void blocks_forget(u32 frame)
 {
 	u32 id = note_take(frame);
@@ -319,10 +357,11 @@ void blocks_forget(u32 frame)
 		drop_if_claims(id, frame);
 }
 
-/* The page's copy is in @copy, and has @hash. Makes it the store's if it is still the block's. */
-static int commit_put(u32 id, u64 where, u32 frame, u32 copy, u64 hash, struct cache_pool *pool)
+/* The page's copy is in @place of @store, and has @hash. Makes it the store's if it is still the block's. */
+static int commit_put(u32 id, u32 frame, struct cache_pool *pool, enum nestor_cache_store store, u32 place, u64 hash)
 {
 	struct entry *e = entry_by_id(id);
+	u64 where = entry_where(e);
 	struct group *g = group_of(where);
 	unsigned long flags;
 	int r = 0;
@@ -334,37 +373,58 @@ static int commit_put(u32 id, u64 where, u32 frame, u32 copy, u64 hash, struct c
 		r = -NESTOR_CACHE_DROP_TRANSFORMED - 1;
 		drop(id);
 	} else {
-		entry_set(e, where, pool->config.id, ENTRY_IN_MEMORY);
-		e->place = copy;
-		pool_push(pool, id);
+		entry_set(e, where, pool->config.id, ENTRY_IN_MEMORY + store);
+		e->place = place;
+		cache_stores[store]->commit(pool, id, place);
 	}
 	spin_unlock_irqrestore(&g->lock, flags);
+	if (r)
+		cache_stores[store]->cancel(place);
 	return r;
 }
 
-int blocks_put(u32 frame, struct cache_pool *pool)
+int blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store)
 {
-	u32 id = note_take(frame), copy;
+	u32 id = note_take(frame), place;
 	struct entry *e = entry_by_id(id);
-	u64 where = entry_where(e);
-	void *to;
-	int r;
+	void *copy;
 
 	if (!id)
 		return -NESTOR_CACHE_DROP_UNKNOWN - 1;
-	if (!claims(e, where, frame))
+	if (!claims(e, entry_where(e), frame))
 		return -NESTOR_CACHE_DROP_RACED - 1;
-	copy = memory_take_frame();
-	if (!copy) {
+	place = cache_stores[store]->reserve(pool, &copy);
+	if (!place) {
 		drop_if_claims(id, frame);
 		return -NESTOR_CACHE_DROP_NO_ROOM - 1;
 	}
-	to = memory_of_frame(copy);
-	memcpy(to, memory_of_frame(frame), BLOCK_SIZE_BYTES);
-	r = commit_put(id, where, frame, copy, block_hash(to), pool);
-	if (r)
-		memory_release_frame(copy);
-	return r;
+	memcpy(copy, page_address(pfn_to_page(frame)), BLOCK_SIZE_BYTES);
+	return commit_put(id, frame, pool, store, place, block_hash(copy));
+}
+
+bool blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store)
+{
+	struct entry *e = entry_by_id(id);
+	struct group *g = group_of(entry_where(e));
+	unsigned long flags;
+	void *copy;
+	u32 place = cache_stores[store]->reserve(pool, &copy);
+	bool alive;
+
+	if (!place)
+		return false;
+	memcpy(copy, from, BLOCK_SIZE_BYTES);
+	spin_lock_irqsave(&g->lock, flags);
+	alive = entry_state(e) != ENTRY_DEAD;
+	if (alive) {
+		entry_set(e, entry_where(e), pool->config.id, ENTRY_IN_MEMORY + store);
+		e->place = place;
+		cache_stores[store]->commit(pool, id, place);
+	}
+	spin_unlock_irqrestore(&g->lock, flags);
+	if (!alive)
+		cache_stores[store]->cancel(place);
+	return alive;
 }
 
 /* ---- for stores ---- */

@@ -37,9 +37,17 @@ struct ticket {
 
 /* ---- reads into the page cache ---- */
 
-/* Takes up to @nr blocks from @where on out of the memory store, for the page frames @to, until one is not there. Returns
- * how many; @from are the store's frames, the caller's to copy and to release. */
-u32 blocks_take(u64 where, u32 nr, const u32 *to, u32 *from);
+/* What a read takes out of a store: in one piece, if it has to be read there. */
+struct taken {
+	enum nestor_cache_store store;
+	u32 nr;
+	u32 places[BLOCKS_BATCH]; /* to be released */
+};
+
+/* Takes up to @nr blocks from @where on, for the page frames @to, until one is not there. */
+void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken);
+/* The hash that the page in @frame has to have, now that block @where was taken for it; 0: nobody knows any more. */
+u64 blocks_expected(u64 where, u32 frame);
 /* How many blocks from @where on, up to @nr, are in no store; at least 1. Begins the read of these. */
 u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket);
 /* The read has brought @pages, which have these hashes. */
@@ -61,7 +69,7 @@ void blocks_write_end(u64 where, bool blind);
  * Offers the page in @frame, nobody else's any more. 0: the store has a copy. Else -NESTOR_CACHE_DROP_... - 1. Under
  * rcu_read_lock().
  */
-int blocks_put(u32 frame, struct cache_pool *pool);
+int blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store);
 /* It is gone, by truncation. */
 void blocks_forget(u32 frame);
 
@@ -69,6 +77,8 @@ void blocks_forget(u32 frame);
 
 /* @id was popped from its pool's list: its page is about to be used for another block. */
 void blocks_evicted(u32 id);
+/* Moves it, from where its page is at @from, to another store instead. False: it is to be evicted. */
+bool blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store);
 /* Forgets all of @device. May sleep. */
 void blocks_forget_device(u8 device);
 

@@ -10,6 +10,8 @@
 #include "cache_index.h"
 #include "cache_memory.h"
 #include "cache_pool.h"
+#include "cache_ssd_io.h"
+#include "cache_store.h"
 #include "module.h"
 
 #define DM_MSG_PREFIX "nestor-cache"
@@ -26,6 +28,7 @@ struct cached_device {
 enum io_kind {
 	IO_OTHER, /* concerns no block, or was served */
 	IO_READ,
+	IO_READ_SSD, /* from the store there */
 	IO_WRITE, /* of pages of the page cache */
 	IO_WRITE_BLIND, /* of anything else, and discards */
 };
@@ -36,7 +39,10 @@ struct cached_io {
 	enum io_kind kind;
 	u32 nr; /* blocks that it touches */
 	u64 where;
-	struct ticket ticket;
+	union {
+		struct ticket ticket; /* of IO_READ */
+		u32 place; /* of IO_READ_SSD: of the first block */
+	};
 };
 
 static DEFINE_IDA(numbers);
@@ -93,24 +99,28 @@ static u32 next_pages(struct bio *bio, struct bvec_iter *iter, struct block_page
 
 /* ---- reads ---- */
 
-/* Copies what the store has, from the start of the bio on. Returns how many blocks. */
-static u32 serve(struct bio *bio, u64 where)
+/* What a store has, from the start of the bio on: copies it, or tells where on the SSD it is. Returns how many blocks. */
+static u32 serve(struct bio *bio, struct cached_io *io)
 {
 	struct bvec_iter iter = bio->bi_iter;
-	u32 to[BLOCKS_BATCH], from[BLOCKS_BATCH];
-	u32 served = 0, nr, taken, i;
+	u32 to[BLOCKS_BATCH], nr, i;
+	const struct cache_store *store;
+	struct taken taken;
 
-	do {
-		nr = next_frames(bio, &iter, to);
-		taken = blocks_take(where + served, nr, to, from);
-		for (i = 0; i < taken; i++) {
-			memcpy(memory_of_frame(to[i]), memory_of_frame(from[i]), 1U << BLOCK_SHIFT);
-			flush_dcache_page(pfn_to_page(to[i]));
-			memory_release_frame(from[i]);
-		}
-		served += taken;
-	} while (taken == nr && iter.bi_size);
-	return served;
+	nr = next_frames(bio, &iter, to);
+	blocks_take(io->where, nr, to, &taken);
+	store = cache_stores[taken.store];
+	if (taken.nr && !store->address(taken.places[0])) {
+		io->kind = IO_READ_SSD;
+		io->place = taken.places[0];
+		return taken.nr;
+	}
+	for (i = 0; i < taken.nr; i++) {
+		memcpy(page_address(pfn_to_page(to[i])), store->address(taken.places[i]), 1U << BLOCK_SHIFT);
+		flush_dcache_page(pfn_to_page(to[i]));
+		store->release(taken.places[i]);
+	}
+	return taken.nr;
 }
 
 /* Whose read it is: its pages are charged already. */
@@ -131,7 +141,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 
 	if (!is_cacheable(bio))
 		return DM_MAPIO_REMAPPED;
-	nr = serve(bio, io->where);
+	nr = serve(bio, io);
 	if (!nr) {
 		nr = blocks_read_begin(io->where, io->nr, &io->ticket);
 		io->kind = IO_READ;
@@ -142,10 +152,47 @@ static int map_read(struct bio *bio, struct cached_io *io)
 	count_gets(bio, nr);
 	io->nr = nr;
 	io->iter = bio->bi_iter;
-	if (io->kind == IO_READ)
+	if (io->kind == IO_READ_SSD)
+		ssd_io_read(bio, io->place);
+	if (io->kind != IO_OTHER)
 		return DM_MAPIO_REMAPPED;
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
+}
+
+/* Is each page what the index says? */
+static bool is_as_stored(struct bio *bio, const struct cached_io *io)
+{
+	struct bvec_iter iter = io->iter;
+	struct block_page pages[BLOCKS_BATCH];
+	u32 nr = next_pages(bio, &iter, pages), i;
+
+	for (i = 0; i < nr; i++)
+		if (pages[i].hash != blocks_expected(io->where + i, pages[i].frame))
+			return false;
+	return true;
+}
+
+/* What the SSD did not bring, or not rightly, comes from the disk. */
+static int end_read_ssd(struct cached_device *c, struct bio *bio, struct cached_io *io, bool good)
+{
+	struct bvec_iter iter = io->iter;
+	u32 frames[BLOCKS_BATCH], nr, i;
+
+	good = good && is_as_stored(bio, io);
+	for (i = 0; i < io->nr; i++)
+		ssd_store.release(io->place + i);
+	if (good)
+		return DM_ENDIO_DONE;
+	nr = next_frames(bio, &iter, frames);
+	for (i = 0; i < nr; i++)
+		blocks_forget(frames[i]);
+	io->kind = IO_OTHER;
+	bio->bi_iter = io->iter;
+	bio->bi_status = BLK_STS_OK;
+	bio_set_dev(bio, c->dev->bdev);
+	ssd_io_again(bio);
+	return DM_ENDIO_INCOMPLETE;
 }
 
 static void end_read(struct bio *bio, struct cached_io *io)
@@ -247,11 +294,15 @@ static int cache_map(struct dm_target *ti, struct bio *bio)
 static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct cached_io *io = dm_per_bio_data(bio, sizeof(*io));
+	int r = DM_ENDIO_DONE;
 
 	switch (io->kind) {
 	case IO_READ:
 		if (*error == BLK_STS_OK)
 			end_read(bio, io);
+		break;
+	case IO_READ_SSD:
+		r = end_read_ssd(ti->private, bio, io, *error == BLK_STS_OK);
 		break;
 	case IO_WRITE:
 		end_write(bio, io, *error == BLK_STS_OK);
@@ -263,7 +314,7 @@ static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 		break;
 	}
 	module_balance();
-	return DM_ENDIO_DONE;
+	return r;
 }
 
 static void cache_dtr(struct dm_target *ti)

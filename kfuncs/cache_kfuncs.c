@@ -5,20 +5,20 @@
 #include "cache_pool.h"
 #include "module.h"
 
-static int put_folio(struct folio *folio, struct cache_pool *pool)
+static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_cache_store store)
 {
 	u32 frame = folio_pfn(folio), nr = folio_nr_pages(folio), i;
 	int stored = 0;
 
 	for (i = 0; i < nr; i++) {
-		int r = blocks_put(frame + i, pool);
+		int r = blocks_put(frame + i, pool, store);
 
 		if (r)
 			pool_count(pool, drops[-r - 1], 1);
 		else
 			stored++;
 	}
-	pool_count(pool, puts[NESTOR_CACHE_MEMORY], stored);
+	pool_count(pool, puts[store], stored);
 	return stored;
 }
 
@@ -55,7 +55,7 @@ __bpf_kfunc int bpf_cache_put_folio(struct folio *folio, u32 pool, u32 store)
 	/* Nobody can get hold of a folio without references: it is clean, and about to be freed. */
 	p = folio_ref_count(folio) ? NULL : pool_for(pool, store);
 	if (p)
-		stored = put_folio(folio, p);
+		stored = put_folio(folio, p, store);
 	else
 		forget_folio(folio);
 	rcu_read_unlock();

@@ -3,6 +3,8 @@
 #include "cache_index.h"
 #include "cache_memory.h"
 #include "cache_pool.h"
+#include "cache_ssd.h"
+#include "cache_store.h"
 
 #define SPARE_HIGH 1024 /* pages: what puts may take before memory_balance() comes */
 #define BATCH_MAX 4096 /* pages that a victim gives before another is sought: 16 MiB, and at most 1/128 of the store */
@@ -76,7 +78,7 @@ static u32 pop_spare(bool for_good)
 	return frame;
 }
 
-void memory_release_frame(u32 frame)
+static void memory_release(u32 frame)
 {
 	push_spare(frame, false);
 }
@@ -107,6 +109,14 @@ static struct cache_pool *next_victim(void)
 	return pool;
 }
 
+/* Has it, with a whole segment more, still no more than its share of the SSD? */
+static bool may_demote(const struct cache_pool *pool)
+{
+	u64 entitled = ssd_limit() ? pool_entitlement(pool, NESTOR_CACHE_SSD, ssd_limit()) : 0;
+
+	return entitled && READ_ONCE(pool->pages[NESTOR_CACHE_SSD]) + SEGMENT_SLOTS <= entitled;
+}
+
 /* Its frame; 0: there is nothing to evict. */
 static u32 evict_one(void)
 {
@@ -117,19 +127,47 @@ static u32 evict_one(void)
 	if (!id)
 		return 0;
 	frame = entry_by_id(id)->place;
+	if (may_demote(pool) && blocks_move(id, pool, memory_of_frame(frame), NESTOR_CACHE_SSD)) {
+		pool_count(pool, demotions, 1);
+		return frame;
+	}
 	blocks_evicted(id);
 	pool_count(pool, evictions[NESTOR_CACHE_MEMORY], 1);
 	return frame;
 }
 
-u32 memory_take_frame(void)
+/* A spare one, else that of the page which has to go. */
+static u32 memory_reserve(struct cache_pool *pool, void **ret_copy)
 {
 	u32 frame = pop_spare(false);
 
 	if (!frame && memory_held() >= memory_limit())
 		frame = evict_one();
+	if (frame)
+		*ret_copy = memory_of_frame(frame);
 	return frame;
 }
+
+static void memory_commit(struct cache_pool *pool, u32 id, u32 place)
+{
+	pool_push(pool, id);
+}
+
+/* Each is copied by itself. */
+static bool memory_adjacent(u32 place, u32 next)
+{
+	return true;
+}
+
+const struct cache_store memory_store = {
+	.reserve = memory_reserve,
+	.commit = memory_commit,
+	.cancel = memory_release,
+	.take = pool_pull,
+	.release = memory_release,
+	.address = memory_of_frame,
+	.adjacent = memory_adjacent,
+};
 
 u64 memory_shrink(u64 pages)
 {
@@ -188,29 +226,16 @@ void memory_balance(void)
 
 /* ---- pools ---- */
 
-/* Its pages, and then the pool. */
-int memory_drop_pool(u32 id)
+void memory_drop_pool(struct cache_pool *pool)
 {
-	struct nestor_cache_pool none = { .id = id };
-	struct cache_pool *pool;
 	u32 popped, frame;
 
-	rcu_read_lock();
-	pool = pool_by_id(id);
-	rcu_read_unlock();
-	if (!pool)
-		return -ENOENT;
-	pool_set(&none);
-	/* Whoever saw its weight has put by then. */
-	synchronize_rcu();
 	while ((popped = pool_pop(pool))) {
 		frame = entry_by_id(popped)->place;
 		blocks_evicted(popped);
-		memory_release_frame(frame);
+		memory_release(frame);
 		cond_resched();
 	}
-	pool_remove(id);
-	return 0;
 }
 
 void memory_close(void)

@@ -17,14 +17,6 @@ void memory_set_limit(u64 pages);
 u64 memory_limit(void);
 u64 memory_held(void);
 
-/*
- * A frame for @pool's next page: a spare one, else that of the page which has to go. 0: none. Takes locks of pools and
- * groups with interrupts off; under rcu_read_lock().
- */
-u32 memory_take_frame(void);
-/* Back to the spare ones. Any context. */
-void memory_release_frame(u32 frame);
-
 /* Evicts up to @pages and gives their memory to the kernel; returns how many. Does not sleep. */
 u64 memory_shrink(u64 pages);
 
@@ -33,8 +25,8 @@ bool memory_unbalanced(void);
 /* Takes spare pages towards the limit, gives back what is above it. May sleep, waits for no I/O. */
 void memory_balance(void);
 
-/* Evicts all of a pool, and removes it. 0 or -ENOENT. May sleep; one caller at a time, and no pool_set() beside it. */
-int memory_drop_pool(u32 id);
+/* Evicts all of @pool; no put for it may be under way. May sleep. */
+void memory_drop_pool(struct cache_pool *pool);
 
 void *memory_of_frame(u32 frame);
 

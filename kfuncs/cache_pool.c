@@ -135,20 +135,31 @@ int pool_set(const struct nestor_cache_pool *config)
 	return r;
 }
 
-void pool_remove(u32 id)
+int pool_retire(u32 id, void (*empty)(struct cache_pool *pool))
 {
+	struct nestor_cache_pool none = { .id = id };
 	struct cache_pool *pool;
 
+	if (id >= NESTOR_CACHE_POOLS)
+		return -ENOENT;
 	mutex_lock(&config_lock);
 	pool = rcu_dereference_protected(by_id[id], lockdep_is_held(&config_lock));
+	if (!pool) {
+		mutex_unlock(&config_lock);
+		return -ENOENT;
+	}
+	change_pool(&none);
+	/* Whoever saw its weight has put by then. */
+	synchronize_rcu();
+	empty(pool);
 	RCU_INIT_POINTER(by_id[id], NULL);
 	/* Out of memory: the old table would still name it. */
-	if (pool && rebuild_table())
+	if (rebuild_table())
 		publish(NULL);
 	mutex_unlock(&config_lock);
 	synchronize_rcu();
-	if (pool)
-		free_pool(pool);
+	free_pool(pool);
+	return 0;
 }
 
 struct cache_pool *pool_by_id(u32 id)

@@ -26,8 +26,8 @@ void pools_close(void);
 
 /* Makes or changes a pool. 0, -EINVAL, -ENOMEM, or -ENODEV after pools_close(). May sleep. */
 int pool_set(const struct nestor_cache_pool *config);
-/* Forgets a pool which has no pages any more. May sleep. */
-void pool_remove(u32 id);
+/* Takes its weights, has @empty take its pages, and forgets it. 0 or -ENOENT. May sleep. */
+int pool_retire(u32 id, void (*empty)(struct cache_pool *pool));
 
 /* NULL: there is none. Both under rcu_read_lock(). */
 struct cache_pool *pool_by_id(u32 id);

@@ -15,6 +15,7 @@
 #include <linux/build_bug.h>
 #include <linux/device-mapper.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/gfp.h>
 #include <linux/hash.h>
 #include <linux/idr.h>
@@ -39,6 +40,11 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <linux/xxhash.h>
+
+static inline void wait_a_tick(void)
+{
+	schedule_timeout_uninterruptible(1);
+}
 
 /* All page frames are below; but those of memory that is plugged in later. */
 static inline u64 frames_end(void)

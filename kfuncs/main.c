@@ -3,6 +3,7 @@
 #include "cache_dm.h"
 #include "cache_index.h"
 #include "cache_memory.h"
+#include "cache_ssd.h"
 #include "module.h"
 
 static void balance(struct work_struct *work)
@@ -10,12 +11,13 @@ static void balance(struct work_struct *work)
 	while (index_wants_growth() && !index_grow())
 		;
 	memory_balance();
+	ssd_balance();
 }
 static DECLARE_WORK(balance_work, balance);
 
 void module_balance(void)
 {
-	if (index_wants_growth() || memory_unbalanced())
+	if (index_wants_growth() || memory_unbalanced() || ssd_unbalanced())
 		queue_work(system_unbound_wq, &balance_work);
 }
 

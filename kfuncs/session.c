@@ -4,11 +4,13 @@
 #include "cache_index.h"
 #include "cache_memory.h"
 #include "cache_pool.h"
+#include "cache_ssd_io.h"
 #include "module.h"
 #include "session.h"
 
 static atomic_t taken; /* somebody has the file open */
 static bool accepting;
+static DEFINE_MUTEX(commands); /* one at a time */
 
 bool session_is_open(void)
 {
@@ -29,6 +31,7 @@ static int nestor_open(struct inode *inode, struct file *file)
 /* Reads under way may hold pages of a store for the time of a copy. */
 static void empty_stores(void)
 {
+	ssd_io_close();
 	memory_set_limit(0);
 	for (memory_balance(); memory_held(); memory_balance())
 		schedule_timeout_uninterruptible(1);
@@ -66,11 +69,21 @@ static int get_limit(void __user *arg)
 
 	if (copy_from_user(&limit, arg, sizeof(limit)))
 		return -EFAULT;
-	if (limit.store != NESTOR_CACHE_MEMORY)
+	if (limit.store >= NESTOR_CACHE_STORES)
 		return -EINVAL;
-	limit.pages = memory_limit();
-	limit.held = memory_held();
+	limit.pages = limit.store == NESTOR_CACHE_SSD ? ssd_limit() : memory_limit();
+	limit.held = limit.store == NESTOR_CACHE_SSD ? ssd_limit() : memory_held();
+	limit.errors = limit.store == NESTOR_CACHE_SSD ? ssd_io_errors() : 0;
 	return copy_to_user(arg, &limit, sizeof(limit)) ? -EFAULT : 0;
+}
+
+static int open_ssd(void __user *arg)
+{
+	struct nestor_cache_ssd want;
+
+	if (copy_from_user(&want, arg, sizeof(want)))
+		return -EFAULT;
+	return want.pad ? -EINVAL : ssd_io_open(want.fd, want.pages);
 }
 
 static int set_pool(void __user *arg)
@@ -84,7 +97,7 @@ static int set_pool(void __user *arg)
 
 static int get_pool_state(void __user *arg)
 {
-	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit() };
+	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit(), ssd_limit() };
 	struct nestor_cache_pool_state state;
 	int r;
 
@@ -96,13 +109,19 @@ static int get_pool_state(void __user *arg)
 	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
 }
 
+static void empty_pool(struct cache_pool *pool)
+{
+	memory_drop_pool(pool);
+	ssd_drop_pool(pool);
+}
+
 static int drop_pool(void __user *arg)
 {
 	u32 id;
 
 	if (copy_from_user(&id, arg, sizeof(id)))
 		return -EFAULT;
-	return memory_drop_pool(id);
+	return pool_retire(id, empty_pool);
 }
 
 static int get_index(void __user *arg)
@@ -113,10 +132,8 @@ static int get_index(void __user *arg)
 	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
 }
 
-static long nestor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long command(unsigned int cmd, void __user *p)
 {
-	void __user *p = (void __user *)arg;
-
 	switch (cmd) {
 	case NESTOR_CACHE_SET_LIMIT:
 		return set_limit(p);
@@ -128,11 +145,26 @@ static long nestor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return drop_pool(p);
 	case NESTOR_CACHE_POOL_STATE:
 		return get_pool_state(p);
+	case NESTOR_CACHE_OPEN_SSD:
+		return open_ssd(p);
+	case NESTOR_CACHE_CLOSE_SSD:
+		ssd_io_close();
+		return 0;
 	case NESTOR_CACHE_GET_INDEX:
 		return get_index(p);
 	default:
 		return -ENOTTY;
 	}
+}
+
+static long nestor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	long r;
+
+	mutex_lock(&commands);
+	r = command(cmd, (void __user *)arg);
+	mutex_unlock(&commands);
+	return r;
 }
 
 static const struct file_operations nestor_fops = {

@@ -8,7 +8,7 @@ cd "$ROOT" || exit 1
 
 build() { # build DIR
 	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -o "$1/cachemodel" tests/cachemodel.c \
-		"$1"/kfuncs/cache_{blocks,index,memory,pool}.c tests/module/kernel.c -lxxhash
+		"$1"/kfuncs/cache_{blocks,index,memory,pool,ssd}.c tests/module/kernel.c -lxxhash
 }
 mkdir -p "$T/good"
 cp -r kfuncs "$T/good/"

@@ -10,17 +10,20 @@
 #include "kfuncs/cache_index.h"
 #include "kfuncs/cache_memory.h"
 #include "kfuncs/cache_pool.h"
+#include "kfuncs/cache_ssd_io.h"
+#include "kfuncs/cache_store.h"
 #include "tests/tap.h"
 
 #define STEPS 3000000
 #define SPAN 25 /* blocks in each of the groups that are used */
-#define BLOCKS 600 /* of the device */
+#define BLOCKS 2000 /* of the device */
 #define FILES 2 /* ways to reach a block: a file, and the disk's own page cache */
-#define ALIASED 300 /* of the blocks, those that are reached in both ways */
+#define ALIASED 1000 /* of the blocks, those that are reached in both ways */
 #define FLIGHTS 24
 #define LENGTH 8 /* blocks of an I/O, at most */
 #define POOLS 4
 #define STORE_PAGES 300
+#define SEGMENTS 12
 #define DEVICE 7
 
 struct cached_page {
@@ -28,7 +31,7 @@ struct cached_page {
 	bool locked, dirty, writeback;
 };
 
-enum flight_kind { FLIGHT_NONE, FLIGHT_READ, FLIGHT_WRITE, FLIGHT_BLIND };
+enum flight_kind { FLIGHT_NONE, FLIGHT_READ, FLIGHT_SSD, FLIGHT_WRITE, FLIGHT_BLIND };
 
 struct flight {
 	enum flight_kind kind;
@@ -38,12 +41,16 @@ struct flight {
 	bool done[LENGTH]; /* at the disk */
 	bool fails, drops_pages;
 	struct ticket ticket;
+	u32 place; /* of an SSD read */
 };
 
 static u64 disk[BLOCKS]; /* version of each block's content */
 static struct cached_page cache[FILES][BLOCKS];
 static struct flight flights[FLIGHTS];
 static u64 versions;
+static struct page *ssd_pages[SEGMENTS + 1][SEGMENT_SLOTS]; /* of segments that are being written, else NULL */
+static u64 ssd_disk[SEGMENTS + 1][SEGMENT_SLOTS];
+static u64 noticed, from_ssd;
 static u64 taken, put, refused[NESTOR_CACHE_DROPS], wrong, both;
 static u64 state;
 
@@ -86,7 +93,7 @@ static void evict(int file, u32 block)
 	} else if (one_in(10)) {
 		blocks_forget(page->frame);
 	} else {
-		r = blocks_put(page->frame, pool);
+		r = blocks_put(page->frame, pool, one_in(3) ? NESTOR_CACHE_SSD : NESTOR_CACHE_MEMORY);
 		if (r)
 			refused[-r - 1]++;
 		else
@@ -105,6 +112,25 @@ static void truncate_page(int file, u32 block)
 	if (!one_in(20))
 		blocks_forget(page->frame);
 	drop_page(page);
+}
+
+/* ---- the SSD ---- */
+
+void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+{
+	memcpy(ssd_pages[segment], pages, sizeof(ssd_pages[segment]));
+}
+
+static void end_ssd_write(u32 segment)
+{
+	u32 i;
+
+	if (!ssd_pages[segment][0])
+		return;
+	for (i = 0; i < SEGMENT_SLOTS; i++)
+		ssd_disk[segment][i] = *(u64 *)page_address(ssd_pages[segment][i]);
+	ssd_pages[segment][0] = NULL;
+	ssd_written(segment, !one_in(8));
 }
 
 /* ---- I/O ---- */
@@ -143,19 +169,27 @@ static void check_taken(int file, u32 block)
 		printf("# block %u: version %llu from the store, %llu on the disk\n", block, got, disk[block]);
 }
 
-static u32 serve(int file, u32 block, u32 nr)
+/* How many blocks of it a store has. Those on the SSD take a flight. */
+static u32 serve(int file, u32 block, u32 nr, struct flight *f)
 {
-	u32 to[LENGTH], from[LENGTH], i, n;
+	const struct cache_store *store;
+	struct taken got;
+	u32 to[LENGTH], i;
 
 	for (i = 0; i < nr; i++)
 		to[i] = cache[file][block + i].frame;
-	n = blocks_take(where(block), nr, to, from);
-	for (i = 0; i < n; i++) {
-		memcpy(content(to[i]), content(from[i]), 1 << BLOCK_SHIFT);
-		memory_release_frame(from[i]);
+	blocks_take(where(block), nr, to, &got);
+	store = cache_stores[got.store];
+	if (got.nr && !store->address(got.places[0])) {
+		*f = (struct flight){ .kind = FLIGHT_SSD, .file = file, .block = block, .nr = got.nr, .place = got.places[0] };
+		return got.nr;
+	}
+	for (i = 0; i < got.nr; i++) {
+		memcpy(content(to[i]), store->address(got.places[i]), 1 << BLOCK_SHIFT);
+		store->release(got.places[i]);
 		check_taken(file, block + i);
 	}
-	return n;
+	return got.nr;
 }
 
 static void start_read(void)
@@ -174,12 +208,13 @@ static void start_read(void)
 	}
 	nr = f ? i : 0;
 	while (nr && f) {
-		n = serve(file, block, nr);
+		n = serve(file, block, nr, f);
 		if (!n) {
 			*f = (struct flight){ .kind = FLIGHT_READ, .file = file, .block = block };
 			f->nr = n = blocks_read_begin(where(block), nr, &f->ticket);
-			f = free_flight();
 		}
+		if (f->kind)
+			f = free_flight();
 		block += n;
 		nr -= n;
 	}
@@ -240,7 +275,9 @@ static struct cached_page *flight_page(struct flight *f, u32 i)
 static void reach_disk(struct flight *f, u32 i)
 {
 	f->done[i] = true;
-	if (f->kind == FLIGHT_BLIND)
+	if (f->kind == FLIGHT_SSD)
+		*content(flight_page(f, i)->frame) = ssd_disk[f->place >> SEGMENT_SHIFT][f->place % SEGMENT_SLOTS + i];
+	else if (f->kind == FLIGHT_BLIND)
 		disk[f->block + i] = f->version[i];
 	else if (f->kind == FLIGHT_READ)
 		*content(flight_page(f, i)->frame) = disk[f->block + i];
@@ -259,6 +296,31 @@ static void end_read(struct flight *f)
 		pages[i].hash = block_hash(content(pages[i].frame));
 	}
 	blocks_read_end(where(f->block), f->nr, pages, &f->ticket);
+}
+
+/* As the target does: what is not as the index says comes from the disk. */
+static void end_ssd_read(struct flight *f)
+{
+	bool good = true;
+	u32 i;
+
+	for (i = 0; i < f->nr; i++) {
+		u32 frame = flight_page(f, i)->frame;
+
+		good = good && block_hash(content(frame)) == blocks_expected(where(f->block + i), frame);
+		ssd_store.release(f->place + i);
+	}
+	for (i = 0; i < f->nr; i++) {
+		if (good) {
+			from_ssd++;
+			check_taken(f->file, f->block + i);
+			continue;
+		}
+		noticed++;
+		blocks_forget(flight_page(f, i)->frame);
+		*content(flight_page(f, i)->frame) = disk[f->block + i];
+		flight_page(f, i)->locked = false;
+	}
 }
 
 static void end_write(struct flight *f)
@@ -298,6 +360,8 @@ static void go_on(struct flight *f)
 		return;
 	if (f->kind == FLIGHT_READ)
 		end_read(f);
+	else if (f->kind == FLIGHT_SSD)
+		end_ssd_read(f);
 	else if (f->kind == FLIGHT_WRITE)
 		end_write(f);
 	else
@@ -305,7 +369,25 @@ static void go_on(struct flight *f)
 	f->kind = FLIGHT_NONE;
 }
 
+void wait_a_tick(void)
+{
+	u32 i;
+
+	for (i = 1; i <= SEGMENTS; i++)
+		end_ssd_write(i);
+	for (i = 0; i < FLIGHTS; i++)
+		while (flights[i].kind == FLIGHT_SSD)
+			go_on(&flights[i]);
+}
+
 /* ---- what else happens ---- */
+
+static void spoil(void)
+{
+	u32 segment = 1 + any(SEGMENTS), slot = any(SEGMENT_SLOTS);
+
+	ssd_disk[segment][slot] ^= 1;
+}
 
 static void change_page(bool in_place)
 {
@@ -318,6 +400,12 @@ static void change_page(bool in_place)
 		page->dirty = true;
 }
 
+static void empty_pool(struct cache_pool *pool)
+{
+	memory_drop_pool(pool);
+	ssd_drop_pool(pool);
+}
+
 static void change_policy(void)
 {
 	struct nestor_cache_pool pool = { .id = any(POOLS) };
@@ -325,9 +413,14 @@ static void change_policy(void)
 	if (one_in(4))
 		memory_set_limit(one_in(8) ? 0 : any(STORE_PAGES));
 	if (one_in(8) && pool.id)
-		memory_drop_pool(pool.id);
+		pool_retire(pool.id, empty_pool);
 	pool.weight[NESTOR_CACHE_MEMORY] = any(3) * 10;
+	pool.weight[NESTOR_CACHE_SSD] = any(3) * 10;
 	pool_set(&pool);
+	if (one_in(100)) {
+		ssd_close();
+		ssd_open(SEGMENTS);
+	}
 }
 
 static void step(void)
@@ -345,15 +438,20 @@ static void step(void)
 	else if (what < 405)
 		change_page(true);
 	else if (what < 600)
-		for (i = 0; i < 8; i++)
+		for (i = 0; i < 24; i++)
 			evict(any(FILES), any(BLOCKS));
 	else if (what < 610)
 		truncate_page(any(FILES), any(BLOCKS));
 	else if (what < 611)
 		change_policy();
+	else if (what < 616)
+		spoil();
+	else if (what < 620)
+		end_ssd_write(1 + any(SEGMENTS));
 	else if (flights[i = any(FLIGHTS)].kind)
 		go_on(&flights[i]);
 	memory_balance();
+	ssd_balance();
 	index_grow();
 }
 
@@ -369,9 +467,9 @@ static void count_entry(u32 id, void *arg)
 	u32 at = entry_where(entry_by_id(id)) & WHERE_MAX_BLOCK, block = at / GROUP_BLOCKS * SPAN + at % GROUP_BLOCKS;
 
 	c->linked++;
-	if (entry_state(entry_by_id(id)) != ENTRY_IN_MEMORY)
+	if (entry_state(entry_by_id(id)) != ENTRY_IN_MEMORY && entry_state(entry_by_id(id)) != ENTRY_IN_SSD)
 		return;
-	c->stored++;
+	c->stored += entry_state(entry_by_id(id)) == ENTRY_IN_MEMORY;
 	/* What the page cache has is not there a second time. A page that the disk's own cache has too may be. */
 	both += block >= ALIASED && cache[0][block].frame && !cache[0][block].locked;
 }
@@ -388,7 +486,7 @@ static void settle(void)
 static void test_sums(void)
 {
 	struct nestor_cache_pool_state pool;
-	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit() };
+	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit(), ssd_limit() };
 	u64 pages = 0, all, free;
 	struct census c = { 0 };
 
@@ -402,6 +500,7 @@ static void test_sums(void)
 	is_u64(all - 1, free + c.linked, "each entry is linked or free");
 	ok(memory_held() <= memory_limit(), "the store holds no more than it may");
 
+	ssd_close();
 	blocks_forget_device(DEVICE);
 	index_count(&all, &free);
 	is_u64(all - 1, free, "of a device that is gone nothing is left");
@@ -413,10 +512,10 @@ static void test_sums(void)
 int main(int argc, char **argv)
 {
 	u64 steps = argc > 2 ? strtoull(argv[2], NULL, 0) : STEPS, i;
-	struct nestor_cache_pool pool = { .weight = { 10 } };
+	struct nestor_cache_pool pool = { .weight = { 10, 10 } };
 
 	state = argc > 1 ? strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15 : 0x4e4553544f52;
-	frames_open(4096);
+	frames_open(16384);
 	if (index_open(BLOCKS / SPAN * GROUP_BLOCKS, kernel_frames))
 		return 1;
 	blocks_seed(state);
@@ -426,6 +525,7 @@ int main(int argc, char **argv)
 		pool_set(&pool);
 	memory_set_limit(STORE_PAGES);
 	memory_balance();
+	ssd_open(SEGMENTS);
 	for (i = 0; i < steps && !wrong; i++) {
 		struct census c = { 0 };
 
@@ -439,6 +539,8 @@ int main(int argc, char **argv)
 		   refused[NESTOR_CACHE_DROP_NO_ROOM],
 	   "pages were refused for each reason (%llu, %llu, %llu, %llu)", refused[NESTOR_CACHE_DROP_UNKNOWN],
 	   refused[NESTOR_CACHE_DROP_RACED], refused[NESTOR_CACHE_DROP_TRANSFORMED], refused[NESTOR_CACHE_DROP_NO_ROOM]);
+	ok(from_ssd > steps / 1000 && noticed, "the SSD was used (%llu pages), and what was spoilt there noticed (%llu)", from_ssd,
+	   noticed);
 	is_u64(0, both, "no page is in the page cache and in the store");
 	test_sums();
 	pools_close();

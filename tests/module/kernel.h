@@ -86,6 +86,7 @@ typedef struct {
 	int taken;
 } spinlock_t;
 
+#define DEFINE_SPINLOCK(name) spinlock_t name
 #define spin_lock_init(l) ((l)->taken = 0)
 #define spin_lock_irqsave(l, flags) ((flags) = 0, kernel_lock(l))
 #define spin_unlock_irqrestore(l, flags) ((void)(flags), kernel_unlock(l))
@@ -119,6 +120,7 @@ struct rcu_head {
 #define rcu_assign_pointer(p, v) WRITE_ONCE(p, v)
 #define RCU_INIT_POINTER(p, v) WRITE_ONCE(p, v)
 #define cond_resched() ((void)0)
+void wait_a_tick(void); /* the test's: lets what is under way end */
 
 /* ---- counters: one for all processors ---- */
 

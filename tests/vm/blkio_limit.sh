@@ -221,7 +221,7 @@ echo "# after $SECONDS s"
 # ---- weights 1:2:4, on a disk whose model of costs the administrator gave the kernel
 for c in w1 w2 w4 db noisy; do cgroup $c; done
 echo +io > $CG/cgroup.subtree_control
-disk shared irqmode=1 mbps=2 hw_queue_depth=512 # 512 pages of 4 KiB a second
+disk shared irqmode=1 mbps=2 hw_queue_depth=256 # 512 pages of 4 KiB a second
 echo "$(number shared) ctrl=user model=linear rbps=1000000000 rseqiops=200 rrandiops=200 wbps=1000000000 wseqiops=200 wrandiops=200" \
 	> $CG/io.cost.model
 echo "$(number shared) ctrl=user rpct=0 rlat=5000 wpct=0 wlat=5000 min=100 max=100" > $CG/io.cost.qos
@@ -255,9 +255,9 @@ target() { # target MODE
 }
 target monitor
 is "without weights the cost model is as it was" "$former" "$(value io.cost.qos shared .)"
-"$load" read /dev/shared 4096 300 0 1000 $CG/noisy > /dev/null &
+"$load" read /dev/shared 5120 240 0 1000 $CG/noisy > /dev/null &
 neighbour=$!
-is_noisy() { [ "$(metric 'nestor_blkio_ios_total{device="shared",op="read",container="/noisy"}')" -ge 300 ]; }
+is_noisy() { [ "$(metric 'nestor_blkio_ios_total{device="shared",op="read",container="/noisy"}')" -ge 240 ]; }
 ok "(the neighbour is at work)" until_ok 10 is_noisy
 DISK=shared rate 4 read 4096 2 3 db > "$T/p99" &
 protected=$!
