@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
@@ -442,25 +441,11 @@ static int cache_probe(const struct kernel *k)
 	return 0;
 }
 
-/* At each start: it may come later than the agent. The program would load without it, and do nothing. */
-static int check_module(void)
-{
-	struct btf *vmlinux, *module;
-	bool found;
-
-	if (access(DEVICE, F_OK))
-		return log_error(-EOPNOTSUPP, "cache: there is no " DEVICE ": the kernel module nestor is not loaded");
-	vmlinux = btf__load_vmlinux_btf();
-	module = vmlinux ? btf__load_module_btf("nestor", vmlinux) : NULL;
-	found = module && btf__find_by_name_kind(module, "bpf_cache_put_folio", BTF_KIND_FUNC) > 0;
-	btf__free(module);
-	btf__free(vmlinux);
-	return found ? 0 : log_error(-EOPNOTSUPP, "cache: the kernel module nestor has no BTF for this kernel: build it again");
-}
-
 static int open_session(struct cache *c)
 {
 	c->session = open(DEVICE, O_RDWR | O_CLOEXEC);
+	if (c->session < 0 && errno == ENOENT)
+		return log_error(-ENOENT, "cache: there is no " DEVICE ": the kernel module nestor is not loaded");
 	if (c->session < 0 && errno == EBUSY)
 		return log_error(-EBUSY, "cache: another agent has " DEVICE " open");
 	return c->session < 0 ? log_error(-errno, "cache: cannot open " DEVICE ": %m") : 0;
@@ -473,6 +458,7 @@ static int load(struct cache *c)
 	c->bpf = cache_bpf__open();
 	if (!c->bpf)
 		return log_error(-errno, "cache: cannot open the BPF object: %m");
+	c->bpf->rodata->cache_has_module = true;
 	err = cache_bpf__load(c->bpf) ?: cache_bpf__attach(c->bpf);
 	return err ? log_error(err, "cache: the kernel refuses the BPF program: %s", strerror(-err)) : 0;
 }
@@ -519,7 +505,7 @@ static int cache_start(struct agent *a, void **ret_self)
 		return log_error(-ENOMEM, "cache: out of memory");
 	*c = (struct cache){ .agent = a, .session = -1, .trigger = -1, .check.fd = -1, .pressure.fd = -1 };
 	c->watch = (struct who_watch){ .born = born, .gone = gone, .data = c };
-	err = check_module() ?: open_session(c) ?: load(c) ?: add_pool(c, OTHERS, NULL, 0) ?: set_pool(c, OTHERS, 0, 0) ?: add_sources(c);
+	err = open_session(c) ?: load(c) ?: add_pool(c, OTHERS, NULL, 0) ?: set_pool(c, OTHERS, 0, 0) ?: add_sources(c);
 	if (err) {
 		cache_stop(c);
 		return err;

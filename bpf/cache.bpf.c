@@ -25,6 +25,9 @@ struct {
 
 LOST_MAP(cache_lost);
 
+/* The agent says so before load: then the kfunc must be there. Without, what calls it is taken out. */
+const volatile bool cache_has_module = false;
+
 /* The pool of the memory cgroup that the folio is charged to, or of the next one above it that has one. */
 static __always_inline struct cache_choice *choose(struct folio *folio)
 {
@@ -54,7 +57,7 @@ int BPF_PROG(cache_delete, struct folio *folio)
 	struct cache_choice *choice = choose(folio);
 	__u32 pool = choice ? choice->pool : 0, store = choice ? choice->store : 0;
 
-	if (bpf_cache_put_folio)
+	if (cache_has_module)
 		bpf_cache_put_folio(folio, pool, store);
 	return 0;
 }

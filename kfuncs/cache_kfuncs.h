@@ -15,7 +15,7 @@
  * ever held with interrupts off.
  */
 #ifdef __VMLINUX_H__
-extern int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store) __ksym __weak; /* NULL where the module is not loaded */
+extern int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store) __ksym __weak;
 #else
 struct folio;
 int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store);
