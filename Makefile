@@ -182,8 +182,8 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 
 # The module's parts that are no driver, in a process.
 CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool ssd) $(B)/tests/module/kernel.o
-$(B)/tests/cachemodel: $(CACHE_OBJS)
-$(B)/tests/cachemodel: LDLIBS += -lxxhash
+$(B)/tests/cachemodel $(B)/tests/cacheshare: $(CACHE_OBJS)
+$(B)/tests/cachemodel $(B)/tests/cacheshare: LDLIBS += -lxxhash
 # As the kernel has it.
 $(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
 

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 240
+# The second-level cache on real file systems, in a VM with Debian's 6.12 kernel. KERNEL=debug has it on that one; SEED and
+# OPERATIONS go into the VM.
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT" || exit 1
+kernel=${KERNEL:-6.12}
+
+if ! module=$(tests/vm/module "$kernel" 2> "$T/why"); then
+	ok "the module builds for $kernel" false
+	sed 's/^/# /' "$T/why"
+	done_testing
+fi
+run_vm() {
+	tests/vm/run "$kernel" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-220}" --disk 400 --disk 64 \
+		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add "$module:/nestor.ko" \
+		--add tests/lib.sh --add tests/vm/cache.sh \
+		--module dm-mod --module dm-crypt --module xts --module ext4 --module xfs --module btrfs \
+		-- bash -c "SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-96000} tests/vm/cache.sh"
+	echo $? > "$T/status"
+}
+subtests "$kernel" run_vm
+is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+done_testing

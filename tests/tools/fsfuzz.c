@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fsfuzz DIR SEED OPERATIONS [CGROUP]: does to files of its own in DIR all that files can have done to them, and compares what
+ * it reads with a copy in memory. Its copy is in memory before it joins CGROUP, whose limit then is on the files' pages alone.
+ * A second thread reads all the time what the first one writes. Ends with 1 at the first wrong byte, and says where.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/aio_abi.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#define FILES 4
+#define SIZE (1 << 20) /* a file's, at most */
+#define PAGE 4096
+#define LENGTH (96 * 1024) /* of an operation, at most */
+
+struct file {
+	char name[32];
+	int fd, direct; /* direct: -1 where the file system has none */
+	unsigned char *shadow;
+	size_t size;
+};
+
+static struct file files[FILES];
+static unsigned char *scratch; /* aligned, LENGTH or a file */
+static uint64_t state;
+static unsigned long operation;
+static aio_context_t aio;
+static volatile bool over;
+
+static uint32_t any(uint32_t below)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (uint32_t)(state >> 20) % below;
+}
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "fsfuzz: operation %lu: %s: %s\n", operation, what, strerror(errno));
+	exit(2);
+}
+
+/* What a file system cannot do, or has no room for, is left out. */
+static bool is_refused(void)
+{
+	return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY || errno == EXDEV || errno == ENOSPC || errno == ETXTBSY;
+}
+
+/* ---- what is compared ---- */
+
+static void compare(const struct file *f, const unsigned char *got, size_t at, size_t len, const char *how)
+{
+	size_t i = 0;
+
+	if (!memcmp(got, f->shadow + at, len))
+		return;
+	while (got[i] == f->shadow[at + i])
+		i++;
+	fprintf(stderr, "fsfuzz: STALE: operation %lu, %s of %s: byte %zu is %02x and has to be %02x (size %zu)\n", operation, how,
+		f->name, at + i, got[i], f->shadow[at + i], f->size);
+	exit(1);
+}
+
+static void any_range(const struct file *f, size_t limit, size_t align, size_t *at, size_t *len)
+{
+	*at = any((uint32_t)limit) / align * align;
+	*len = (1 + any(any(4) ? 16384 : LENGTH)) / align * align ?: align;
+	if (*at + *len > SIZE)
+		*len = SIZE - *at;
+	(void)f;
+}
+
+static void fill(size_t len)
+{
+	uint64_t *words = (uint64_t *)scratch, seed = ((uint64_t)operation << 32) ^ state;
+
+	for (size_t i = 0; i < (len + 7) / 8; i++)
+		words[i] = seed + i * 0x9e3779b97f4a7c15ULL;
+}
+
+static void wrote(struct file *f, size_t at, size_t len)
+{
+	memcpy(f->shadow + at, scratch, len);
+	if (at + len > f->size)
+		f->size = at + len;
+}
+
+static void read_and_compare(const struct file *f, int fd, size_t align, const char *how)
+{
+	size_t at, len;
+	ssize_t n;
+
+	if (!f->size)
+		return;
+	any_range(f, f->size, align, &at, &len);
+	n = pread(fd, scratch, len, (off_t)at);
+	if (n < 0)
+		fail(how);
+	if ((size_t)n != (at + len > f->size ? f->size - at : len)) {
+		fprintf(stderr, "fsfuzz: operation %lu, %s of %s: %zd bytes at %zu of %zu\n", operation, how, f->name, n, at, f->size);
+		exit(1);
+	}
+	compare(f, scratch, at, (size_t)n, how);
+}
+
+/* ---- operations ---- */
+
+static void op_read(struct file *f)
+{
+	read_and_compare(f, f->fd, 1, "read");
+}
+
+static void op_direct_read(struct file *f)
+{
+	if (f->direct >= 0)
+		read_and_compare(f, f->direct, PAGE, "direct read");
+}
+
+static void op_read_all(struct file *f)
+{
+	ssize_t n = pread(f->fd, scratch, SIZE, 0);
+
+	if (n != (ssize_t)f->size)
+		fail("read of all");
+	compare(f, scratch, 0, f->size, "read of all");
+}
+
+static void op_write(struct file *f)
+{
+	size_t at, len;
+
+	any_range(f, SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
+	fill(len);
+	if (pwrite(f->fd, scratch, len, (off_t)at) != (ssize_t)len)
+		fail("write");
+	wrote(f, at, len);
+}
+
+static void op_direct_write(struct file *f)
+{
+	size_t at, len;
+
+	if (f->direct < 0)
+		return;
+	any_range(f, SIZE - PAGE, any(4) ? PAGE : 512, &at, &len);
+	fill(len);
+	if (pwrite(f->direct, scratch, len, (off_t)at) == (ssize_t)len)
+		wrote(f, at, len);
+	else if (!is_refused())
+		fail("direct write");
+}
+
+static void op_aio_write(struct file *f)
+{
+	struct iocb io = { .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_buf = (uintptr_t)scratch }, *list[] = { &io };
+	struct io_event event;
+	size_t at, len;
+
+	if (f->direct < 0)
+		return;
+	any_range(f, SIZE - PAGE, PAGE, &at, &len);
+	fill(len);
+	io.aio_fildes = (uint32_t)f->direct;
+	io.aio_offset = (int64_t)at;
+	io.aio_nbytes = len;
+	if (syscall(SYS_io_submit, aio, 1, list) != 1 || syscall(SYS_io_getevents, aio, 1, 1, &event, NULL) != 1)
+		fail("aio");
+	if (event.res == (int64_t)len)
+		wrote(f, at, len);
+	else
+		errno = (int)-event.res, fail("aio write");
+}
+
+static void op_map(struct file *f)
+{
+	size_t at, len;
+	unsigned char *map;
+
+	if (!f->size)
+		return;
+	map = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
+	if (map == MAP_FAILED)
+		fail("mmap");
+	any_range(f, f->size, 1, &at, &len);
+	if (at + len > f->size)
+		len = f->size - at;
+	compare(f, map + at, at, len, "map");
+	if (any(2)) {
+		fill(len);
+		memcpy(map + at, scratch, len);
+		wrote(f, at, len);
+		if (any(2) && msync(map, f->size, MS_SYNC))
+			fail("msync");
+	}
+	munmap(map, f->size);
+}
+
+static void op_truncate(struct file *f)
+{
+	size_t size = any(SIZE);
+
+	if (ftruncate(f->fd, (off_t)size)) {
+		if (!is_refused())
+			fail("truncate");
+		return;
+	}
+	if (size < f->size)
+		memset(f->shadow + size, 0, f->size - size);
+	f->size = size;
+}
+
+static void op_zeroes(struct file *f)
+{
+	int mode = any(2) ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+	size_t at, len;
+
+	any_range(f, SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
+	if (!fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len))
+		memset(f->shadow + at, 0, len);
+	else if (!is_refused())
+		fail("fallocate");
+}
+
+static void op_shift(struct file *f)
+{
+	bool collapse = any(2);
+	size_t at, len;
+
+	any_range(f, SIZE - PAGE, PAGE, &at, &len);
+	if (at + len >= f->size || (!collapse && f->size + len > SIZE))
+		return;
+	if (fallocate(f->fd, collapse ? FALLOC_FL_COLLAPSE_RANGE : FALLOC_FL_INSERT_RANGE, (off_t)at, (off_t)len)) {
+		if (!is_refused())
+			fail("collapse or insert");
+		return;
+	}
+	if (collapse) {
+		memmove(f->shadow + at, f->shadow + at + len, f->size - at - len);
+		f->size -= len;
+		memset(f->shadow + f->size, 0, len);
+	} else {
+		memmove(f->shadow + at + len, f->shadow + at, f->size - at);
+		memset(f->shadow + at, 0, len);
+		f->size += len;
+	}
+}
+
+static int open_file(struct file *f, int flags)
+{
+	f->fd = open(f->name, O_RDWR | flags, 0600);
+	if (f->fd < 0)
+		fail(f->name);
+	f->direct = open(f->name, O_RDWR | O_DIRECT);
+	return f->fd;
+}
+
+static void close_file(struct file *f)
+{
+	close(f->fd);
+	if (f->direct >= 0)
+		close(f->direct);
+}
+
+static void op_rename(struct file *f)
+{
+	struct file *g = &files[any(FILES)];
+
+	if (g == f || renameat2(AT_FDCWD, f->name, AT_FDCWD, g->name, RENAME_EXCHANGE))
+		return;
+	close_file(f);
+	close_file(g);
+	for (size_t i = 0; i < SIZE; i++) {
+		unsigned char c = f->shadow[i];
+
+		f->shadow[i] = g->shadow[i];
+		g->shadow[i] = c;
+	}
+	size_t size = f->size;
+
+	f->size = g->size;
+	g->size = size;
+	open_file(f, 0);
+	open_file(g, 0);
+}
+
+static void op_new(struct file *f)
+{
+	close_file(f);
+	if (unlink(f->name))
+		fail("unlink");
+	memset(f->shadow, 0, SIZE);
+	f->size = 0;
+	open_file(f, O_CREAT | O_EXCL);
+}
+
+static void op_reflink(struct file *f)
+{
+	struct file *g = &files[any(FILES)];
+
+	if (g == f)
+		return;
+	if (ioctl(g->fd, FICLONE, f->fd)) {
+		if (!is_refused())
+			fail("reflink");
+		return;
+	}
+	/* A clone of a shorter file leaves the rest. */
+	memcpy(g->shadow, f->shadow, f->size);
+	if (f->size > g->size)
+		g->size = f->size;
+}
+
+static void op_sync(struct file *f)
+{
+	if (any(2) ? fsync(f->fd) : fdatasync(f->fd))
+		fail("sync");
+}
+
+static void op_drop(struct file *f)
+{
+	if (any(2))
+		fdatasync(f->fd);
+	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static void op_ahead(struct file *f)
+{
+	posix_fadvise(f->fd, any(SIZE), LENGTH, POSIX_FADV_WILLNEED);
+}
+
+static const struct {
+	void (*run)(struct file *f);
+	unsigned int weight;
+} ops[] = {
+	{ op_read, 30 }, { op_read_all, 6 }, { op_direct_read, 8 }, { op_write, 20 }, { op_direct_write, 10 }, { op_aio_write, 6 },
+	{ op_map, 10 }, { op_truncate, 2 }, { op_zeroes, 3 }, { op_shift, 2 }, { op_rename, 1 }, { op_new, 1 }, { op_reflink, 1 },
+	{ op_sync, 4 }, { op_drop, 6 }, { op_ahead, 4 },
+};
+
+static void one_operation(void)
+{
+	unsigned int all = 0, pick;
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
+		all += ops[i].weight;
+	pick = any(all);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+		if (pick < ops[i].weight) {
+			ops[i].run(&files[any(FILES)]);
+			return;
+		}
+		pick -= ops[i].weight;
+	}
+}
+
+/* Reads by name: files come and go. What it gets may be old or new. */
+static void *read_beside(void *buffer)
+{
+	unsigned int seed = 1;
+
+	while (!over) {
+		int fd = open(files[rand_r(&seed) % FILES].name, O_RDONLY);
+
+		if (fd < 0)
+			continue;
+		for (int i = 0; i < 8 && !over; i++)
+			if (pread(fd, buffer, LENGTH, (off_t)(rand_r(&seed) % SIZE)) < 0)
+				break;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void join_cgroup(const char *path)
+{
+	char procs[512];
+	FILE *f;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	f = fopen(procs, "w");
+	if (!f || fprintf(f, "%d\n", getpid()) < 0 || fclose(f))
+		fail(procs);
+}
+
+int main(int argc, char **argv)
+{
+	static unsigned char beside[LENGTH];
+	unsigned long operations = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
+	pthread_t reader;
+
+	if (!operations || chdir(argv[1])) {
+		fprintf(stderr, "usage: fsfuzz DIR SEED OPERATIONS [CGROUP]\n");
+		return 2;
+	}
+	state = strtoull(argv[2], NULL, 0) * 0x9e3779b97f4a7c15ULL + 1;
+	scratch = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (scratch == MAP_FAILED || syscall(SYS_io_setup, 4, &aio))
+		fail("set-up");
+	for (int i = 0; i < FILES; i++) {
+		files[i].shadow = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (files[i].shadow == MAP_FAILED)
+			fail("shadow");
+		memset(files[i].shadow, 0, SIZE);
+		snprintf(files[i].name, sizeof(files[i].name), "f%d", i);
+		open_file(&files[i], O_CREAT | O_TRUNC);
+	}
+	if (argc > 4)
+		join_cgroup(argv[4]);
+	if (pthread_create(&reader, NULL, read_beside, beside))
+		fail("thread");
+	for (operation = 0; operation < operations; operation++)
+		one_operation();
+	for (int i = 0; i < FILES; i++)
+		op_read_all(&files[i]);
+	over = true;
+	pthread_join(reader, NULL);
+	printf("%lu operations\n", operation);
+	return 0;
+}

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Inside a VM with the module: what files read is what was written to them, whatever happens around; and the second-level
+# cache had a part in it. /dev/vda is the disk, /dev/vdb the SSD. tests/cache.sh boots it.
+. "$(dirname "$0")/../lib.sh"
+
+CG=/sys/fs/cgroup
+MAPPED=/dev/mapper/vda-nestor
+policy=$T/policy.yaml
+mkdir "$T/mnt"
+mkdir $CG/one $CG/two
+defer rmdir $CG/one $CG/two
+
+store() { # store MEMORY SSD, of all
+	printf 'agent: {min_age: 0}\ncache:\n  mode: enforce\n  memory: %s\n  ssd: %s\n  min_free: 32MiB\n  pools:\n' "$1" "$2"
+	printf '    - {container: /one, memory: 60, ssd: 30}\n    - {container: /two, memory: 40, ssd: 100}\n'
+}
+nodes() { [ -e $MAPPED ] || dmsetup mknodes; } # no udev here
+attach() { "$NESTORCTL" cache attach /dev/vda > "$T/said" 2>&1 && nodes; }
+detach() { "$NESTORCTL" cache detach vda > "$T/said" 2>&1; }
+sum() { metrics | awk -v m="^nestor_cache_$1[{]" '$0 ~ m && /'"${2:-}"'/ { n += $NF } END { print n + 0 }'; }
+running() { kill -0 "${fuzzers[@]}" 2> /dev/null; }
+
+# What goes on beside: pages are dropped, processes move, the agent dies, the cache is taken out and put in again.
+disturb() { # disturb TURN
+	case $(($1 % 8)) in
+	0 | 4) echo 1 > /proc/sys/vm/drop_caches ;;
+	1 | 5) echo 8M > $CG/one/memory.reclaim ;;
+	2) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
+	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
+	6)
+		hits=$((hits + $(sum hits_total))) # they begin anew with the session
+		ssd_hits=$((ssd_hits + $(sum hits_total ssd)))
+		agent_kill
+		agent_start --policy "$policy"
+		;;
+	7)
+		detach
+		attach
+		;;
+	esac 2> /dev/null
+}
+
+fuzz() { # fuzz NAME OPERATIONS, with what is mounted on $T/mnt
+	local turn=0 seed status=0
+	fuzzers=() hits=0 ssd_hits=0
+	for seed in 1 2 3 4; do
+		mkdir "$T/mnt/$seed"
+		"$ROOT/build/tests/tools/fsfuzz" "$T/mnt/$seed" "$((SEED * 100 + seed))" $(($2 / 4)) $CG/one > "$T/fuzz$seed" 2>&1 &
+		fuzzers+=($!)
+	done
+	while running; do
+		disturb $((turn++))
+		read -rt 0.4 <&$never || :
+	done 2> /dev/null
+	for seed in "${fuzzers[@]}"; do wait "$seed" || status=1; done
+	is "$1: $2 operations, and no byte was stale" 0 $status || sed 's/^/#   /' "$T"/fuzz*
+	hits=$((hits + $(sum hits_total)))
+	ssd_hits=$((ssd_hits + $(sum hits_total ssd)))
+	echo "# $1: $hits pages came from the stores, $ssd_hits of them from the SSD; after $turn disturbances; $(dropped)"
+}
+dropped() { metrics | sed -n 's/^nestor_cache_drops_total{reason="\([a-z_]*\)".*container="\/one"} \(.*\)/\1 \2/p' | tr '\n' ','; }
+
+on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
+	local name=$1 operations=$2
+	shift 2
+	ok "$name: attached" attach
+	"$@" $MAPPED > /dev/null 2>&1
+	mount $MAPPED "$T/mnt"
+	fuzz "$name" "$operations"
+	ok "$name: the cache served" [ "$hits" -gt $((operations / 20)) ]
+	umount "$T/mnt"
+	ok "$name: detached" detach
+	ok "$name: and gone" [ ! -e $MAPPED ]
+}
+
+SEED=${SEED:-1}
+OPERATIONS=${OPERATIONS:-96000}
+echo "# SEED=$SEED OPERATIONS=$OPERATIONS"
+insmod /nestor.ko || exit 1
+echo 16M > $CG/one/memory.max
+echo 16M > $CG/two/memory.max
+store 6MiB /dev/vdb > "$policy"
+agent_start --policy "$policy"
+is "the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
+on ext4 $((OPERATIONS / 4)) mkfs.ext4 -q -F -b 4096
+on xfs $((OPERATIONS / 4)) mkfs.xfs -q -f
+on btrfs $((OPERATIONS / 4)) mkfs.btrfs -q -f
+
+# A cipher above: what a read brought is changed in place, and so is no block's content.
+ok "cipher: attached" attach
+echo "0 $(blockdev --getsz /dev/vda) crypt aes-xts-plain64 $(printf '00%.0s' {1..63})01 0 $MAPPED 0" | dmsetup create cipher
+dmsetup mknodes
+mkfs.ext4 -q -F -b 4096 /dev/mapper/cipher
+mount /dev/mapper/cipher "$T/mnt"
+fuzz "cipher above" $((OPERATIONS / 8))
+ok "pages that were decrypted in place were refused" [ "$(sum drops_total transformed)" -gt 100 ]
+umount "$T/mnt"
+dmsetup remove cipher
+ok "cipher: detached" detach
+
+agent_stop
+ok "the module goes" rmmod nestor
+done_testing
