@@ -182,8 +182,9 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 
 # The module's parts that are no driver, in a process.
 CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool ssd) $(B)/tests/module/kernel.o
-$(B)/tests/cachemodel $(B)/tests/cacheshare: $(CACHE_OBJS)
-$(B)/tests/cachemodel $(B)/tests/cacheshare: LDLIBS += -lxxhash
+CACHE_USERS := $(B)/tests/cachemodel $(B)/tests/cacheshare $(B)/tests/tools/cacherate
+$(CACHE_USERS): $(CACHE_OBJS)
+$(CACHE_USERS): LDLIBS += -lxxhash
 # As the kernel has it.
 $(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
 

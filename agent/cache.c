@@ -366,12 +366,31 @@ static void collect_module(const struct cache *c, struct metrics *m)
 		   "", index.entries - index.free);
 }
 
+static void collect_latency(const struct cache *c, struct metrics *m)
+{
+	static const char *const sources[NESTOR_CACHE_SOURCES] = { "memory", "ssd", "disk" };
+	struct family *f = metrics_family(m, "nestor_cache_get_seconds", METRIC_HISTOGRAM,
+					  "How long reads into the page cache took, each an I/O, by who served them.");
+
+	for (unsigned int i = 0; i < NESTOR_CACHE_SOURCES; i++) {
+		struct nestor_cache_latency latency = { .source = i };
+		struct hist h;
+
+		_Static_assert(sizeof(h.slots) == sizeof(latency.slots), "the same buckets");
+		if (ioctl(c->session, NESTOR_CACHE_GET_LATENCY, &latency))
+			continue;
+		memcpy(h.slots, latency.slots, sizeof(h.slots));
+		family_hist(f, metrics_labels(m, "source", sources[i], NULL), &h, latency.sum_ns);
+	}
+}
+
 static void cache_collect(void *self, struct metrics *m)
 {
 	struct cache *c = self;
 
 	bpfobj_collect(c->bpf->obj, "cache", c->bpf->maps.cache_lost, bpfobj_misses(c->bpf->progs.cache_delete), m);
 	collect_module(c, m);
+	collect_latency(c, m);
 	for (__u32 id = 0; id < NESTOR_CACHE_POOLS; id++) {
 		struct nestor_cache_pool_state state;
 

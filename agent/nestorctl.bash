@@ -6,7 +6,7 @@
 _nestorctl_rooms() {
 	local rooms
 	rooms=$(timeout 0.5 "$1" --json rooms 2> /dev/null | sed -n 's/.*"room": "\([a-z]*\)".*/\1/p')
-	echo "${rooms:-blkio pcache net}"
+	echo "${rooms:-blkio pcache net cache}"
 }
 
 # The words of the command so far, without options and their values.
@@ -58,6 +58,12 @@ _nestorctl() {
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
+	cache) _nestorctl_offer "show list attach detach" ;;
+	'cache attach')
+		compopt -o filenames 2> /dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+		;;
+	'cache detach') _nestorctl_offer "$(cd /dev/mapper 2> /dev/null && ls -d ./*-nestor 2> /dev/null | sed 's|^\./||')" ;;
 	rooms | status | containers | vms | top | metrics | reset | *' '*) ;;
 	*) _nestorctl_offer show ;;
 	esac

@@ -27,6 +27,24 @@ enum nestor_cache_drop {
 	NESTOR_CACHE_DROPS,
 };
 
+/* Who served a read into the page cache. */
+enum nestor_cache_source {
+	NESTOR_CACHE_FROM_MEMORY,
+	NESTOR_CACHE_FROM_SSD,
+	NESTOR_CACHE_FROM_DISK,
+	NESTOR_CACHE_SOURCES,
+};
+
+#define NESTOR_CACHE_SLOTS 29 /* of a histogram: slot i counts up to 2^i us, the last one all that took longer */
+
+/* How long reads took, each a bio: since the module was loaded. */
+struct nestor_cache_latency {
+	__u32 source; /* enum nestor_cache_source */
+	__u32 pad;
+	__u64 sum_ns;
+	__u64 slots[NESTOR_CACHE_SLOTS];
+};
+
 /* Pages, since the pool was made. */
 struct nestor_cache_counters {
 	__u64 gets; /* asked for by reads into the page cache */

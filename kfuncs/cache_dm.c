@@ -39,6 +39,7 @@ struct cached_io {
 	enum io_kind kind;
 	u32 nr; /* blocks that it touches */
 	u64 where;
+	u64 began_ns; /* of reads into the page cache */
 	union {
 		struct ticket ticket; /* of IO_READ */
 		u32 place; /* of IO_READ_SSD: of the first block */
@@ -46,6 +47,38 @@ struct cached_io {
 };
 
 static DEFINE_IDA(numbers);
+
+/* ---- how long reads take ---- */
+
+static DEFINE_PER_CPU(struct nestor_cache_latency[NESTOR_CACHE_SOURCES], latencies);
+
+static void count_latency(enum nestor_cache_source source, u64 began_ns)
+{
+	u64 ns = ktime_get_ns() - began_ns;
+	u32 slot = ns <= 1000 ? 0 : ilog2((ns - 1) / 1000) + 1;
+
+	this_cpu_inc(latencies[source].slots[min_t(u32, slot, NESTOR_CACHE_SLOTS - 1)]);
+	this_cpu_add(latencies[source].sum_ns, ns);
+}
+
+int cache_dm_latency(struct nestor_cache_latency *latency)
+{
+	u32 source = latency->source, i;
+	int cpu;
+
+	if (source >= NESTOR_CACHE_SOURCES)
+		return -EINVAL;
+	memset(latency, 0, sizeof(*latency));
+	latency->source = source;
+	for_each_possible_cpu(cpu) {
+		const struct nestor_cache_latency *one = &per_cpu(latencies, cpu)[source];
+
+		latency->sum_ns += one->sum_ns;
+		for (i = 0; i < NESTOR_CACHE_SLOTS; i++)
+			latency->slots[i] += one->slots[i];
+	}
+	return 0;
+}
 
 /* ---- pages of a bio ---- */
 
@@ -141,6 +174,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 
 	if (!is_cacheable(bio))
 		return DM_MAPIO_REMAPPED;
+	io->began_ns = ktime_get_ns();
 	nr = serve(bio, io);
 	if (!nr) {
 		nr = blocks_read_begin(io->where, io->nr, &io->ticket);
@@ -156,6 +190,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 		ssd_io_read(bio, io->place);
 	if (io->kind != IO_OTHER)
 		return DM_MAPIO_REMAPPED;
+	count_latency(NESTOR_CACHE_FROM_MEMORY, io->began_ns);
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
 }
@@ -182,8 +217,10 @@ static int end_read_ssd(struct cached_device *c, struct bio *bio, struct cached_
 	good = good && is_as_stored(bio, io);
 	for (i = 0; i < io->nr; i++)
 		ssd_store.release(io->place + i);
-	if (good)
+	if (good) {
+		count_latency(NESTOR_CACHE_FROM_SSD, io->began_ns);
 		return DM_ENDIO_DONE;
+	}
 	nr = next_frames(bio, &iter, frames);
 	for (i = 0; i < nr; i++)
 		blocks_forget(frames[i]);
@@ -300,6 +337,7 @@ static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 	case IO_READ:
 		if (*error == BLK_STS_OK)
 			end_read(bio, io);
+		count_latency(NESTOR_CACHE_FROM_DISK, io->began_ns);
 		break;
 	case IO_READ_SSD:
 		r = end_read_ssd(ti->private, bio, io, *error == BLK_STS_OK);

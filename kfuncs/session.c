@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "compat.h"
 
+#include "cache_dm.h"
 #include "cache_index.h"
 #include "cache_memory.h"
 #include "cache_pool.h"
@@ -124,6 +125,19 @@ static int drop_pool(void __user *arg)
 	return pool_retire(id, empty_pool);
 }
 
+static int get_latency(void __user *arg)
+{
+	struct nestor_cache_latency latency;
+	int r;
+
+	if (copy_from_user(&latency, arg, sizeof(latency)))
+		return -EFAULT;
+	r = cache_dm_latency(&latency);
+	if (r)
+		return r;
+	return copy_to_user(arg, &latency, sizeof(latency)) ? -EFAULT : 0;
+}
+
 static int get_index(void __user *arg)
 {
 	struct nestor_cache_index state;
@@ -150,6 +164,8 @@ static long command(unsigned int cmd, void __user *p)
 	case NESTOR_CACHE_CLOSE_SSD:
 		ssd_io_close();
 		return 0;
+	case NESTOR_CACHE_GET_LATENCY:
+		return get_latency(p);
 	case NESTOR_CACHE_GET_INDEX:
 		return get_index(p);
 	default:

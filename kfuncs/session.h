@@ -41,6 +41,7 @@ struct nestor_cache_index {
 /* Once, or after NESTOR_CACHE_CLOSE_SSD. EBADF, ENOTBLK, EACCES (read-only), ENOSPC (smaller than 2 MiB), EEXIST */
 #define NESTOR_CACHE_OPEN_SSD _IOW('N', 7, struct nestor_cache_ssd)
 #define NESTOR_CACHE_CLOSE_SSD _IO('N', 8)
+#define NESTOR_CACHE_GET_LATENCY _IOWR('N', 9, struct nestor_cache_latency) /* source says whose */
 #define NESTOR_CACHE_GET_INDEX _IOR('N', 6, struct nestor_cache_index)
 
 #endif

@@ -9,6 +9,7 @@
 #include "kfuncs/cache_memory.h"
 #include "kfuncs/cache_pool.h"
 #include "kfuncs/cache_ssd_io.h"
+#include "kfuncs/cache_store.h"
 #include "tests/tap.h"
 
 #define LIMIT 16384ULL /* pages of the store */
@@ -212,6 +213,38 @@ static void test_life(void)
 	close_store();
 }
 
+/* In the steady state, per page. What is copied is what the rates of tests/bench/cache.sh are of. */
+static void test_cost(void)
+{
+	const u32 alone[] = { 0, 1, 0, 0, 0 };
+	struct kernel_counts before;
+	u64 stored;
+	struct taken taken;
+	u32 i;
+
+	open_store();
+	weigh(1, 1);
+	turnover(alone);
+	turnover(alone);
+	before = counts;
+	for (i = 0; i < 1000; i++)
+		put(1);
+	/* put() takes one to know what the page has. */
+	is_u64(2000, counts.hashes - before.hashes, "a put takes one hash");
+	is_u64(0, counts.pages - before.pages, "and no memory");
+	before = counts;
+	for (i = 0, stored = 0; i < 1000; i++, stored += taken.nr) {
+		blocks_take(where_of(1, next_block[1] - 1 - i), 1, &frame, &taken);
+		if (taken.nr)
+			memory_store.release(taken.places[0]);
+	}
+	is_u64(1000, stored, "a get brings what was put");
+	is_u64(0, counts.hashes - before.hashes, "takes no hash");
+	is_u64(0, counts.pages - before.pages, "and no memory");
+	ok(sizeof(struct entry) + sizeof(u32) <= 40, "the index has %zu bytes for each page", sizeof(struct entry) + sizeof(u32));
+	close_store();
+}
+
 int main(void)
 {
 	const u32 even[] = { 0, 1, 1, 1, 0 }, skewed[] = { 0, 1, 3, 1, 0 };
@@ -223,6 +256,7 @@ int main(void)
 	test_phases("the second three times faster, and begins", 2, skewed);
 	test_lending();
 	test_life();
+	test_cost();
 	first = fifo_part(1, (u32[]){ 0, 1, 1, 0, 0 });
 	second = fifo_part(1, (u32[]){ 0, 1, 3, 0, 0 });
 	printf("# oldest out first, without pools: the first has %.1f %% at the same rate, %.1f %% beside one three times faster\n",

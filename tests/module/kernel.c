@@ -6,6 +6,7 @@
 
 char *kernel_memory;
 u64 kernel_frames;
+struct kernel_counts counts;
 static u64 first_free; /* frame; the first word of each names the next */
 static spinlock_t lock;
 
@@ -22,6 +23,7 @@ struct page *alloc_page(gfp_t gfp)
 	struct page *page = NULL;
 
 	(void)gfp;
+	counts.pages++;
 	kernel_lock(&lock);
 	if (first_free) {
 		page = pfn_to_page(first_free);
@@ -40,6 +42,8 @@ void frames_open(u64 frames)
 		perror("mmap");
 		exit(1);
 	}
+	/* The kernel reaches its memory through huge pages too. */
+	madvise(kernel_memory, frames << 12, MADV_HUGEPAGE);
 	kernel_frames = frames;
 	first_free = 0;
 	for (i = frames - 1; i; i--)

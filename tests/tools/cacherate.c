@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * cacherate [PAGES]: how fast the shipped index and memory store are, one thread, in this process: gets and puts of PAGES
+ * (200000) pages, one by one in random order and in runs of 64, with the copies of 4 KiB. Prints nanoseconds per page.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "kfuncs/cache_blocks.h"
+#include "kfuncs/cache_index.h"
+#include "kfuncs/cache_memory.h"
+#include "kfuncs/cache_pool.h"
+#include "kfuncs/cache_ssd_io.h"
+#include "kfuncs/cache_store.h"
+
+static u64 pages;
+static u32 *frames; /* of the page cache: block i is in frames[i] */
+
+void ssd_io_write(u32 segment, struct page *const of[SEGMENT_SLOTS])
+{
+	(void)segment;
+	(void)of;
+}
+
+void wait_a_tick(void)
+{
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Blocks in an order that no cache foresees. */
+static u64 scattered(u64 i)
+{
+	return i * 2654435761ULL % pages;
+}
+
+static void learn_all(void)
+{
+	struct block_page page;
+	struct ticket ticket;
+	u64 i;
+
+	for (i = 0; i < pages; i++) {
+		u64 where = where_of(1, i);
+
+		index_grow();
+		page.frame = frames[i];
+		page.hash = block_hash(memory_of_frame(frames[i]));
+		blocks_read_begin(where, 1, &ticket);
+		blocks_read_end(where, 1, &page, &ticket);
+	}
+}
+
+static void put_all(u64 (*order)(u64 i))
+{
+	u64 i;
+
+	for (i = 0; i < pages; i++) {
+		if (memory_unbalanced())
+			memory_balance();
+		if (blocks_put(frames[order(i)], pool_by_id(1), NESTOR_CACHE_MEMORY)) {
+			fprintf(stderr, "cacherate: page %llu was not taken\n", i);
+			exit(1);
+		}
+	}
+}
+
+static void get(u64 block, u32 nr)
+{
+	struct taken taken;
+	u32 i;
+
+	blocks_take(where_of(1, block), nr, &frames[block], &taken);
+	if (taken.nr != nr) {
+		fprintf(stderr, "cacherate: block %llu: %u of %u\n", block, taken.nr, nr);
+		exit(1);
+	}
+	for (i = 0; i < nr; i++) {
+		memcpy(memory_of_frame(frames[block + i]), memory_of_frame(taken.places[i]), 4096);
+		memory_store.release(taken.places[i]);
+	}
+}
+
+static u64 in_order(u64 i)
+{
+	return i;
+}
+
+static void tell(const char *what, double since)
+{
+	double ns = (now() - since) / (double)pages;
+
+	printf("%s %.0f ns, %.2f million a second\n", what, ns, 1e3 / ns);
+}
+
+int main(int argc, char **argv)
+{
+	struct nestor_cache_pool pool = { .id = 1, .weight = { 1 } };
+	double since;
+	u64 i;
+
+	pages = (argc > 1 ? strtoull(argv[1], NULL, 0) : 200000) / 64 * 64;
+	frames_open(pages * 2 + 4096);
+	if (index_open(pages, kernel_frames))
+		return 1;
+	memory_open();
+	pools_open();
+	pool_set(&pool);
+	frames = calloc(pages, sizeof(*frames));
+	for (i = 0; i < pages; i++) {
+		frames[i] = page_to_pfn(alloc_page(GFP_KERNEL));
+		note_prepare(frames[i], GFP_KERNEL);
+		memset(memory_of_frame(frames[i]), (int)i, 4096);
+	}
+	learn_all();
+	memory_set_limit(pages);
+	/* The store has all its memory after that. */
+	put_all(in_order);
+	for (i = 0; i < pages; i += 64)
+		get(i, 64);
+	since = now();
+	put_all(scattered);
+	tell("put, one by one, random order:", since);
+	since = now();
+	for (i = 0; i < pages; i++)
+		get(scattered(i), 1);
+	tell("get, one by one, random order:", since);
+	since = now();
+	put_all(in_order);
+	tell("put, one by one, in order:", since);
+	since = now();
+	for (i = 0; i < pages; i += 64)
+		get(i, 64);
+	tell("get, in runs of 64:", since);
+	return 0;
+}
