@@ -53,10 +53,8 @@ struct cache {
 
 static const char *const store_names[NESTOR_CACHE_STORES] = { "memory", "ssd" };
 static const char *const drop_names[NESTOR_CACHE_DROPS] = {
-	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",
-	[NESTOR_CACHE_DROP_RACED] = "raced",
-	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed",
-	[NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
+	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",	 [NESTOR_CACHE_DROP_RACED] = "raced",
+	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed", [NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
 	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",
 };
 
@@ -326,12 +324,14 @@ static void collect_counters(const char *container, const struct nestor_cache_co
 		family_u64(evictions, labels, n->evictions[s]);
 	}
 	for (unsigned int d = 0; d < NESTOR_CACHE_DROPS; d++)
-		family_u64(drops, metrics_labels(m, "reason", drop_names[d], "vm", "", "container", container, NULL), n->drops[d]);
+		family_u64(drops, metrics_labels(m, "reason", drop_names[d], "vm", "", "container", container, NULL),
+			   n->drops[d]);
 }
 
 static void collect_pages(const char *container, const struct nestor_cache_pool_state *state, struct metrics *m)
 {
-	struct family *pages = metrics_family(m, "nestor_cache_pages", METRIC_GAUGE, "Pages in the second-level cache, by store.");
+	struct family *pages =
+		metrics_family(m, "nestor_cache_pages", METRIC_GAUGE, "Pages in the second-level cache, by store.");
 	struct family *entitlement = metrics_family(m, "nestor_cache_entitlement_pages", METRIC_GAUGE,
 						    "Pages that a container's weight gives it in a store.");
 
@@ -352,14 +352,17 @@ static void collect_module(const struct cache *c, struct metrics *m)
 		const char *labels = metrics_labels(m, "store", store_names[s], NULL);
 		struct nestor_cache_limit limit = limit_of(c, s);
 
-		family_u64(metrics_family(m, "nestor_cache_limit_pages", METRIC_GAUGE, "Pages that a store may hold at present."),
-			   labels, limit.pages);
+		family_u64(
+			metrics_family(m, "nestor_cache_limit_pages", METRIC_GAUGE, "Pages that a store may hold at present."),
+			labels, limit.pages);
 		family_u64(metrics_family(m, "nestor_cache_held_pages", METRIC_GAUGE,
 					  "Pages that a store takes, empty ones among them."),
 			   labels, limit.held);
-		family_u64(metrics_family(m, "nestor_cache_errors_total", METRIC_COUNTER,
-					  "Reads and writes of a store that failed or brought something else; the disk served instead."),
-			   labels, limit.errors);
+		family_u64(
+			metrics_family(
+				m, "nestor_cache_errors_total", METRIC_COUNTER,
+				"Reads and writes of a store that failed or brought something else; the disk served instead."),
+			labels, limit.errors);
 	}
 	family_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
 				  "Blocks that are known: pages in the page cache and in the stores."),
@@ -429,8 +432,8 @@ static json_t *show_pool(const char *container, const struct nestor_cache_pool_s
 	const struct nestor_cache_counters *n = &state->counters;
 	const __u64 weights[NESTOR_CACHE_STORES] = { state->pool.weight[0], state->pool.weight[1] };
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "vm", "", "container", json_text(container), "weight",
-			 show_stores(weights), "pages", show_stores(state->pages), "entitlement_pages",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "vm", "", "container", json_text(container),
+			 "weight", show_stores(weights), "pages", show_stores(state->pages), "entitlement_pages",
 			 show_stores(state->entitlement), "gets", (json_int_t)n->gets, "hits", show_stores(n->hits), "puts",
 			 show_stores(n->puts), "evictions", show_stores(n->evictions), "drops", show_drops(n->drops));
 }

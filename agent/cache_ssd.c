@@ -61,7 +61,8 @@ static int claim(int fd, const char *path)
 	if (err)
 		return log_error(err, "cache: cannot read %s", path);
 	if (content[0])
-		return log_error(-EEXIST, "cache: %s has %s on it, which the store would overwrite; if that is meant: wipefs -a %s",
+		return log_error(-EEXIST,
+				 "cache: %s has %s on it, which the store would overwrite; if that is meant: wipefs -a %s",
 				 path, content, path);
 	if (pwrite(fd, mark, sizeof(mark) - 1, 0) != sizeof(mark) - 1)
 		return log_error(-EIO, "cache: cannot write to %s: %m", path);

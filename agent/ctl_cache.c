@@ -53,6 +53,7 @@ static void task_free(struct dm_task **t)
 
 #define _task_ __attribute__((cleanup(task_free)))
 
+/* NULL: device-mapper does not answer. */
 static struct dm_task *new_task(int type, const char *name)
 {
 	struct dm_task *t;
@@ -72,7 +73,9 @@ static int run_task(struct dm_task *t)
 	uint32_t cookie = 0;
 	int err = 0;
 
-	if (!t || !dm_task_set_cookie(t, &cookie, 0))
+	if (!t)
+		return -EOPNOTSUPP;
+	if (!dm_task_set_cookie(t, &cookie, 0))
 		return -ENOMEM;
 	if (!dm_task_run(t))
 		err = -(dm_task_get_errno(t) ?: EIO);
@@ -86,7 +89,7 @@ static int simple_task(int type, const char *name)
 
 	if (type != DM_DEVICE_SUSPEND && type != DM_DEVICE_CLEAR)
 		return run_task(t);
-	return t && dm_task_run(t) ? 0 : -(t ? dm_task_get_errno(t) : ENOMEM);
+	return t && dm_task_run(t) ? 0 : -(t ? dm_task_get_errno(t) : EOPNOTSUPP);
 }
 
 /* What there is of that name. 0 or -errno; it need not exist. */
@@ -100,7 +103,7 @@ static int look(const char *name, struct mapped *ret)
 	*ret = (struct mapped){ 0 };
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	if (!t)
-		return -ENOMEM;
+		return -EOPNOTSUPP;
 	if (!dm_task_run(t) || !dm_task_get_info(t, &info))
 		return dm_task_get_errno(t) == ENXIO ? 0 : -(dm_task_get_errno(t) ?: EIO);
 	ret->exists = info.exists;
@@ -125,17 +128,22 @@ static int load_table(struct dm_task *t, const struct mapped *m, const char *tar
 {
 	char params[64];
 
+	if (!t)
+		return -EOPNOTSUPP;
 	snprintf(params, sizeof(params), "%s%s", m->below, strcmp(target, TARGET) ? " 0" : "");
-	return t && dm_task_add_target(t, 0, m->sectors, target, params) ? 0 : -ENOMEM;
+	return dm_task_add_target(t, 0, m->sectors, target, params) ? 0 : -ENOMEM;
 }
 
 static int create(const struct mapped *m)
 {
 	_task_ struct dm_task *t = new_task(DM_DEVICE_CREATE, m->name);
 	char uuid[DM_UUID_LEN];
+	int err = load_table(t, m, TARGET);
 
+	if (err)
+		return err;
 	snprintf(uuid, sizeof(uuid), UUID_PREFIX "%s", m->name);
-	if (load_table(t, m, TARGET) || !dm_task_set_uuid(t, uuid) || !dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE))
+	if (!dm_task_set_uuid(t, uuid) || !dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE))
 		return -ENOMEM;
 	return run_task(t);
 }
@@ -155,6 +163,13 @@ static int swap_table(const struct mapped *m, const char *target)
 		simple_task(DM_DEVICE_CLEAR, m->name);
 	resumed = simple_task(DM_DEVICE_RESUME, m->name);
 	return err ?: resumed;
+}
+
+static const char *reason(int err)
+{
+	return err == -EOPNOTSUPP
+		       ? "device-mapper does not answer: this kernel has none (modprobe dm-mod), or one has to be root"
+		       : strerror(-err);
 }
 
 /* ---- attach ---- */
@@ -183,12 +198,15 @@ static int describe_disk(const char *device, struct mapped *m)
 static int refused(const char *device, int err)
 {
 	if (err == -EBUSY)
-		return log_error(EXIT_FAILURE, "%s is in use (mounted, swapped to, or below another device); a disk is attached before", device);
+		return log_error(EXIT_FAILURE,
+				 "%s is in use (mounted, swapped to, or below another device); a disk is attached before",
+				 device);
 	if (err == -EINVAL && access("/sys/module/nestor", F_OK))
-		return log_error(EXIT_FAILURE, "the kernel does not know the target " TARGET ": load the module nestor (modprobe nestor)");
+		return log_error(EXIT_FAILURE,
+				 "the kernel does not know the target " TARGET ": load the module nestor (modprobe nestor)");
 	if (err == -EACCES || err == -EPERM)
 		return log_error(EXIT_FAILURE, "only root can attach a disk; try sudo");
-	return log_error(EXIT_FAILURE, "cannot attach %s: %s", device, strerror(-err));
+	return log_error(EXIT_FAILURE, "cannot attach %s: %s", device, reason(err));
 }
 
 int cache_attach(const char *device)
@@ -231,7 +249,7 @@ int cache_detach(const char *name)
 	if (!err)
 		err = m.open ? swap_table(&m, "linear") : simple_task(DM_DEVICE_REMOVE, full);
 	if (err)
-		return log_error(EXIT_FAILURE, "cannot detach %s: %s", full, strerror(-err));
+		return log_error(EXIT_FAILURE, "cannot detach %s: %s", full, reason(err));
 	if (m.open)
 		printf("/dev/mapper/%s is in use: it goes on without the cache\n", full);
 	else
@@ -243,8 +261,8 @@ int cache_detach(const char *name)
 
 static json_t *describe(const struct mapped *m)
 {
-	return json_pack("{s:o, s:s, s:I, s:b, s:b}", "device", json_sprintf("/dev/mapper/%s", m->name), "disk", m->below, "bytes",
-			 (json_int_t)(m->sectors * 512), "cached", !strcmp(m->target, TARGET), "in_use", m->open);
+	return json_pack("{s:o, s:s, s:I, s:b, s:b}", "device", json_sprintf("/dev/mapper/%s", m->name), "disk", m->below,
+			 "bytes", (json_int_t)m->sectors * 512, "cached", !strcmp(m->target, TARGET), "in_use", m->open);
 }
 
 json_t *cache_list(void)
@@ -256,7 +274,7 @@ json_t *cache_list(void)
 
 	names = t && dm_task_run(t) ? dm_task_get_names(t) : NULL;
 	if (!names) {
-		log_error(0, "cannot ask device-mapper: %s", strerror(t ? dm_task_get_errno(t) : ENOMEM));
+		log_error(0, "cannot list: %s", reason(t ? -dm_task_get_errno(t) : -EOPNOTSUPP));
 		json_decref(list);
 		return NULL;
 	}

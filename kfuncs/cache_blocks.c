@@ -138,7 +138,8 @@ static bool take_one(u64 where, u32 to, struct taken *taken, u32 *ret_before)
 	if (!id || !is_stored(e))
 		return false;
 	place = e->place;
-	if (taken->nr && (store_of(e) != taken->store || !cache_stores[taken->store]->adjacent(taken->places[taken->nr - 1], place)))
+	if (taken->nr &&
+	    (store_of(e) != taken->store || !cache_stores[taken->store]->adjacent(taken->places[taken->nr - 1], place)))
 		return false;
 	pool = pool_by_id(entry_pool(e));
 	if (!pool || !cache_stores[store_of(e)]->take(pool, id))

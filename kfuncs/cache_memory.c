@@ -202,7 +202,8 @@ static u64 spare_wanted(void)
 
 bool memory_unbalanced(void)
 {
-	return memory_held() > memory_limit() || spare_wanted() > SPARE_HIGH / 2 || (!READ_ONCE(memory.nr_spare) && spare_wanted());
+	return memory_held() > memory_limit() || spare_wanted() > SPARE_HIGH / 2 ||
+	       (!READ_ONCE(memory.nr_spare) && spare_wanted());
 }
 
 void memory_balance(void)

@@ -15,7 +15,8 @@
 struct cache_pool;
 
 struct cache_store {
-	/* A place for a page of @pool, and where to write it to; 0: no room. Under rcu_read_lock(), not under a group's lock. */
+	/* A place for a page of @pool, and where to write it to; 0: no room. Under rcu_read_lock(), not under a group's lock.
+	 */
 	u32 (*reserve)(struct cache_pool *pool, void **ret_copy);
 	/* Entry @id is there now, or no one is. The former under its group's lock. */
 	void (*commit)(struct cache_pool *pool, u32 id, u32 place);

@@ -539,8 +539,8 @@ int main(int argc, char **argv)
 		   refused[NESTOR_CACHE_DROP_NO_ROOM],
 	   "pages were refused for each reason (%llu, %llu, %llu, %llu)", refused[NESTOR_CACHE_DROP_UNKNOWN],
 	   refused[NESTOR_CACHE_DROP_RACED], refused[NESTOR_CACHE_DROP_TRANSFORMED], refused[NESTOR_CACHE_DROP_NO_ROOM]);
-	ok(from_ssd > steps / 1000 && noticed, "the SSD was used (%llu pages), and what was spoilt there noticed (%llu)", from_ssd,
-	   noticed);
+	ok(from_ssd > steps / 1000 && noticed, "the SSD was used (%llu pages), and what was spoilt there noticed (%llu)",
+	   from_ssd, noticed);
 	is_u64(0, both, "no page is in the page cache and in the store");
 	test_sums();
 	pools_close();

@@ -241,7 +241,8 @@ static void test_cost(void)
 	is_u64(1000, stored, "a get brings what was put");
 	is_u64(0, counts.hashes - before.hashes, "takes no hash");
 	is_u64(0, counts.pages - before.pages, "and no memory");
-	ok(sizeof(struct entry) + sizeof(u32) <= 40, "the index has %zu bytes for each page", sizeof(struct entry) + sizeof(u32));
+	ok(sizeof(struct entry) + sizeof(u32) <= 40, "the index has %zu bytes for each page",
+	   sizeof(struct entry) + sizeof(u32));
 	close_store();
 }
 
@@ -259,7 +260,8 @@ int main(void)
 	test_cost();
 	first = fifo_part(1, (u32[]){ 0, 1, 1, 0, 0 });
 	second = fifo_part(1, (u32[]){ 0, 1, 3, 0, 0 });
-	printf("# oldest out first, without pools: the first has %.1f %% at the same rate, %.1f %% beside one three times faster\n",
+	printf("# oldest out first, without pools: the first has %.1f %% at the same rate, %.1f %% beside one three times "
+	       "faster\n",
 	       first, second);
 	ok(!near(60, second, 10) && !near(first, second, 10), "without pools the rate decides");
 	return done_testing();

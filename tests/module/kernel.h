@@ -40,8 +40,8 @@ extern struct kernel_counts {
 #define max_t(t, a, b) ((t)(a) > (t)(b) ? (t)(a) : (t)(b))
 #define clamp_t(t, v, lo, hi) min_t(t, max_t(t, v, lo), hi)
 #define ilog2(n) (63 - __builtin_clzll(n))
-#define roundup_pow_of_two(n) (1ULL << (64 - __builtin_clzll((n) - 1)))
-#define hash_64(v, bits) ((u32)((v) * 0x61C8864680B583EBULL >> (64 - (bits))))
+#define roundup_pow_of_two(n) (1ULL << (64 - __builtin_clzll((n)-1)))
+#define hash_64(v, bits) ((u32)((v)*0x61C8864680B583EBULL >> (64 - (bits))))
 #define xxh64(p, size, seed) (counts.hashes++, XXH64(p, size, seed))
 
 /* ---- memory ---- */

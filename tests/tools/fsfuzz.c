@@ -58,7 +58,8 @@ static void fail(const char *what)
 /* What a file system cannot do, or has no room for, is left out. */
 static bool is_refused(void)
 {
-	return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY || errno == EXDEV || errno == ENOSPC || errno == ETXTBSY;
+	return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY || errno == EXDEV || errno == ENOSPC ||
+	       errno == ETXTBSY;
 }
 
 /* ---- what is compared ---- */
@@ -71,8 +72,8 @@ static void compare(const struct file *f, const unsigned char *got, size_t at, s
 		return;
 	while (got[i] == f->shadow[at + i])
 		i++;
-	fprintf(stderr, "fsfuzz: STALE: operation %lu, %s of %s: byte %zu is %02x and has to be %02x (size %zu)\n", operation, how,
-		f->name, at + i, got[i], f->shadow[at + i], f->size);
+	fprintf(stderr, "fsfuzz: STALE: operation %lu, %s of %s: byte %zu is %02x and has to be %02x (size %zu)\n", operation,
+		how, f->name, at + i, got[i], f->shadow[at + i], f->size);
 	exit(1);
 }
 
@@ -112,7 +113,8 @@ static void read_and_compare(const struct file *f, int fd, size_t align, const c
 	if (n < 0)
 		fail(how);
 	if ((size_t)n != (at + len > f->size ? f->size - at : len)) {
-		fprintf(stderr, "fsfuzz: operation %lu, %s of %s: %zd bytes at %zu of %zu\n", operation, how, f->name, n, at, f->size);
+		fprintf(stderr, "fsfuzz: operation %lu, %s of %s: %zd bytes at %zu of %zu\n", operation, how, f->name, n, at,
+			f->size);
 		exit(1);
 	}
 	compare(f, scratch, at, (size_t)n, how);
@@ -347,9 +349,10 @@ static const struct {
 	void (*run)(struct file *f);
 	unsigned int weight;
 } ops[] = {
-	{ op_read, 30 }, { op_read_all, 6 }, { op_direct_read, 8 }, { op_write, 20 }, { op_direct_write, 10 }, { op_aio_write, 6 },
-	{ op_map, 10 }, { op_truncate, 2 }, { op_zeroes, 3 }, { op_shift, 2 }, { op_rename, 1 }, { op_new, 1 }, { op_reflink, 1 },
-	{ op_sync, 4 }, { op_drop, 6 }, { op_ahead, 4 },
+	{ op_read, 30 },	 { op_read_all, 6 },  { op_direct_read, 8 }, { op_write, 20 },
+	{ op_direct_write, 10 }, { op_aio_write, 6 }, { op_map, 10 },	     { op_truncate, 2 },
+	{ op_zeroes, 3 },	 { op_shift, 2 },     { op_rename, 1 },	     { op_new, 1 },
+	{ op_reflink, 1 },	 { op_sync, 4 },      { op_drop, 6 },	     { op_ahead, 4 },
 };
 
 static void one_operation(void)
