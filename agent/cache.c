@@ -407,6 +407,33 @@ static void cache_collect(void *self, struct metrics *m)
 	}
 }
 
+/* ---- history ---- */
+
+static void sample_pool(struct history *h, const char *container, const struct nestor_cache_pool_state *state)
+{
+	const __u64 *hits = state->counters.hits;
+
+	history_gauge(h, "", container, "cache_memory", (double)state->pages[NESTOR_CACHE_MEMORY] * PAGE);
+	history_gauge(h, "", container, "cache_memory_share", (double)state->entitlement[NESTOR_CACHE_MEMORY] * PAGE);
+	history_gauge(h, "", container, "cache_ssd", (double)state->pages[NESTOR_CACHE_SSD] * PAGE);
+	history_gauge(h, "", container, "cache_ssd_share", (double)state->entitlement[NESTOR_CACHE_SSD] * PAGE);
+	history_counter(h, "", container, "cache_hits", hits[NESTOR_CACHE_MEMORY] + hits[NESTOR_CACHE_SSD]);
+}
+
+static void cache_sample(void *self, struct history *h)
+{
+	const struct cache *c = self;
+
+	for (__u32 id = 1; id < NESTOR_CACHE_POOLS; id++) {
+		struct nestor_cache_pool_state state;
+
+		if (!c->pools[id])
+			continue;
+		state = state_of(c, id);
+		sample_pool(h, name_of(c, id), &state);
+	}
+}
+
 /* ---- nestorctl cache show ---- */
 
 static json_t *show_stores(const __u64 of[NESTOR_CACHE_STORES])
@@ -563,6 +590,7 @@ const struct room room_cache = {
 	.start = cache_start,
 	.apply = cache_apply,
 	.collect = cache_collect,
+	.sample = cache_sample,
 	.show = cache_show,
 	.stop = cache_stop,
 };

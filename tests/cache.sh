@@ -12,12 +12,17 @@ if ! module=$(tests/vm/module "$kernel" 2> "$T/why"); then
 	sed 's/^/# /' "$T/why"
 	done_testing
 fi
+modules=(--module dm-mod --module ext4 --module xfs --module btrfs)
+cached=$(tests/vm/kernel "$kernel")
+for name in dm-crypt xts; do
+	[ -z "$(find "$cached/lib" -name "$name.ko*")" ] || modules+=(--module $name)
+done
 run_vm() {
 	tests/vm/run "$kernel" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-220}" --disk 400 --disk 64 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add "$module:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \
-		--module dm-mod --module dm-crypt --module xts --module ext4 --module xfs --module btrfs \
+		"${modules[@]}" \
 		-- bash -c "SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-96000} tests/vm/cache.sh"
 	echo $? > "$T/status"
 }

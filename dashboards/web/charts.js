@@ -7,15 +7,17 @@ const PERCENTILES = [0.5, 0.99];
 
 const UNITS = ["", "Ki", "Mi", "Gi", "Ti"];
 
-export function bytes(n) {
+function size(n) {
 	let unit = 0;
 
 	while (n >= 1024 && unit < UNITS.length - 1) {
 		n /= 1024;
 		unit++;
 	}
-	return `${n >= 100 || unit === 0 ? Math.round(n) : n.toPrecision(3)} ${UNITS[unit]}B/s`;
+	return `${n >= 100 || unit === 0 ? Math.round(n) : n.toPrecision(3)} ${UNITS[unit]}B`;
 }
+
+export const bytes = (n) => `${size(n)}/s`;
 
 /** A step of the axis that is a round number of these units, for about four steps up to @most. */
 function bytesStep(most) {
@@ -86,7 +88,7 @@ function ratios(owner) {
 	return accesses.map((a, i) => (!a || misses[i] == null ? null : Math.max(0, 1 - misses[i] / a)));
 }
 
-// ---- which charts there are: a list of lines each; "of" gives the values
+// ---- which charts there are: a list of lines each; "of" gives the values. Optional ones are not shown of a room that is off
 
 const value = (name) => (owner) => owner.values[name] ?? [];
 
@@ -119,6 +121,19 @@ export const CHARTS = [
 			{ name: "dropped", color: 4, of: value("invalidations") },
 			{ name: "missed", color: 1, of: value("misses") },
 		],
+	},
+	{
+		id: "cache", title: "Second-level cache", room: "cache", format: size, optional: true,
+		lines: [
+			{ name: "in memory", color: 1, of: value("cache_memory") },
+			{ name: "on the SSD", color: 2, of: value("cache_ssd") },
+			{ name: "share of the memory", color: 1, limit: true, of: value("cache_memory_share") },
+			{ name: "share of the SSD", color: 2, limit: true, of: value("cache_ssd_share") },
+		],
+	},
+	{
+		id: "cachehits", title: "Second-level cache, pages that it gave back", room: "cache", format: perSecond, optional: true,
+		lines: [{ name: "hits", color: 3, of: value("cache_hits") }],
 	},
 	{
 		id: "net", title: "Network", room: "net", format: bytes,
@@ -186,13 +201,14 @@ class LineFigure extends Figure {
 		const lines = this.spec.lines.map((line) => ({ ...line, data: this.points(line, view) }))
 			.filter((line) => line.data.some((p) => p.y !== null));
 
+		this.root.hidden = Boolean(this.spec.optional) && !lines.length && view.isOff(this.spec.room);
 		this.say(lines.length ? sentence(this.spec, lines) : "", lines.length ? "" : view.reason(this.spec.room));
 		if (!lines.length)
 			return;
 		this.chart ??= new Chart(this.canvas, this.config());
 		this.paint(view);
 		this.chart.data.datasets = lines.map((line) => this.dataset(line));
-		if (this.spec.format === bytes)
+		if (this.spec.format === bytes || this.spec.format === size)
 			this.chart.options.scales.y.ticks.stepSize = bytesStep(Math.max(...lines.flatMap((l) => l.data.map((p) => p.y ?? 0))));
 		this.chart.update("none");
 	}
@@ -368,7 +384,7 @@ export class Charts {
 		root.replaceChildren(...this.figures.map((f) => f.root));
 	}
 
-	/** @view: {owner, times, from, to, interval, bounds, reason(room)} */
+	/** @view: {owner, times, from, to, interval, bounds, reason(room), isOff(room)} */
 	draw(view) {
 		for (const figure of this.figures)
 			figure.draw(view);

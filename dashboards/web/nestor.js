@@ -211,6 +211,7 @@ function drawDetail(node) {
 	charts.draw({
 		owner, times, bounds, from, to, interval: 5000,
 		reason: (room) => reasonOf(room, node),
+		isOff: (room) => store.rooms.find((r) => r.room === room)?.reason === "off by policy",
 	});
 	if ($("numbers").open)
 		drawTable(owner);
