@@ -46,7 +46,8 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab lab-check lab-stress debug-kernel install uninstall fuzz fuzzers fmt clean vmlinux tests
+.PHONY: help deps all run check lint bench demo lab lab-check lab-stress cache-bugs debug-kernel module module-install module-uninstall \
+	install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +69,7 @@ check: ## install what is missing, build, run all tests (sudo make check)
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 fuzzers
 	$(Q)tests/run $(TESTS_ONLY)
 
-tests: $(TESTS) $(TOOLS)
+tests: $(TESTS) $(TOOLS) $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
 
 lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(Q)tests/lint.sh
@@ -254,6 +255,29 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl \
 		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml
 	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor
+
+# ---- module ----
+
+# Of the running kernel, or of any other whose headers are there.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+MODULE_SOURCES = $(filter-out %.mod.c,$(wildcard kfuncs/*.[ch])) kfuncs/Kbuild
+DKMS_DIR = /usr/src/nestor-$(VERSION)
+
+module: ## build the kernel module into build/module/kfuncs/, for the kernel whose headers are in KDIR
+	$(Q)test -e $(KDIR)/Makefile || { echo "There are no headers in $(KDIR): install linux-headers-$$(uname -r)" >&2; exit 1; }
+	$(Q)mkdir -p build/module/kfuncs && cp -pu $(MODULE_SOURCES) build/module/kfuncs/
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/kfuncs NESTOR_VERSION=$(VERSION) modules
+
+module-install: ## give the module to DKMS, which builds and installs it for each kernel (needs the package dkms)
+	$(Q)command -v dkms > /dev/null || { echo "dkms is missing: install the package dkms" >&2; exit 1; }
+	install -d -m 755 $(DKMS_DIR)
+	install -m 644 $(MODULE_SOURCES) $(DKMS_DIR)/
+	sed 's/@VERSION@/$(VERSION)/' kfuncs/dkms.conf | install -m 644 /dev/stdin $(DKMS_DIR)/dkms.conf
+	dkms install nestor/$(VERSION)
+
+module-uninstall: ## take it away again
+	-dkms remove nestor/$(VERSION) --all
+	rm -rf $(DKMS_DIR)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:

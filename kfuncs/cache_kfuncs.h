@@ -3,7 +3,7 @@
 #ifndef NESTOR_CACHE_KFUNCS_H
 #define NESTOR_CACHE_KFUNCS_H
 
-#include "kfuncs/cache.h"
+#include "cache.h"
 
 /*
  * For a program at tp_btf/mm_filemap_delete_from_page_cache: offers the pages of @folio, which leaves the page cache, to

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 240
+# budget: 420
 # The second-level cache on real file systems, in a VM with Debian's 6.12 kernel. KERNEL=debug has it on that one; SEED and
 # OPERATIONS go into the VM.
 . "$(dirname "$0")/lib.sh"
@@ -18,12 +18,13 @@ for name in dm-crypt xts; do
 	[ -z "$(find "$cached/lib" -name "$name.ko*")" ] || modules+=(--module $name)
 done
 run_vm() {
-	tests/vm/run "$kernel" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-220}" --disk 400 --disk 64 \
+	tests/vm/run "$kernel" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-400}" --disk 400 --disk 64 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
-		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add "$module:/nestor.ko" \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add build/tests/tools/misuse \
+		--add build/tests/bpf/misuse.bpf.o --add "$module:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \
 		"${modules[@]}" \
-		-- bash -c "SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-96000} tests/vm/cache.sh"
+		-- bash -c "SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-115000} tests/vm/cache.sh"
 	echo $? > "$T/status"
 }
 subtests "$kernel" run_vm

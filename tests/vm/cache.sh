@@ -75,14 +75,20 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 }
 
 SEED=${SEED:-1}
-OPERATIONS=${OPERATIONS:-96000}
+OPERATIONS=${OPERATIONS:-115000}
 echo "# SEED=$SEED OPERATIONS=$OPERATIONS"
 insmod /nestor.ko || exit 1
-echo 16M > $CG/one/memory.max
-echo 16M > $CG/two/memory.max
-store 6MiB /dev/vdb > "$policy"
+echo 8M > $CG/one/memory.max
+echo 8M > $CG/two/memory.max
+store 3MiB /dev/vdb > "$policy"
 agent_start --policy "$policy"
 is "the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
+rmmod nestor 2> "$T/said"
+is "the module stays while the agent has it" 1 $?
+"$ROOT/build/tests/tools/misuse" "$ROOT/build/tests/bpf/misuse.bpf.o" > "$T/misuse"
+is "programs that misuse its function are refused, and one that does not is taken" 0 $?
+sed 's/^/# /' "$T/misuse"
+ok "at least 20 of them" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
 on ext4 $((OPERATIONS / 4)) mkfs.ext4 -q -F -b 4096
 on xfs $((OPERATIONS / 4)) mkfs.xfs -q -f
 on btrfs $((OPERATIONS / 4)) mkfs.btrfs -q -f
@@ -107,5 +113,6 @@ else
 fi
 
 agent_stop
-ok "the module goes" rmmod nestor
+gone() { rmmod nestor 2> "$T/said"; } # the kernel frees programs a moment later
+ok "the module goes" until_ok 10 gone
 done_testing
