@@ -103,6 +103,11 @@ lab-stress: ## start and stop a lab 20 times, and kill 10 at random points
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/lab/stress
 
+cache-bugs: ## the module without one of its guards at a time: each time a file has to be found wrong (20 minutes)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) tests/cachebugs.sh --vm
+
 debug-kernel: ## build the kernel with KASAN, lockdep and kmemleak from Debian's source (20 minutes)
 	$(Q).ci/deps build check kernel
 	$(Q)exec $(AS_USER) tests/vm/debug-kernel

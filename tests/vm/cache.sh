@@ -25,7 +25,7 @@ running() { kill -0 "${fuzzers[@]}" 2> /dev/null; }
 disturb() { # disturb TURN
 	case $(($1 % 8)) in
 	0 | 4) echo 1 > /proc/sys/vm/drop_caches ;;
-	1 | 5) echo 8M > $CG/one/memory.reclaim ;;
+	1 | 5) echo 16M > $CG/one/memory.reclaim ;;
 	2) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
 	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
 	6)
@@ -78,8 +78,8 @@ SEED=${SEED:-1}
 OPERATIONS=${OPERATIONS:-115000}
 echo "# SEED=$SEED OPERATIONS=$OPERATIONS"
 insmod /nestor.ko || exit 1
-echo 8M > $CG/one/memory.max
-echo 8M > $CG/two/memory.max
+echo 16M > $CG/one/memory.max
+echo 16M > $CG/two/memory.max
 store 3MiB /dev/vdb > "$policy"
 agent_start --policy "$policy"
 is "the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
@@ -113,6 +113,7 @@ else
 fi
 
 agent_stop
+# shellcheck disable=SC2317 # until_ok calls it
 gone() { rmmod nestor 2> "$T/said"; } # the kernel frees programs a moment later
 ok "the module goes" until_ok 10 gone
 done_testing
