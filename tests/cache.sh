@@ -25,7 +25,7 @@ run_vm() {
 		--add build/tests/bpf/misuse.bpf.o --add "$module:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \
 		"${modules[@]}" \
-		-- bash -c "SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-115000} tests/vm/cache.sh"
+		-- bash -c "AGENT_SECONDS=60 SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-115000} tests/vm/cache.sh"
 	echo $? > "$T/status"
 }
 subtests "$kernel" run_vm

@@ -114,7 +114,7 @@ agent_start() {
 	: > "$AGENT_LOG"
 	"$NESTORD" --listen 127.0.0.1:0 --run-dir "$T/run" --bpffs "$T/bpf/nestor" "$@" >> "$AGENT_LOG" 2>&1 &
 	agent_pid=$!
-	if ! until_ok 20 agent_is_up; then
+	if ! until_ok "${AGENT_SECONDS:-20}" agent_is_up; then
 		echo "# the agent did not start:"
 		sed 's/^/#   /' "$AGENT_LOG"
 		return 1
