@@ -28,8 +28,7 @@ static __always_inline void *in_map(void)
 }
 
 #define DELETE "?tp_btf/mm_filemap_delete_from_page_cache"
-#define PROGRAM(name, section, ...)                                                                                            \
-	SEC(section) int BPF_PROG(name, ##__VA_ARGS__)
+#define PROGRAM(name, section, ...) SEC(section) int BPF_PROG(name, ##__VA_ARGS__)
 #define PUT(what) (bpf_cache_put_folio((struct folio *)(what), 0, 0) & 0)
 
 /* ---- right ---- */
