@@ -274,16 +274,22 @@ module: ## build the kernel module into build/module/kfuncs/, for the kernel who
 	$(Q)mkdir -p build/module/kfuncs && cp -pu $(MODULE_SOURCES) build/module/kfuncs/
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/kfuncs NESTOR_VERSION=$(VERSION) modules
 
-module-install: ## give the module to DKMS, which builds and installs it for each kernel (needs the package dkms)
+module-install: ## give the module to DKMS, which builds it for each kernel, and install its units (needs the package dkms)
 	$(Q)command -v dkms > /dev/null || { echo "dkms is missing: install the package dkms" >&2; exit 1; }
 	install -d -m 755 $(DKMS_DIR)
 	install -m 644 $(MODULE_SOURCES) $(DKMS_DIR)/
 	sed 's/@VERSION@/$(VERSION)/' kfuncs/dkms.conf | install -m 644 /dev/stdin $(DKMS_DIR)/dkms.conf
+	echo nestor | install -D -m 644 /dev/stdin /etc/modules-load.d/nestor.conf
+	install -D -m 644 kfuncs/nestord-cache.conf $(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
+	sed 's|/@PREFIX@|$(PREFIX)|' kfuncs/nestor-cache@.service | \
+		install -m 644 /dev/stdin $(PREFIX)/lib/systemd/system/nestor-cache@.service
 	dkms install nestor/$(VERSION)
 
 module-uninstall: ## take it away again
 	-dkms remove nestor/$(VERSION) --all
 	rm -rf $(DKMS_DIR)
+	rm -f /etc/modules-load.d/nestor.conf $(PREFIX)/lib/systemd/system/nestor-cache@.service \
+		$(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:

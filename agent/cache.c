@@ -243,7 +243,7 @@ static void on_pressure(struct source *s)
 /* The kernel tells of pressure with POLLPRI, for which the loop has no ear. -errno where there is no PSI. */
 static int open_pressure(int *ret_trigger)
 {
-	static const char trigger[] = "some 100000 1000000"; /* us of stall in a window */
+	static const char trigger[] = "some 200000 2000000"; /* us of stall in a window, which takes no capability */
 	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC), ears;
 	struct epoll_event event = { .events = EPOLLPRI };
 

@@ -70,8 +70,7 @@ int cache_dm_latency(struct nestor_cache_latency *latency)
 		return -EINVAL;
 	memset(latency, 0, sizeof(*latency));
 	latency->source = source;
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu (cpu) {
 		const struct nestor_cache_latency *one = &per_cpu(latencies, cpu)[source];
 
 		latency->sum_ns += one->sum_ns;
@@ -96,9 +95,14 @@ static bool is_cacheable(struct bio *bio)
 
 	if (bio->bi_iter.bi_sector % BLOCK_SECTORS)
 		return false;
-	bio_for_each_segment(bv, bio, iter) if (bv.bv_len != 1U << BLOCK_SHIFT || bv.bv_offset || !in_page_cache(bv.bv_page) ||
-						page_to_pfn(bv.bv_page) > U32_MAX ||
-						note_prepare(page_to_pfn(bv.bv_page), GFP_NOWAIT | __GFP_NOWARN)) return false;
+	bio_for_each_segment (bv, bio, iter) {
+		u64 frame = page_to_pfn(bv.bv_page);
+
+		if (bv.bv_len != 1U << BLOCK_SHIFT || bv.bv_offset || !in_page_cache(bv.bv_page))
+			return false;
+		if (frame > U32_MAX || note_prepare(frame, GFP_NOWAIT | __GFP_NOWARN))
+			return false;
+	}
 	return true;
 }
 

@@ -330,8 +330,7 @@ int pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CA
 		state->entitlement[s] = pool_entitlement(pool, s, limits[s]);
 	}
 	memset(&state->counters, 0, sizeof(state->counters));
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu (cpu) {
 		const u64 *one = (const u64 *)per_cpu_ptr(pool->counters, cpu);
 
 		for (i = 0; i < sizeof(state->counters) / sizeof(u64); i++)

@@ -58,6 +58,11 @@ void ssd_io_again(struct bio *bio)
 	queue_work(system_unbound_wq, &again_work);
 }
 
+void ssd_io_flush(void)
+{
+	flush_work(&again_work);
+}
+
 /* ---- writes ---- */
 
 static void written(struct bio *bio)

@@ -28,5 +28,7 @@ u64 ssd_io_errors(void);
 void ssd_io_read(struct bio *bio, u32 place);
 /* Submits a bio that the SSD could not serve to the device that it names by now. Any context. */
 void ssd_io_again(struct bio *bio);
+/* Waits until none is left to submit. */
+void ssd_io_flush(void);
 
 #endif

@@ -52,7 +52,8 @@ static inline u64 frames_end(void)
 	u64 end = 0;
 	int node;
 
-	for_each_online_node(node) end = max_t(u64, end, pgdat_end_pfn(NODE_DATA(node)));
+	for_each_online_node (node)
+		end = max_t(u64, end, pgdat_end_pfn(NODE_DATA(node)));
 	return end;
 }
 

@@ -3,7 +3,7 @@
 #include "cache_dm.h"
 #include "cache_index.h"
 #include "cache_memory.h"
-#include "cache_ssd.h"
+#include "cache_ssd_io.h"
 #include "module.h"
 
 static void balance(struct work_struct *work)
@@ -53,6 +53,7 @@ static void __exit nestor_exit(void)
 {
 	session_close();
 	cache_dm_close();
+	ssd_io_flush();
 	cancel_work_sync(&balance_work);
 	memory_close();
 	index_close();
