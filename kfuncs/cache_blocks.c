@@ -213,16 +213,15 @@ u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
 	return i;
 }
 
-/* Under the group's lock. Makes what is known of a block be this; takes an entry off *ids if it has none. */
+/* Under the group's lock. Makes what is known of a block be this, with the first entry of *ids. Returns as link_page(). */
 static u32 learn(u64 where, const struct block_page *page, u32 *ids)
 {
-	u32 id = index_find(where), fresh = *ids, before;
+	u32 id = index_find(where), fresh = *ids;
 
 	if (id)
 		drop(id);
 	*ids = entry_by_id(fresh)->chain;
-	before = link_page(fresh, where, page, ENTRY_RESIDENT);
-	return before;
+	return link_page(fresh, where, page, ENTRY_RESIDENT);
 }
 
 void blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const struct ticket *ticket)
@@ -442,9 +441,11 @@ void blocks_evicted(u32 id)
 	index_free(id);
 }
 
+/* A dead one belongs to who took it off its list. */
 static void forget_one(u32 id, void *unused)
 {
-	forget_or_contest(id);
+	if (entry_state(entry_by_id(id)) != ENTRY_DEAD)
+		forget_or_contest(id);
 }
 
 void blocks_forget_device(u8 device)
