@@ -76,7 +76,7 @@ struct entry *entry_by_id(u32 id)
 
 bool index_wants_growth(void)
 {
-	return READ_ONCE(known.nr_free) < FREE_LOW;
+	return READ_ONCE(known.nr_free) < FREE_LOW && READ_ONCE(known.nr_chunks) < known.max_chunks;
 }
 
 static void index_add_chunk(struct entry *chunk)
@@ -105,7 +105,7 @@ int index_grow(void)
 {
 	struct entry *chunk;
 
-	if (!index_wants_growth() || READ_ONCE(known.nr_chunks) == known.max_chunks)
+	if (!index_wants_growth())
 		return 0;
 	chunk = kvcalloc(CHUNK_ENTRIES, sizeof(*chunk), GFP_KERNEL);
 	if (!chunk)

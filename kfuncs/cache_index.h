@@ -78,9 +78,10 @@ struct group {
 int index_open(u64 blocks, u64 frames);
 void index_close(void);
 
-/* Makes room for more entries where few are free. 0 or -ENOMEM. May sleep, and waits for no I/O of ours. */
-int index_grow(void);
+/* Are few entries free, and may there be more? */
 bool index_wants_growth(void);
+/* Makes room for some more, if so. 0 or -ENOMEM. May sleep. */
+int index_grow(void);
 
 /* @nr entries as a list, linked by `chain`; 0: there are not as many. */
 u32 index_alloc(u32 nr);
