@@ -52,7 +52,6 @@ struct nestor_cache_counters {
 	__u64 puts[NESTOR_CACHE_STORES];
 	__u64 evictions[NESTOR_CACHE_STORES];
 	__u64 demotions; /* from memory to SSD */
-	__u64 promotions; /* back */
 	__u64 drops[NESTOR_CACHE_DROPS];
 };
 

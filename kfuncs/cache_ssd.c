@@ -25,10 +25,8 @@ struct buffer {
 
 struct segment {
 	enum segment_state state;
-	u32 pool;
 	u32 used; /* slots handed out */
 	u32 pending; /* of them, those whose page is still being copied */
-	u32 live; /* entries */
 	u32 readers;
 	bool unwritten; /* the device did not take it: the buffer is all there is */
 	u32 newer; /* of the same pool; or next free one; 0: none */
@@ -96,8 +94,7 @@ static u32 open_segment(u32 pool)
 	ssd.free = s->newer;
 	WRITE_ONCE(ssd.nr_free, ssd.nr_free - 1);
 	s->state = SEGMENT_OPEN;
-	s->pool = pool;
-	s->used = s->pending = s->live = s->newer = 0;
+	s->used = s->pending = s->newer = 0;
 	s->unwritten = false;
 	WRITE_ONCE(ssd.filling, ssd.filling + 1);
 	s->buffer = ssd.buffers;
@@ -164,7 +161,6 @@ static void ssd_commit(struct cache_pool *pool, u32 id, u32 place)
 
 	spin_lock_irqsave(&ssd_lock, flags);
 	s->ids[place & (SEGMENT_SLOTS - 1)] = id;
-	s->live++;
 	settle_slot(s);
 	spin_unlock_irqrestore(&ssd_lock, flags);
 }
@@ -189,7 +185,6 @@ static bool ssd_take(struct cache_pool *pool, u32 id)
 	ours = s->state != SEGMENT_DROPPING;
 	if (ours) {
 		s->ids[place & (SEGMENT_SLOTS - 1)] = 0;
-		s->live--;
 		s->readers++;
 	}
 	spin_unlock_irqrestore(&ssd_lock, flags);
