@@ -14,13 +14,13 @@ build() { # build DIR
 build_module() { # build_module DIR
 	make -s -C "$(tests/vm/kernel 6.12)/headers" M="$1/kfuncs" modules
 }
-# Does any test fail on what is built in DIR?
+# Does it fail, with whatever status, or hang?
 fails() { # fails DIR
 	local seed
 	for seed in 1 2 3; do
-		timeout 20 "$1/cachemodel" $seed 1000000 > "$1/log" 2>&1 || break
+		timeout 20 "$1/cachemodel" $seed 1000000 > "$1/log" 2>&1 || return 0
 	done
-	grep -q '^not ok' "$1/log"
+	return 1
 }
 fails_in_vm() { # fails_in_vm DIR
 	MODULE=$1/kfuncs/nestor.ko OPERATIONS=32000 tests/cache.sh > "$1/log" 2>&1

@@ -31,8 +31,8 @@ expected() { # expected PREFIX
 		644 .$1/share/man/man1/nestorctl.1
 		644 .$1/share/man/man5/nestor-policy.5
 		644 .$1/share/man/man8/nestord.8
-		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,net,overview,pcache}.json)
-		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,net,pcache}.rules.yml)
+		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,net,overview,pcache}.json)
+		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,net,pcache}.rules.yml)
 	END
 }
 
