@@ -17,8 +17,8 @@ build_module() { # build_module DIR
 # Does it fail, with whatever status, or hang?
 fails() { # fails DIR
 	local seed
-	for seed in 1 2 3; do
-		timeout 20 "$1/cachemodel" $seed 1000000 > "$1/log" 2>&1 || return 0
+	for seed in 1 2 3 4 5 6; do
+		timeout 20 "$1/cachemodel" $seed 3000000 > "$1/log" 2>&1 || return 0
 	done
 	return 1
 }

@@ -101,6 +101,7 @@ check_served() {
 	while read -r path; do
 		case $path in
 		/ | /api/v1) ;;
+		/api/v1/cache) is "$path: a room that is off" 503 "$(code "$URL$path")" ;;
 		/metrics) served "$path" 'text/plain; version=0.0.4; charset=utf-8' ;;
 		*) served "$path" application/json ;;
 		esac

@@ -84,7 +84,16 @@ static void test_json(void)
 		"  - {migration: criu, egress: 2Gbit}\n"
 		"  migration:\n"
 		"  - {kind: criu, process: criu, container: c, port: 1-65535, mark: 4294967295}\n"
-		"  - {kind: other, port: 4433}\n";
+		"  - {kind: other, port: 4433}\n"
+		"cache:\n"
+		"  mode: enforce\n"
+		"  memory: 1GiB\n"
+		"  ssd: /dev/vdb\n"
+		"  ssd_size: 2MiB\n"
+		"  min_free: 0\n"
+		"  pools:\n"
+		"  - {container: web, memory: 60, ssd: 10000}\n"
+		"  - {container: 'b*', ssd: 1}\n";
 	static const char expected[] =
 		"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
 		"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\"}, "
@@ -98,7 +107,10 @@ static void test_json(void)
 		"{\"container\": \"web\", \"egress\": 100000000, \"ingress\": 8000, \"weight\": 1}, "
 		"{\"vm\": \"g*\", \"egress\": 500000}, {\"migration\": \"criu\", \"egress\": 2000000000}], "
 		"\"migration\": [{\"kind\": \"criu\", \"process\": \"criu\", \"container\": \"c\", "
-		"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}}";
+		"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}, "
+		"\"cache\": {\"mode\": \"enforce\", \"memory\": 1073741824, \"min_free\": 0, \"ssd\": \"/dev/vdb\", "
+		"\"ssd_size\": 2097152, \"pools\": [{\"container\": \"web\", \"memory\": 60, \"ssd\": 10000}, "
+		"{\"container\": \"b*\", \"ssd\": 1}]}}";
 	struct policy_error error;
 	struct policy *p;
 	json_t *json;
