@@ -569,7 +569,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable
