@@ -18,7 +18,7 @@
 #define SPAN 25 /* blocks in each of the groups that are used */
 #define BLOCKS 2000 /* of the device */
 #define FILES 2 /* ways to reach a block: a file, and the disk's own page cache */
-#define ALIASED 1000 /* of the blocks, those that are reached in both ways */
+#define ALIASED 200 /* of the blocks, those that are reached in both ways; half of all goes on there */
 #define FLIGHTS 24
 #define LENGTH 8 /* blocks of an I/O, at most */
 #define POOLS 4
@@ -150,10 +150,15 @@ static u64 where(u32 block)
 	return where_of(DEVICE, block / SPAN * GROUP_BLOCKS + block % SPAN);
 }
 
+static u32 any_block(int file)
+{
+	return any(file || one_in(2) ? ALIASED : BLOCKS);
+}
+
 /* From any block on, as long as it stays in its group. */
 static void any_range(int file, u32 *block, u32 *nr)
 {
-	*block = any(file ? ALIASED : BLOCKS);
+	*block = any_block(file);
 	*nr = 1 + any(LENGTH);
 	*nr = min_t(u32, *nr, SPAN - *block % SPAN);
 }
@@ -391,7 +396,8 @@ static void spoil(void)
 
 static void change_page(bool in_place)
 {
-	struct cached_page *page = &cache[any(FILES)][any(BLOCKS)];
+	int file = any(FILES);
+	struct cached_page *page = &cache[file][any_block(file)];
 
 	if (!page->frame || page->locked)
 		return;
@@ -439,7 +445,7 @@ static void step(void)
 		change_page(true);
 	else if (what < 600)
 		for (i = 0; i < 24; i++)
-			evict(any(FILES), any(BLOCKS));
+			evict(any(FILES), any_block(0));
 	else if (what < 610)
 		truncate_page(any(FILES), any(BLOCKS));
 	else if (what < 611)
