@@ -46,7 +46,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab lab-check lab-stress cache-bugs debug-kernel module module-install module-uninstall \
+.PHONY: help deps all run check lint bench demo lab lab-check lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
 	install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
@@ -108,6 +108,11 @@ cache-bugs: ## the module without one of its guards at a time: each time a file 
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/cachebugs.sh --vm
+
+cache-power: ## power cuts under the cache, at POINTS (1000) points with two states each (15 minutes)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) env POINTS=$(or $(POINTS),1000) VERSIONS=600 TIMEOUT=3000 tests/cachepower.sh
 
 debug-kernel: ## build the kernel with KASAN, lockdep and kmemleak from Debian's source (20 minutes)
 	$(Q).ci/deps build check kernel
