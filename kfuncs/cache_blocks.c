@@ -165,6 +165,7 @@ void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken)
 	unsigned long flags;
 	u32 i;
 
+	taken->store = NESTOR_CACHE_MEMORY;
 	taken->nr = 0;
 	rcu_read_lock();
 	spin_lock_irqsave(&g->lock, flags);

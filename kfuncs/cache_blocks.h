@@ -55,7 +55,7 @@ void blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const st
 
 /* ---- writes ---- */
 
-/* A write begins; @blind: it tells nothing of its pages. Then it forgets the blocks, else blocks_write_page() follow. */
+/* A write begins; @blind: it tells nothing of its pages. Then it forgets the blocks, else blocks_write_pages() follow. */
 void blocks_write_begin(u64 where, u32 nr, bool blind);
 /* Its pages. Of @ids, a list from index_alloc(), the first @nr are the index's then; returns the rest of the list. */
 u32 blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 ids);

@@ -63,6 +63,7 @@ static void free_pool(struct cache_pool *pool)
 
 void pools_close(void)
 {
+	struct cache_pool *doomed = NULL;
 	u32 id;
 
 	mutex_lock(&config_lock);
@@ -71,11 +72,21 @@ void pools_close(void)
 	for (id = 0; id < NESTOR_CACHE_POOLS; id++) {
 		struct cache_pool *pool = rcu_dereference_protected(by_id[id], lockdep_is_held(&config_lock));
 
+		if (!pool)
+			continue;
 		RCU_INIT_POINTER(by_id[id], NULL);
-		if (pool)
-			free_pool(pool);
+		pool->next = doomed;
+		doomed = pool;
 	}
 	mutex_unlock(&config_lock);
+	/* Devices outlive the session: their reads may be counting. */
+	synchronize_rcu();
+	while (doomed) {
+		struct cache_pool *pool = doomed;
+
+		doomed = pool->next;
+		free_pool(pool);
+	}
 }
 
 static struct cache_pool *new_pool(const struct nestor_cache_pool *config)

@@ -16,12 +16,13 @@ struct cache_pool {
 	spinlock_t lock; /* irqs off; inner to a group's */
 	u32 oldest, newest; /* entries in memory */
 	struct nestor_cache_counters __percpu *counters;
+	struct cache_pool *next; /* of those that are about to be freed */
 };
 
 #define pool_count(pool, counter, n) this_cpu_add((pool)->counters->counter, n)
 
 void pools_open(void);
-/* No I/O and no BPF program may be under way. */
+/* All pools, which have no pages any more. Reads may go on, and count for nobody. May sleep. */
 void pools_close(void);
 
 /* Makes or changes a pool. 0, -EINVAL, -ENOMEM, or -ENODEV after pools_close(). May sleep. */

@@ -27,7 +27,7 @@ static size_t version(unsigned long n)
 	return size;
 }
 
-/* In place where there is one of that size, else anew by another name. */
+/* By another name first, as who cares for his files does. */
 static void write_version(unsigned long n)
 {
 	char name[32], fresh[40];
