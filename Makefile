@@ -296,5 +296,5 @@ module-uninstall: ## take it away again
 	rm -f /etc/modules-load.d/nestor.conf $(PREFIX)/lib/systemd/system/nestor-cache@.service \
 		$(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/vm -prune -o -name '*.d' -print 2>/dev/null)
 .SECONDARY:

@@ -41,6 +41,11 @@
 #include <linux/workqueue.h>
 #include <linux/xxhash.h>
 
+/* From 7.0 on arguments are trusted unless the function says otherwise. */
+#ifndef KF_TRUSTED_ARGS
+#define KF_TRUSTED_ARGS 0
+#endif
+
 static inline void wait_a_tick(void)
 {
 	schedule_timeout_uninterruptible(1);
