@@ -46,7 +46,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab lab-check lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
+.PHONY: help deps all run check lint bench demo lab lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
 	install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
@@ -93,11 +93,6 @@ lab: ## boot a host VM with KVM guests inside, and give a prompt (LAB=FILE descr
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) env LAB_PAGE=$(PORT) tests/lab/lab $(LAB)
-
-lab-check: ## the tests of the lab
-	$(Q).ci/deps build check
-	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) tests/lab/check
 
 lab-stress: ## start and stop a lab 20 times, and kill 10 at random points
 	$(Q).ci/deps build check

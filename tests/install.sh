@@ -87,7 +87,7 @@ is "only the policy directory is left" "755 ./etc/nestor/policy.d" "$(installed 
 # ---- make help ----
 
 help=$(make --no-print-directory help)
-for target in deps all run check bench demo lab lab-check debug-kernel install uninstall fuzz fmt clean; do
+for target in deps all run check bench demo lab lab-stress debug-kernel install uninstall fuzz fmt clean; do
 	like "make help lists $target" "^$target +[^ ]" "$help"
 done
 

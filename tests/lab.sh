@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# budget: 400
 # The lab: a host VM with real KVM guests inside. What the host's agent says of its VMs is what these counted themselves,
 # and their own agents tell their containers apart. A guest that crashes is named; nothing is left of a lab.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/lib.sh"
 LAB_TMP=$T/lab
 mkdir "$LAB_TMP"
 # shellcheck source=tests/lab/lib.sh
@@ -14,7 +15,7 @@ if ! command -v qemu-system-x86_64 > /dev/null; then
 fi
 
 cat > "$T/two" <<'END'
-host h1 memory=2560 cpus=2
+host h1 memory=2560 cpus=1
 guest a disk=64 iothread=yes network=vhost
 container a front true
 guest b disk=64 network=user
@@ -45,11 +46,11 @@ run() { lab_run "$@" < /dev/null; }
 is "a guest is called as it was named" a "$(run a hostname)"
 run a sh -c 'exit 7'
 is "a command's status arrives" 7 $?
-is "and its input and output" "$(md5sum < "$ROOT/tests/lab/check")" "$(lab_run b md5sum < "$ROOT/tests/lab/check")"
-lab_put b "$ROOT/tests/lab/check" /tmp
+is "and its input and output" "$(md5sum < "$ROOT/tests/lab.sh")" "$(lab_run b md5sum < "$ROOT/tests/lab.sh")"
+lab_put b "$ROOT/tests/lab.sh" /tmp
 mkdir "$T/back"
-lab_get b /tmp/check "$T/back"
-ok "a file goes in and comes back" cmp -s "$ROOT/tests/lab/check" "$T/back/check"
+lab_get b /tmp/lab.sh "$T/back"
+ok "a file goes in and comes back" cmp -s "$ROOT/tests/lab.sh" "$T/back/lab.sh"
 like "guests run under KVM" "KVM" "$(run a dmesg | grep Hypervisor)"
 
 # ---- disks: what the guest's kernel counted, the host has under the VM's name
@@ -98,15 +99,30 @@ grown=$(($(net tx) - ${host_tx:-0}))
 within "as many by the host ($ips by the guest)" $((ips - 200)) $grown $((ips + 200))
 
 ok "all end as they should" lab_stop
-is "no process is left of it" "" "$(pgrep -fa "$T" | grep -v lab/check)"
+is "no process is left of it" "" "$(pgrep -fa "$T" | grep -v tests/lab.sh)"
 
-# ---- one that crashes, one that warns
+# ---- two hosts on a wire, of other kernels; then a guest of one crashes, and one of the other warns
 cat > "$T/bad" <<'END'
-host h1 memory=2048 cpus=2
-guest c network=none
-guest d network=none
+host h1 memory=1536
+guest c network=vhost
+host h2 memory=1536
+guest d kernel=sid network=tap
 END
-ok "another lab is up" lab_start "$T/bad"
+start=$SECONDS
+ok "two hosts with a guest each are up" lab_start "$T/bad"
+echo "# after $((SECONDS - start)) s"
+is "a guest has the kernel it was given" "$(cat "$("$vm/kernel" sid)/release")" "$(run d uname -r)"
+run d sh -c "$netio udp-sink $(lab_net d).2 100 > /tmp/port &"
+has_port() { run d test -s /tmp/port; }
+until_ok 10 has_port
+run c ping -c 1 -W 5 "$(lab_net d).2" > /dev/null
+is "a guest reaches the other host's" 0 $?
+moved() { value "$1" "nestor_net_bytes_total{direction=\"$2\",vm=\"$3\",container=\"\"}"; }
+tx=$(moved h1 tx c) rx=$(moved h2 rx d)
+run c $netio udp-source "$(lab_net d).2" "$(run d cat /tmp/port)" 100 1000
+all_arrived() { [ $(($(moved h2 rx d) - ${rx:-0})) -ge $((100 * 1028)) ]; }
+ok "what it sends is the other's VM's there" until_ok 5 all_arrived
+within "and its own VM's here" $((100 * 1028)) $(($(moved h1 tx c) - ${tx:-0})) $((100 * 1028 + 400))
 run d sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at planted" > /dev/kmsg'
 run c sh -c 'echo c > /proc/sysrq-trigger' 2> /dev/null
 lab_stop 2> "$T/said"
