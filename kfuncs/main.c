@@ -21,7 +21,33 @@ void module_balance(void)
 		queue_work(system_unbound_wq, &balance_work);
 }
 
-static int __init nestor_init(void)
+#ifdef CONFIG_FAULT_INJECTION
+static unsigned int fail_nth;
+module_param(fail_nth, uint, 0400);
+MODULE_PARM_DESC(fail_nth, "which allocation of the module's init fails, for tests; reads 0 if it did");
+
+/* From outside only one of the whole of loading could be chosen, most of which is the kernel's own. */
+static void __init begin_faults(void)
+{
+	current->fail_nth = fail_nth;
+}
+
+static void __init end_faults(void)
+{
+	fail_nth = current->fail_nth;
+	current->fail_nth = 0;
+}
+#else
+static void __init begin_faults(void)
+{
+}
+
+static void __init end_faults(void)
+{
+}
+#endif
+
+static int __init open_all(void)
 {
 	int r;
 
@@ -45,6 +71,16 @@ dm:
 index:
 	cancel_work_sync(&balance_work);
 	index_close();
+	return r;
+}
+
+static int __init nestor_init(void)
+{
+	int r;
+
+	begin_faults();
+	r = open_all();
+	end_faults();
 	return r;
 }
 

@@ -31,8 +31,9 @@ wrong() { # wrong TEXT EXPECTED
 wrong "guest a" "wrong:1: a guest needs a host above it"
 wrong "host h1 memory=0" "wrong:1: memory=0: wants a number above 0"
 wrong "host h-1" "wrong:1: 'h-1' is no name"
-wrong "host h1 kernel=5.4" "wrong:1: cannot read 'kernel=5.4'"
+wrong "host h1 kernel=5.4" "wrong:1: kernel=5.4: there are no such kernels"
 wrong "machine h1" "wrong:1: 'machine' is no host, guest or container"
+wrong "kernel 5.4" "wrong:1: there is no kernel '5.4'"
 wrong "# nothing" "there is no host"
 
 # ---- two levels

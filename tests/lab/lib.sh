@@ -126,13 +126,15 @@ lab_tell() {
 	sed "s/^/$1: /" "$LAB_TMP/$1.out" "$LAB_TMP/$1.err" >&2
 }
 
-# lab_start FILE: starts all, and returns when all answer; not 0 when one failed, after saying why
+# lab_start FILE: starts all, and returns when all answer; not 0 when one failed, after saying why. KERNEL=debug has all machines
+# that name no other on that kernel.
 lab_start() {
 	local host port
 
-	lab_parse "$1"
-	cp "$1" "$LAB_TMP/description"
-	lab_description_image "$1" "$LAB_TMP/description.cpio"
+	lab_parse "$1" # what is wrong is said of the file as it is
+	{ [ -z "${KERNEL:-}" ] || echo "kernel $KERNEL" && cat "$1"; } > "$LAB_TMP/description"
+	lab_parse "$LAB_TMP/description"
+	lab_description_image "$LAB_TMP/description" "$LAB_TMP/description.cpio"
 	for host in "${lab_hosts[@]}"; do lab_start_host "$host" || return; done
 	for host in "${lab_hosts[@]}"; do
 		until grep -qx 'lab: up' "$LAB_TMP/$host.out"; do

@@ -4,15 +4,17 @@
 #
 # A description has a line for each machine and container; "#" begins a comment:
 #
+#	kernel K
 #	host NAME [memory=MIB] [cpus=N] [kernel=K]
 #	guest NAME [memory=MIB] [cpus=N] [kernel=K] [disk=MIB] [iothread=yes] [network=user|tap|vhost|none]
 #	container GUEST NAME COMMAND...
 #
-# Two hosts at most, joined by a wire. A guest belongs to the host above it. Its disk is /dev/vda. A container is a cgroup
+# Machines below a line "kernel" have that one unless they say otherwise; without one it is 6.12. Two hosts at most, joined by a wire. A guest belongs to the host above it. Its disk is /dev/vda. A container is a cgroup
 # of that name, whose COMMAND is started with the guest and may use what a shell understands.
 
 declare -A lab_host_of lab_kernel lab_memory lab_cpus lab_disk lab_iothread lab_network
 lab_forget() {
+	lab_default_kernel=6.12
 	lab_hosts=()
 	lab_guests=() # of all hosts, in order
 	lab_containers=() # "GUEST NAME COMMAND..."
@@ -24,13 +26,15 @@ lab_bad() {
 	exit 120
 }
 
+lab_is_kernel() { [[ $1 = 6.12 || $1 = sid || $1 = 6.1 || $1 = debug ]]; }
+
 # lab_options WHERE LINE NAME OPTION...
 lab_options() {
 	local file=$1 line=$2 name=$3 option value
 	shift 3
 	[[ $name =~ ^[a-z][a-z0-9]{0,9}$ ]] || lab_bad "$file" "$line" "'$name' is no name: a letter, and up to 9 letters or digits"
 	[ -z "${lab_memory[$name]:-}" ] || lab_bad "$file" "$line" "a second '$name'"
-	lab_memory[$name]=256 lab_cpus[$name]=1 lab_kernel[$name]=6.12
+	lab_memory[$name]=256 lab_cpus[$name]=1 lab_kernel[$name]=$lab_default_kernel
 	lab_disk[$name]=0 lab_iothread[$name]=no lab_network[$name]=user
 	for option; do
 		value=${option#*=}
@@ -41,7 +45,10 @@ lab_options() {
 		memory=*) lab_memory[$name]=$value ;;
 		cpus=*) lab_cpus[$name]=$value ;;
 		disk=*) lab_disk[$name]=$value ;;
-		kernel=6.12 | kernel=sid | kernel=6.1 | kernel=debug) lab_kernel[$name]=$value ;;
+		kernel=*)
+			lab_is_kernel "$value" || lab_bad "$file" "$line" "$option: there are no such kernels"
+			lab_kernel[$name]=$value
+			;;
 		iothread=yes | iothread=no) lab_iothread[$name]=$value ;;
 		network=user | network=tap | network=vhost | network=none) lab_network[$name]=$value ;;
 		*) lab_bad "$file" "$line" "cannot read '$option'" ;;
@@ -61,6 +68,10 @@ lab_parse() { # lab_parse FILE
 		read -ra words <<< "$rest"
 		case $kind in
 		'' | '#'*) ;;
+		kernel)
+			lab_is_kernel "$rest" || lab_bad "$1" $number "there is no kernel '$rest'"
+			lab_default_kernel=$rest
+			;;
 		host)
 			lab_options "$1" $number "${words[@]:-}"
 			lab_hosts+=("${words[0]}")

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 300
+# Failing allocations in the module, and CYCLES of its removal under traffic, in a VM with the debug kernel; without that
+# kernel (make debug-kernel) they are not made.
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT" || exit 1
+
+if ! tests/vm/kernel debug > /dev/null 2> "$T/why"; then
+	skip "failing allocations" "$(cat "$T/why")"
+	done_testing
+fi
+module=$(tests/vm/module debug 2> "$T/why") || { ok "the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
+run_vm() {
+	tests/vm/run debug --mem 2560 --timeout "${TIMEOUT:-280}" --disk 100 --disk 48 \
+		--tool bash --tool awk --tool dmsetup --tool mkfs.ext4 \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/failnth --add build/tests/tools/cachesession \
+		--add "$module:/nestor.ko" --add tests/lib.sh --add tests/vm/cachefaults.sh \
+		--module dm-mod --module ext4 \
+		-- bash -c "AGENT_SECONDS=60 CYCLES=${CYCLES:-3} tests/vm/cachefaults.sh"
+	echo $? > "$T/status"
+}
+subtests debug run_vm
+is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+done_testing

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Inside a VM of the debug kernel: each allocation fails once that the module's init, a session, an attach and puts make;
+# then CYCLES times a device is taken out below a mounted file system, the module goes and comes, and it is put in again.
+# /dev/vda is the disk, /dev/vdb the SSD. tests/cachefaults.sh boots it.
+. "$(dirname "$0")/../lib.sh"
+
+CG=/sys/fs/cgroup/one
+MAPPED=/dev/mapper/vda-nestor
+policy=$T/policy.yaml
+failnth=$ROOT/build/tests/tools/failnth
+# System calls of x86-64.
+WRITE=1 IOCTL=16 OPEN=257 READ=0
+mkdir "$CG" "$T/mnt"
+defer rmdir "$CG"
+printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode: off}\ncache:\n  mode: enforce\n  memory: 8MiB\n  ssd: /dev/vdb\n  pools: [{container: /one, memory: 60, ssd: 30}]\n' > "$policy"
+
+every_allocation() {
+	local dir
+	for dir in /sys/kernel/debug/fail{slab,_page_alloc}; do
+		echo N > $dir/ignore-gfp-wait
+		echo 0 > $dir/verbose
+	done
+	echo N > /sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+	echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
+}
+sweep() { # sweep TEXT SYSCALL UNDO COMMAND…
+	local text=$1 started=$SECONDS
+	shift
+	"$failnth" "$@" > "$T/sweep" 2> "$T/said"
+	is "$text" 0 $? || tail -n 5 "$T/said" | sed 's/^/#   /'
+	echo "# $text: $(cat "$T/sweep"), in $((SECONDS - started)) s"
+}
+# The init of the module, which lets one of its own allocations fail.
+sweep_init() {
+	local nth=1 loaded=0
+	while :; do
+		if insmod /nestor.ko fail_nth=$nth 2> "$T/said"; then
+			[ "$(cat /sys/module/nestor/parameters/fail_nth)" = 0 ] || break
+			loaded=$((loaded + 1))
+			rmmod nestor
+		elif ! grep -q 'out of memory\|annot allocate memory' "$T/said"; then
+			break
+		fi
+		nth=$((nth + 1))
+	done
+	rmmod nestor
+	echo "# init: $((nth - 1)) allocations; $loaded of their failures did not matter"
+	[ $nth -gt 5 ]
+}
+fill() { # fill NAME: a file of 12 MiB whose content its name tells
+	awk -v n="$1" 'BEGIN { srand(n); for (i = 0; i < 196608; i++) printf "%063d\n", i * 7919 + n }' > "$T/mnt/$1"
+}
+sums() { (cd "$T/mnt" && md5sum -- *) ; }
+
+every_allocation
+ok "init" sweep_init || cat "$T/said"
+insmod /nestor.ko || exit 1
+sweep "a session is opened" $OPEN : "$ROOT/build/tests/tools/cachesession" 32 6 /dev/vdb
+sweep "stores and pools" $IOCTL : "$ROOT/build/tests/tools/cachesession" 32 6 /dev/vdb
+mkfs.ext4 -q -F -b 4096 /dev/vda
+sweep "attach" $IOCTL "dmsetup mknodes; $NESTORCTL cache detach vda > /dev/null" "$NESTORCTL" cache attach /dev/vda
+
+agent_start --policy "$policy"
+"$NESTORCTL" cache attach /dev/vda > /dev/null
+[ -e $MAPPED ] || dmsetup mknodes
+mount $MAPPED "$T/mnt"
+echo $$ > $CG/cgroup.procs
+for name in 1 2; do fill $name; done
+sync
+before=$(sums)
+sweep "puts" $WRITE "cat $T/mnt/1 $T/mnt/2 > /dev/null" sh -c "echo 24M > $CG/memory.reclaim || :"
+echo 1 > /proc/sys/vm/drop_caches
+sweep "gets" $READ "echo 1 > /proc/sys/vm/drop_caches" dd if="$T/mnt/1" of=/dev/null bs=64k count=8
+is "no byte is another" "$before" "$(sums)"
+ok "the cache had a part in it" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
+
+# ---- out and in again under traffic
+writers() { # until they are ended: files that are written, read, and compared
+	while :; do
+		cp "$T/mnt/1" "$T/mnt/$1" && cmp -s "$T/mnt/1" "$T/mnt/$1" || echo "$1 differs" >> "$T/differs"
+	done
+}
+echo 16M > $CG/memory.max
+for name in 3 4; do
+	writers $name &
+	traffic+=($!)
+done
+echo $$ > /sys/fs/cgroup/cgroup.procs
+echo $$ > /sys/fs/cgroup/cgroup.procs
+gone() { rmmod nestor 2> /dev/null; }
+cycle() {
+	"$NESTORCTL" cache detach vda > "$T/said" 2>&1 && agent_stop && until_ok 20 gone && insmod /nestor.ko &&
+		agent_start --policy "$policy" && "$NESTORCTL" cache attach /dev/vda > "$T/said" 2>&1
+}
+done=0
+while [ $done -lt "$CYCLES" ] && cycle; do done=$((done + 1)); done
+is "$CYCLES times detached, removed, loaded and attached under traffic" "$CYCLES" $done || cat "$T/said"
+kill "${traffic[@]}"
+wait "${traffic[@]}" 2> /dev/null
+ok "no file differed" [ ! -e "$T/differs" ]
+is "nor do those of before" "$before" "$(cd "$T/mnt" && md5sum 1 2)"
+umount "$T/mnt"
+"$NESTORCTL" cache detach vda > /dev/null
+agent_stop
+ok "the module goes" until_ok 20 gone
+done_testing
