@@ -411,13 +411,14 @@ static void cache_collect(void *self, struct metrics *m)
 
 static void sample_pool(struct history *h, const char *container, const struct nestor_cache_pool_state *state)
 {
-	const __u64 *hits = state->counters.hits;
+	const __u64 *hits = state->counters.hits, *puts = state->counters.puts;
 
 	history_gauge(h, "", container, "cache_memory", (double)state->pages[NESTOR_CACHE_MEMORY] * PAGE);
 	history_gauge(h, "", container, "cache_memory_share", (double)state->entitlement[NESTOR_CACHE_MEMORY] * PAGE);
 	history_gauge(h, "", container, "cache_ssd", (double)state->pages[NESTOR_CACHE_SSD] * PAGE);
 	history_gauge(h, "", container, "cache_ssd_share", (double)state->entitlement[NESTOR_CACHE_SSD] * PAGE);
 	history_counter(h, "", container, "cache_hits", hits[NESTOR_CACHE_MEMORY] + hits[NESTOR_CACHE_SSD]);
+	history_counter(h, "", container, "cache_puts", puts[NESTOR_CACHE_MEMORY] + puts[NESTOR_CACHE_SSD]);
 }
 
 static void cache_sample(void *self, struct history *h)
