@@ -149,7 +149,8 @@ done <<-END
 END
 refused "nestorctl with a very long word" 2 "too long" ctl "$(printf '%0300d' 1)" show
 
-commands=("rooms" "status" "policy show" "policy reload" "metrics" "containers" "top --once --interval 0.1" "blkio show")
+commands=("rooms" "status" "policy show" "policy reload" "metrics" "containers" "top --once --interval 0.1" "cache top --once --interval 0.1"
+	"blkio show")
 for command in "${commands[@]}"; do
 	# shellcheck disable=SC2086
 	refused "nestorctl $command, no agent" 3 "no agent answers at $T/run" ctl $command
@@ -246,7 +247,7 @@ is "it removed none" "$before" "$(pins)"
 
 # ---- the cache, without its module ----
 
-refused "cache alone" 2 "cache takes show, list, attach DISK or detach NAME" "$NESTORCTL" cache
+refused "cache alone" 2 "cache takes show, top, list, attach DISK or detach NAME" "$NESTORCTL" cache
 refused "cache attach without a disk" 2 "cache takes" "$NESTORCTL" cache attach
 refused "cache with a wrong word" 2 "cache takes" "$NESTORCTL" cache remove vdb
 refused "cache attach: no such file" 1 "/nowhere: No such file" "$NESTORCTL" cache attach /nowhere

@@ -146,6 +146,9 @@ completes "a file to check" "agent/policy.yaml" policy check agent/policy.y
 completes "a directory" "agent" --run-dir agen
 same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers --sort "")"
+same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
+	"$(offers cache top --sort "")"
+completes "options of cache top's" "--sort" cache top --s
 
 # ---- policy ----
 

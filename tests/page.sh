@@ -15,7 +15,12 @@ mkdir -p "$shots"
 # ---- the VM, and a shell in it
 tests/demo shell > "$T/demo" 2>&1 &
 demo=$!
-defer kill $demo
+# shellcheck disable=SC2317 # deferred
+demo_off() {
+	kill $demo
+	wait $demo # it takes a while until nothing is left
+}
+defer demo_off
 port() { sed -n "s/.*127.0.0.1:\([0-9]*\) is the guest's port $1\$/\1/p" "$T/demo"; }
 serves() { curl -s --max-time 5 -o "$T/rooms" "http://127.0.0.1:$(port 6378)/api/v1/rooms"; }
 ok "the demonstration boots, and its page can be reached from here" until_ok 60 serves || sed 's/^/# /' "$T/demo"

@@ -91,6 +91,11 @@ is "no control byte comes through" "" "$(LC_ALL=C tr -d '\n -~' < "$T/table")"
 ctl top --interval 0.1 --count 3 --filter "$base-b" > "$T/table"
 is "without a terminal: a table per interval" 3 "$(grep -c ^VM "$T/table")"
 
+ctl cache top --once --interval 0.2 --sort hit > "$T/table"
+is "cache top: status, and no row where the room is off" "0 1" "$? $(wc -l < "$T/table")"
+like "its titles" '^VM +CONTAINER +MEM +MEMSHR +SSD +SSDSHR +GET/s +HIT% .*DROP/s$' "$(head -1 "$T/table")"
+is "as JSON" "[]" "$(ctl --json cache top --once --interval 0.2)"
+
 # ---- arguments ----
 
 refused() { # refused TEXT PATTERN ARG…: status 2, one line on stderr, nothing on stdout
@@ -105,7 +110,10 @@ for value in 0 0.09 3601 -1 x 1x nan ''; do refused "--interval '$value'" "must 
 for value in 0 -1 x 1.5 ''; do refused "--count '$value'" "must be a number" top --count "$value"; done
 refused "--sort" "--sort frob: must be one of reads, .*container" top --sort frob
 refused "an argument" "no argument" top frob
-refused "an option of top's with another command" "for top alone" --once rooms
+refused "an option of top's with another command" "for top and cache top alone" --once rooms
+refused "an argument of cache top" "cache takes" cache top frob
+refused "a column that the cache has not" "--sort p99: must be one of memory, .*drops, vm, container$" cache top --sort p99
+refused "a column that the cache alone has" "--sort memory: must be one of reads, " top --sort memory
 
 # ---- a terminal ----
 

@@ -62,6 +62,14 @@ fuzz() { # fuzz NAME OPERATIONS, with what is mounted on $T/mnt
 	echo "# $1: $hits pages came from the stores, $ssd_hits of them from the SSD; after $turn disturbances; $transformed were refused for not being what the disk has"
 }
 
+# Nothing goes on: what is in the stores is what the metrics say.
+shown() { # shown NAME
+	local bytes
+	bytes=$(ctl --json cache top --once --interval 0.1 | awk '/"memory_bytes"/ { n += $2 } END { print n + 0 }')
+	within "$1: cache top shows what is kept" 4096 "$bytes" 3145728
+	is "$1: as the metrics do" "$(sum pages memory)" $((bytes / 4096))
+}
+
 on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	local name=$1 operations=$2
 	shift 2
@@ -70,6 +78,7 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	mount $MAPPED "$T/mnt"
 	fuzz "$name" "$operations"
 	ok "$name: the cache served" [ "$hits" -gt $((operations / 20)) ]
+	shown "$name"
 	umount "$T/mnt"
 	ok "$name: detached" detach
 	ok "$name: and gone" [ ! -e $MAPPED ]
