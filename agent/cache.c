@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
 #include "bpf/cache.h"
@@ -55,7 +55,7 @@ static const char *const store_names[NESTOR_CACHE_STORES] = { "memory", "ssd" };
 static const char *const drop_names[NESTOR_CACHE_DROPS] = {
 	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",	 [NESTOR_CACHE_DROP_RACED] = "raced",
 	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed", [NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
-	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",
+	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",	 [NESTOR_CACHE_DROP_UNWANTED] = "unwanted",
 };
 
 /* ---- pools ---- */
@@ -95,7 +95,9 @@ static const char *name_of(const struct cache *c, __u32 id)
 static int set_pool(struct cache *c, __u32 id, __u32 memory, __u32 ssd)
 {
 	struct nestor_cache_pool pool = { .id = id, .cgroup = c->pools[id]->cgroup, .weight = { memory, ssd } };
-	struct cache_choice choice = { .pool = id, .store = memory ? NESTOR_CACHE_MEMORY : NESTOR_CACHE_SSD };
+	struct cache_choice choice = { .pool = id,
+				       .store = memory ? NESTOR_CACHE_MEMORY : NESTOR_CACHE_SSD,
+				       .cgroup = pool.cgroup };
 
 	if (ioctl(c->session, NESTOR_CACHE_SET_POOL, &pool))
 		return log_error(-errno, "cache: cannot give %s a pool: %m", name_of(c, id));
@@ -180,18 +182,6 @@ static void gone(void *data, const struct who_one *one)
 
 /* ---- the store's limit ---- */
 
-static __u64 available_bytes(void)
-{
-	_fclose_ FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
-	return kib * 1024;
-}
-
 static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cache_store store)
 {
 	struct nestor_cache_limit limit = { .store = store };
@@ -205,7 +195,7 @@ static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cac
 static __u64 wanted_pages(const struct cache *c)
 {
 	const struct policy *p = c->agent->policy;
-	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = available_bytes();
+	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = memory_available();
 	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
 
 	if (p->cache.mode != MODE_ENFORCE)
@@ -234,30 +224,8 @@ static void on_check(struct source *s)
 /* Somebody waits for memory: a look now, and not only at the next second. What is short is another question. */
 static void on_pressure(struct source *s)
 {
-	struct epoll_event event;
-
-	if (epoll_wait(s->fd, &event, 1, 0) > 0)
+	if (memory_pressure_drain(s->fd))
 		set_limit(s->data);
-}
-
-/* The kernel tells of pressure with POLLPRI, for which the loop has no ear. -errno where there is no PSI. */
-static int open_pressure(int *ret_trigger)
-{
-	static const char trigger[] = "some 200000 2000000"; /* us of stall in a window, which takes no capability */
-	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC), ears;
-	struct epoll_event event = { .events = EPOLLPRI };
-
-	if (fd < 0)
-		return -errno;
-	ears = epoll_create1(EPOLL_CLOEXEC);
-	if (write(fd, trigger, sizeof(trigger)) >= 0 && ears >= 0 && !epoll_ctl(ears, EPOLL_CTL_ADD, fd, &event)) {
-		*ret_trigger = fd;
-		return ears;
-	}
-	close(fd);
-	if (ears >= 0)
-		close(ears);
-	return -EOPNOTSUPP;
 }
 
 /* ---- the SSD store ---- */
@@ -521,7 +489,7 @@ static int add_sources(struct cache *c)
 	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->agent->loop, &c->check);
 	if (err)
 		return err;
-	c->pressure = (struct source){ .fd = open_pressure(&c->trigger), .ready = on_pressure, .data = c };
+	c->pressure = (struct source){ .fd = memory_pressure_open(&c->trigger), .ready = on_pressure, .data = c };
 	return c->pressure.fd < 0 ? 0 : loop_add(&c->agent->loop, &c->pressure);
 }
 
