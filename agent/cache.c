@@ -14,6 +14,7 @@
 
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
+#include "agent/cache_program.h"
 #include "agent/cache_ssd.h"
 #include "agent/cgfile.h"
 #include "agent/history.h"
@@ -39,6 +40,7 @@ struct pool {
 struct cache {
 	struct agent *agent;
 	struct cache_bpf *bpf;
+	struct cache_program *program; /* the user's, NULL: none */
 	int session;
 	struct who_watch watch;
 	bool watching;
@@ -450,6 +452,15 @@ static json_t *cache_show(void *self)
 	return list;
 }
 
+/* ---- a program of the user's ---- */
+
+static int cache_load(void *self, int file, struct buf *out)
+{
+	struct cache *c = self;
+
+	return cache_program_replace(&c->program, file, bpf_program__fd(c->bpf->progs.cache_delete), out);
+}
+
 /* ---- life ---- */
 
 static int cache_probe(const struct kernel *k)
@@ -508,6 +519,7 @@ static void cache_stop(void *self)
 	free(c->ssd);
 	for (__u32 id = 0; id < NESTOR_CACHE_POOLS; id++)
 		free(c->pools[id]);
+	cache_program_free(c->program);
 	cache_bpf__destroy(c->bpf);
 	if (c->session >= 0)
 		close(c->session);
@@ -561,5 +573,6 @@ const struct room room_cache = {
 	.collect = cache_collect,
 	.sample = cache_sample,
 	.show = cache_show,
+	.load = cache_load,
 	.stop = cache_stop,
 };

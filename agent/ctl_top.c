@@ -69,7 +69,7 @@ int top_ask(const struct ctl_agent *agent, struct top *t)
 	char *text = NULL;
 	int status, err;
 
-	err = ctl_ask(agent, "metrics", "", &status, &text);
+	err = ctl_ask(agent, "metrics", "", -1, &status, &text);
 	if (!err && !status)
 		return top_read(t, text, now_ns());
 	free(text);

@@ -62,11 +62,12 @@ _nestorctl() {
 	case ${words[*]} in
 	'') _nestorctl_offer "rooms status containers vms top policy metrics reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
-	'policy check')
+	'policy check' | 'cache policy load')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
-	cache) _nestorctl_offer "show top list attach detach" ;;
+	cache) _nestorctl_offer "show top list attach detach policy" ;;
+	'cache policy') _nestorctl_offer "load reset" ;;
 	'cache attach')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")

@@ -40,6 +40,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache attach DISK     make /dev/mapper/NAME-nestor, which goes through the cache\n"
 			    "  cache detach NAME     take it out again; if it is in use, it goes on without\n"
 			    "  cache list            what is attached\n"
+			    "  cache policy load FILE   have a BPF program of your own choose stores\n"
+			    "  cache policy reset    have the built-in one choose again\n"
 			    "  cache top             who has what of the cache, and rates, as they change\n"
 			    "  reset                 forget all counters; without a running agent also\n"
 			    "                        take back the limits that it left in force\n"
@@ -102,12 +104,12 @@ static void print_samples(char *text)
 	json_decref(list);
 }
 
-static int ask_and_print(const char *command, const char *arg)
+static int ask_with(const char *command, const char *arg, int file)
 {
 	_free_ char *text = NULL;
 	int status, err;
 
-	err = ctl_ask(&agent, command, arg, &status, &text);
+	err = ctl_ask(&agent, command, arg, file, &status, &text);
 	if (err)
 		return ctl_no_agent(&agent, err);
 	if (status) {
@@ -119,6 +121,11 @@ static int ask_and_print(const char *command, const char *arg)
 	else
 		print_answer(text);
 	return EXIT_SUCCESS;
+}
+
+static int ask_and_print(const char *command, const char *arg)
+{
+	return ask_with(command, arg, -1);
 }
 
 /* ---- commands ---- */
@@ -202,7 +209,7 @@ static int do_reset(void)
 	_free_ char *text = NULL;
 	int status;
 
-	if (ctl_ask(&agent, "reset", "", &status, &text))
+	if (ctl_ask(&agent, "reset", "", -1, &status, &text))
 		return reset_without_agent();
 	if (status)
 		return log_error(EXIT_FAILURE, "%s", text);
@@ -238,6 +245,21 @@ static int do_top(enum top_table table)
 	return top_run(&top);
 }
 
+/* The file is opened here: the agent may not see the user's directories. */
+static int do_cache_policy(int argc, char **argv)
+{
+	_close_ int file = -1;
+
+	if (argc == 3 && !strcmp(argv[2], "reset"))
+		return ask_and_print("unload", "cache");
+	if (argc != 4 || strcmp(argv[2], "load") != 0)
+		return wrong("cache policy takes load FILE or reset");
+	file = open(argv[3], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file < 0)
+		return log_error(EXIT_FAILURE, "%s: %m", argv[3]);
+	return ask_with("load", "cache", file);
+}
+
 static int do_cache(int argc, char **argv)
 {
 	_free_ char *text = NULL;
@@ -249,8 +271,10 @@ static int do_cache(int argc, char **argv)
 		return cache_attach(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "detach"))
 		return cache_detach(argv[2]);
+	if (argc >= 2 && !strcmp(argv[1], "policy"))
+		return do_cache_policy(argc, argv);
 	if (argc != 2 || strcmp(argv[1], "list") != 0)
-		return wrong("cache takes show, top, list, attach DISK or detach NAME");
+		return wrong("cache takes show, top, list, attach DISK, detach NAME or policy");
 	list = cache_list();
 	text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
 	json_decref(list);
