@@ -334,6 +334,8 @@ static void collect_module(const struct cache *c, struct metrics *m)
 				"Reads and writes of a store that failed or brought something else; the disk served instead."),
 			labels, limit.errors);
 	}
+	family_u64(metrics_family(m, "nestor_cache_program_info", METRIC_GAUGE, "Program that chooses stores; always 1."),
+		   metrics_labels(m, "program", cache_program_name(c->program), NULL), 1);
 	family_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
 				  "Blocks that are known: pages in the page cache and in the stores."),
 		   "", index.entries - index.free);

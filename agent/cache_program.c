@@ -164,18 +164,22 @@ static int load(int file, int target, struct cache_program **ret, struct buf *wh
 	return err;
 }
 
+const char *cache_program_name(const struct cache_program *p)
+{
+	return p ? bpf_program__name(p->prog) : "built-in";
+}
+
 /* There is one place for a program: between two, for a moment, the built-in one is asked. */
 int cache_program_replace(struct cache_program **now, int file, int target, struct buf *out)
 {
 	struct cache_program *p = NULL;
 	int err = file < 0 ? 0 : load(file, target, &p, out);
-	const char *name;
+	const char *name = cache_program_name(p);
 
 	if (err)
 		return err;
 	cache_program_free(*now);
 	*now = p;
-	name = p ? bpf_program__name(p->prog) : "built-in";
 	/* Named again: of what is loaded for a program at a BTF tracepoint, Linux 6.12 does not keep the place. */
 	if (p && !(p->link = bpf_program__attach_freplace(p->prog, target, PLACE))) {
 		err = -errno;

@@ -14,6 +14,9 @@ struct cache_program;
  */
 int cache_program_replace(struct cache_program **now, int file, int target, struct buf *out);
 
+/* NULL: the built-in one's. */
+const char *cache_program_name(const struct cache_program *p);
+
 /* It is asked no more. NULL is fine. */
 void cache_program_free(struct cache_program *p);
 

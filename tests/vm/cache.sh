@@ -27,8 +27,8 @@ disturb() { # disturb TURN
 	case $(($1 % 10)) in
 	0 | 4) echo 1 > /proc/sys/vm/drop_caches ;;
 	1 | 5) echo 16M > $CG/one/memory.reclaim ;;
-	2) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
-	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
+	2) program head ;; # it is there when the agent is killed
+	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
 	6)
 		hits=$((hits + $(sum hits_total))) # they begin anew with the session
 		ssd_hits=$((ssd_hits + $(sum hits_total ssd)))
@@ -40,7 +40,7 @@ disturb() { # disturb TURN
 		detach
 		attach
 		;;
-	8) program head ;;
+	8) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
 	9) ctl cache policy reset > "$T/said" ;;
 	esac 2> /dev/null
 }
@@ -104,6 +104,7 @@ with_programs() {
 	within "the built-in program: as policy has it, in memory" 512 "$memory" 560
 	program head
 	is "a program is taken" "0 program: head" "$? $said"
+	is "the metrics have its name" 1 "$(metric 'nestor_cache_program_info{program="head"}')"
 	stored
 	within "it is asked, and wants half of the file" 256 "$memory" 300
 	ok "what it does not want is counted" [ "$(sum drops_total unwanted)" -gt 0 ]
