@@ -130,13 +130,13 @@ size() { tm resize-window -t top -x "$1" -y "$2"; }
 title() { screen | sed -n 3p | tr -s ' '; }
 # shellcheck disable=SC2317
 tmux_off() { tm kill-server; }
-# top_in ARG…: top in a terminal of 80x24, between two stty of a shell that tells its exit status
+# top_in ARG…: top, or $table top, in a terminal of 80x24, between two stty of a shell that tells its exit status
 top_in() {
 	cat > "$T/session" <<-END
 		trap : INT
 		before=\$(stty -g)
 		echo before-top
-		"$NESTORCTL" --run-dir "$T/run" top $(printf '%q ' "$@")
+		"$NESTORCTL" --run-dir "$T/run" ${table:-} top $(printf '%q ' "$@")
 		status=\$?
 		[ "\$before" = "\$(stty -g)" ] && same=same || same=different
 		echo "ended \$status \$same"
@@ -218,6 +218,18 @@ keys C-c
 ok "^C too" until_ok 5 shows '^ended 130 same'
 top_in --interval 0.1 --count 2
 ok "--count ends it" until_ok 5 shows '^ended 0 same'
+
+table=cache top_in --interval 0.3
+ok "cache top: as many of its columns as fit" until_ok 10 shows '^CONTAINER +MEM +MEMSHR +SSD +SSDSHR +GET/s +HIT% +MPUT/s +MEVCT/s *$'
+ok "sorted by what is in memory" shows 'sort memory'
+keys '<'
+ok "<: round to the last, and no column of the other table" until_ok 5 shows 'sort container'
+keys '>'
+ok ">: and back" until_ok 5 shows 'sort memory'
+keys '>'
+ok "to the next" until_ok 5 shows 'sort memshare'
+keys q
+ok "its end is top's" until_ok 5 shows '^ended 0 same'
 
 agent_stop
 ctl top --once > "$T/out" 2> "$T/err"
