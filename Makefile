@@ -42,7 +42,7 @@ TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
 # Programs in tests/bpf/choose.bpf.c, an object each.
-CHOICES := head ssd long loop wild type place two
+CHOICES := head ssd long loop global wild type place two
 
 comma := ,
 Q := $(if $(V),,@)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "agent/bpfobj.h"
@@ -49,6 +50,20 @@ static int read_object(int file, char **ret, size_t *ret_len, struct buf *why)
 	return 0;
 }
 
+/* Each is verified once, by itself, however often it is called. */
+static unsigned int count_global_functions(const struct bpf_object *obj)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	unsigned int nr = 0;
+
+	for (__u32 id = 1; btf && id < btf__type_cnt(btf); id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+
+		nr += btf_is_func(t) && btf_vlen(t) == BTF_FUNC_GLOBAL; /* there a function has its linkage */
+	}
+	return nr;
+}
+
 /* Of an object that was opened: its program, if that is one, and of the right kind. */
 static int find_program(struct cache_program *p, struct buf *why)
 {
@@ -63,6 +78,8 @@ static int find_program(struct cache_program *p, struct buf *why)
 		return refuse(-EINVAL, why, "it has to have one program, no more");
 	if (strcmp(bpf_program__section_name(p->prog), "freplace/" PLACE) != 0)
 		return refuse(-EINVAL, why, "its program has to be in the section freplace/" PLACE);
+	if (count_global_functions(p->obj) > 1)
+		return refuse(-EINVAL, why, "its functions, but for the program, have to be static");
 	return 0;
 }
 
@@ -127,7 +144,7 @@ static const char *forbidden(const struct bpf_insn *insn)
 
 /*
  * No run is longer than what the verifier walked, as no path through what it walked has a circle: but for loops that are
- * made by calls, and by may_goto.
+ * made by calls, or by may_goto, and for functions that it walked by themselves, of which there are none by now.
  */
 static int check_bounds(const struct cache_program *p, struct buf *why)
 {

@@ -20,7 +20,7 @@
  * It runs under the page cache's lock with interrupts off, so it has to be short whatever happens: the verifier must not
  * have to walk more than CACHE_CHOOSE_INSNS instructions, and of the kernel's functions it may call those that look up,
  * update and delete elements of maps, and bpf_ktime_get_ns(), bpf_get_prandom_u32(), bpf_get_smp_processor_id(). The object
- * has this one program; maps it may have, and functions that the program calls.
+ * has this one program; maps it may have, and static functions that the program calls.
  */
 #ifndef NESTOR_BPF_CACHE_CHOOSE_H
 #define NESTOR_BPF_CACHE_CHOOSE_H

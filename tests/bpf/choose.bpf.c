@@ -66,6 +66,20 @@ __u32 loop(ARGS)
 	bpf_loop(1 << 23, once, NULL, 0);
 	return store;
 }
+#elif defined(CHOOSE_global)
+/* The verifier walks this once, and it runs a hundred times. */
+__noinline __u32 other(__u32 store)
+{
+	return store;
+}
+
+SEC(PLACE)
+__u32 global(ARGS)
+{
+	for (int i = 0; i < 100; i++)
+		store = other(store);
+	return store;
+}
 #elif defined(CHOOSE_wild)
 SEC(PLACE)
 __u32 wild(ARGS)

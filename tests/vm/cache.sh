@@ -115,6 +115,7 @@ with_programs() {
 	within "and nothing in memory" 0 "$memory" 40
 	refuses long 'too long: the verifier walked [0-9]+ instructions, and at most 4096 may be'
 	refuses loop 'a function of the kernel that it must not call'
+	refuses global 'functions, but for the program, have to be static'
 	refuses wild "the kernel refuses it: .*invalid mem access 'scalar'"
 	refuses type 'the kernel refuses it: .*cache_choose'
 	refuses place 'has to be in the section freplace/cache_choose'
