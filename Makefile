@@ -41,6 +41,9 @@ CTL_OBJS := $(CLIENT_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfi
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
+# Programs in tests/bpf/choose.bpf.c, an object each.
+CHOICES := head ssd long loop global wild type place two
+
 comma := ,
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
@@ -69,7 +72,7 @@ check: ## install what is missing, build, run all tests (sudo make check)
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 fuzzers
 	$(Q)tests/run $(TESTS_ONLY)
 
-tests: $(TESTS) $(TOOLS) $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+tests: $(TESTS) $(TOOLS) build/tests/bpf/misuse.bpf.o $(CHOICES:%=build/tests/bpf/choose-%.bpf.o)
 
 lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(Q)tests/lint.sh
@@ -161,11 +164,17 @@ build/dashboards/web/chart.js: $(CHART_JS)
 # ---- bpf ----
 
 # Of what the compiler tells a debugger just the BTF is kept: the rest would be most of the agent.
-build/%.bpf.o: %.bpf.c vmlinux.h Makefile
-	$(call say,BPF,$<)
+define compile_bpf
+	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $(@:.o=.full.o) $<
 	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.full.o)
+endef
+build/%.bpf.o: %.bpf.c vmlinux.h Makefile
+	$(compile_bpf)
+$(CHOICES:%=build/tests/bpf/choose-%.bpf.o): build/tests/bpf/choose-%.bpf.o: tests/bpf/choose.bpf.c vmlinux.h Makefile
+	$(compile_bpf)
+build/tests/bpf/choose-%.bpf.o: BPF_CFLAGS += -DCHOOSE_$*
 
 build/%.skel.h: build/%.bpf.o
 	$(call say,SKEL,$@)
@@ -247,6 +256,8 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/grafana $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -m 644 dashboards/grafana/*.json $(DESTDIR)$(PREFIX)/share/nestor/grafana
 	install -m 644 dashboards/prometheus/*.rules.yml $(DESTDIR)$(PREFIX)/share/nestor/prometheus
+	install -D -m 644 bpf/cache_choose.h $(DESTDIR)$(PREFIX)/share/nestor/include/bpf/cache_choose.h
+	install -D -m 644 kfuncs/cache.h $(DESTDIR)$(PREFIX)/share/nestor/include/kfuncs/cache.h
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed 's|/@PREFIX@|$(PREFIX)|' agent/nestord.service | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
@@ -259,8 +270,9 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 	cd $(DESTDIR)$(PREFIX) && rm -f sbin/nestord sbin/nestorctl share/man/man8/nestord.8 share/man/man1/nestorctl.1 \
 		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
 		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl \
-		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml
-	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor
+		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml \
+		share/nestor/include/bpf/cache_choose.h share/nestor/include/kfuncs/cache.h
+	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor/include/* nestor/include nestor
 
 # ---- module ----
 

@@ -275,6 +275,16 @@ void percpu_sum(const void *value, size_t words, __u64 *ret_sum)
 			ret_sum[w] += cpu[w];
 }
 
+const char *bpfobj_verdict(char *log)
+{
+	char *end = strstr(log, "\nprocessed "), *line;
+
+	if (end)
+		*end = '\0';
+	line = strrchr(log, '\n');
+	return line ? line + 1 : log;
+}
+
 /* ---- the agent's own cost ---- */
 
 unsigned long long bpfobj_misses(const struct bpf_program *prog)

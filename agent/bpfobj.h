@@ -25,6 +25,9 @@ int bpfobj_open_dir(const char *dir, int *ret_fd);
 /* Unlinks all of Nestor's pins in @dir. 0 (also if there was none) or -errno. */
 int bpfobj_remove_pins(const char *dir, unsigned int *ret_removed);
 
+/* The verifier's last sentence in what it logged of a program that it refused, but for its statistics. Changes @log. */
+const char *bpfobj_verdict(char *log);
+
 /* A copy of a hash map. For a per-CPU map a value holds value_size bytes for each possible CPU. */
 struct table {
 	size_t nr;

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -15,11 +14,13 @@
 
 #include "agent/agent.h"
 #include "agent/bpfobj.h"
+#include "agent/cache_program.h"
 #include "agent/cache_ssd.h"
 #include "agent/cgfile.h"
 #include "agent/history.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
 #include "bpf/cache.h"
@@ -39,6 +40,7 @@ struct pool {
 struct cache {
 	struct agent *agent;
 	struct cache_bpf *bpf;
+	struct cache_program *program; /* the user's, NULL: none */
 	int session;
 	struct who_watch watch;
 	bool watching;
@@ -55,7 +57,7 @@ static const char *const store_names[NESTOR_CACHE_STORES] = { "memory", "ssd" };
 static const char *const drop_names[NESTOR_CACHE_DROPS] = {
 	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",	 [NESTOR_CACHE_DROP_RACED] = "raced",
 	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed", [NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
-	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",
+	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",	 [NESTOR_CACHE_DROP_UNWANTED] = "unwanted",
 };
 
 /* ---- pools ---- */
@@ -95,7 +97,9 @@ static const char *name_of(const struct cache *c, __u32 id)
 static int set_pool(struct cache *c, __u32 id, __u32 memory, __u32 ssd)
 {
 	struct nestor_cache_pool pool = { .id = id, .cgroup = c->pools[id]->cgroup, .weight = { memory, ssd } };
-	struct cache_choice choice = { .pool = id, .store = memory ? NESTOR_CACHE_MEMORY : NESTOR_CACHE_SSD };
+	struct cache_choice choice = { .pool = id,
+				       .store = memory ? NESTOR_CACHE_MEMORY : NESTOR_CACHE_SSD,
+				       .cgroup = pool.cgroup };
 
 	if (ioctl(c->session, NESTOR_CACHE_SET_POOL, &pool))
 		return log_error(-errno, "cache: cannot give %s a pool: %m", name_of(c, id));
@@ -180,18 +184,6 @@ static void gone(void *data, const struct who_one *one)
 
 /* ---- the store's limit ---- */
 
-static __u64 available_bytes(void)
-{
-	_fclose_ FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
-	return kib * 1024;
-}
-
 static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cache_store store)
 {
 	struct nestor_cache_limit limit = { .store = store };
@@ -205,7 +197,7 @@ static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cac
 static __u64 wanted_pages(const struct cache *c)
 {
 	const struct policy *p = c->agent->policy;
-	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = available_bytes();
+	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = memory_available();
 	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
 
 	if (p->cache.mode != MODE_ENFORCE)
@@ -234,30 +226,8 @@ static void on_check(struct source *s)
 /* Somebody waits for memory: a look now, and not only at the next second. What is short is another question. */
 static void on_pressure(struct source *s)
 {
-	struct epoll_event event;
-
-	if (epoll_wait(s->fd, &event, 1, 0) > 0)
+	if (memory_pressure_drain(s->fd))
 		set_limit(s->data);
-}
-
-/* The kernel tells of pressure with POLLPRI, for which the loop has no ear. -errno where there is no PSI. */
-static int open_pressure(int *ret_trigger)
-{
-	static const char trigger[] = "some 200000 2000000"; /* us of stall in a window, which takes no capability */
-	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC), ears;
-	struct epoll_event event = { .events = EPOLLPRI };
-
-	if (fd < 0)
-		return -errno;
-	ears = epoll_create1(EPOLL_CLOEXEC);
-	if (write(fd, trigger, sizeof(trigger)) >= 0 && ears >= 0 && !epoll_ctl(ears, EPOLL_CTL_ADD, fd, &event)) {
-		*ret_trigger = fd;
-		return ears;
-	}
-	close(fd);
-	if (ears >= 0)
-		close(ears);
-	return -EOPNOTSUPP;
 }
 
 /* ---- the SSD store ---- */
@@ -364,6 +334,8 @@ static void collect_module(const struct cache *c, struct metrics *m)
 				"Reads and writes of a store that failed or brought something else; the disk served instead."),
 			labels, limit.errors);
 	}
+	family_u64(metrics_family(m, "nestor_cache_program_info", METRIC_GAUGE, "Program that chooses stores; always 1."),
+		   metrics_labels(m, "program", cache_program_name(c->program), NULL), 1);
 	family_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
 				  "Blocks that are known: pages in the page cache and in the stores."),
 		   "", index.entries - index.free);
@@ -411,13 +383,14 @@ static void cache_collect(void *self, struct metrics *m)
 
 static void sample_pool(struct history *h, const char *container, const struct nestor_cache_pool_state *state)
 {
-	const __u64 *hits = state->counters.hits;
+	const __u64 *hits = state->counters.hits, *puts = state->counters.puts;
 
 	history_gauge(h, "", container, "cache_memory", (double)state->pages[NESTOR_CACHE_MEMORY] * PAGE);
 	history_gauge(h, "", container, "cache_memory_share", (double)state->entitlement[NESTOR_CACHE_MEMORY] * PAGE);
 	history_gauge(h, "", container, "cache_ssd", (double)state->pages[NESTOR_CACHE_SSD] * PAGE);
 	history_gauge(h, "", container, "cache_ssd_share", (double)state->entitlement[NESTOR_CACHE_SSD] * PAGE);
 	history_counter(h, "", container, "cache_hits", hits[NESTOR_CACHE_MEMORY] + hits[NESTOR_CACHE_SSD]);
+	history_counter(h, "", container, "cache_puts", puts[NESTOR_CACHE_MEMORY] + puts[NESTOR_CACHE_SSD]);
 }
 
 static void cache_sample(void *self, struct history *h)
@@ -481,6 +454,15 @@ static json_t *cache_show(void *self)
 	return list;
 }
 
+/* ---- a program of the user's ---- */
+
+static int cache_load(void *self, int file, struct buf *out)
+{
+	struct cache *c = self;
+
+	return cache_program_replace(&c->program, file, bpf_program__fd(c->bpf->progs.cache_delete), out);
+}
+
 /* ---- life ---- */
 
 static int cache_probe(const struct kernel *k)
@@ -520,7 +502,7 @@ static int add_sources(struct cache *c)
 	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->agent->loop, &c->check);
 	if (err)
 		return err;
-	c->pressure = (struct source){ .fd = open_pressure(&c->trigger), .ready = on_pressure, .data = c };
+	c->pressure = (struct source){ .fd = memory_pressure_open(&c->trigger), .ready = on_pressure, .data = c };
 	return c->pressure.fd < 0 ? 0 : loop_add(&c->agent->loop, &c->pressure);
 }
 
@@ -539,6 +521,7 @@ static void cache_stop(void *self)
 	free(c->ssd);
 	for (__u32 id = 0; id < NESTOR_CACHE_POOLS; id++)
 		free(c->pools[id]);
+	cache_program_free(c->program);
 	cache_bpf__destroy(c->bpf);
 	if (c->session >= 0)
 		close(c->session);
@@ -592,5 +575,6 @@ const struct room room_cache = {
 	.collect = cache_collect,
 	.sample = cache_sample,
 	.show = cache_show,
+	.load = cache_load,
 	.stop = cache_stop,
 };

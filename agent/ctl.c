@@ -45,13 +45,39 @@ static int do_show(struct agent *a, const struct doc_request *request, struct bu
 	return err;
 }
 
-static int do_show_room(struct agent *a, const char *name, struct buf *out)
+/* Its number, or -ENOENT. */
+static int find_room(const char *name, struct buf *out)
 {
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		if (!strcmp(rooms[i]->name, name))
-			return do_show(a, &(struct doc_request){ .document = DOC_ROOM, .room = i }, out);
+			return (int)i;
 	buf_printf(out, "there is no room %s", name);
 	return -ENOENT;
+}
+
+static int do_show_room(struct agent *a, const char *name, struct buf *out)
+{
+	int room = find_room(name, out);
+
+	return room < 0 ? room : do_show(a, &(struct doc_request){ .document = DOC_ROOM, .room = (unsigned int)room }, out);
+}
+
+/* @file -1: the room's own program again. */
+static int do_load(const struct agent *a, const char *name, int file, struct buf *out)
+{
+	int room = find_room(name, out);
+
+	if (room < 0)
+		return room;
+	if (!rooms[room]->load) {
+		buf_printf(out, "%s takes no program but its own", name);
+		return -EOPNOTSUPP;
+	}
+	if (!a->rooms[room].up) {
+		buf_printf(out, "%s is down: %s", name, a->rooms[room].reason);
+		return -ENETDOWN;
+	}
+	return rooms[room]->load(a->rooms[room].self, file, out);
 }
 
 static int do_reload(const struct agent *a, struct reload *reload, struct buf *out)
@@ -79,7 +105,7 @@ static int do_reset(struct agent *a, struct buf *out)
 	return err;
 }
 
-static int dispatch(struct agent *a, struct reload *reload, const char *command, const char *arg, struct buf *out)
+static int dispatch(struct agent *a, struct reload *reload, const char *command, const char *arg, int file, struct buf *out)
 {
 	static const struct {
 		const char *command;
@@ -98,15 +124,19 @@ static int dispatch(struct agent *a, struct reload *reload, const char *command,
 		return do_reload(a, reload, out);
 	if (!strcmp(command, "reset"))
 		return do_reset(a, out);
+	if (!strcmp(command, "load") && file >= 0)
+		return do_load(a, arg, file, out);
+	if (!strcmp(command, "unload"))
+		return do_load(a, arg, -1, out);
 	buf_printf(out, "unknown command %s", command);
 	return -EINVAL;
 }
 
-int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, struct buf *out)
+int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out)
 {
 	/* Two NULs behind the packet: a first word and a second, maybe empty, are always there. */
 	packet[len] = packet[len + 1] = '\0';
-	return dispatch(a, reload, packet, packet + strlen(packet) + 1, out);
+	return dispatch(a, reload, packet, packet + strlen(packet) + 1, file, out);
 }
 
 /* ---- connections ---- */
@@ -125,13 +155,14 @@ static void on_command(struct source *s)
 {
 	struct client *client = s->data;
 	char packet[CTL_REQUEST_MAX + 2] = "";
+	_close_ int file = -1;
 	struct buf out = {};
 	ssize_t len;
 	int status;
 
-	len = recv(s->fd, packet, CTL_REQUEST_MAX, MSG_DONTWAIT);
+	len = request_recv(s->fd, packet, CTL_REQUEST_MAX, &file);
 	if (len > 0) {
-		status = ctl_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, &out);
+		status = ctl_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
 		status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
 		if (status)
 			log_debug("control: cannot answer: %s", strerror(-status));

@@ -44,7 +44,7 @@ static char *read_text(int fd, size_t len)
 	return text;
 }
 
-int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg, int *ret_status, char **ret_text)
+int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg, int file, int *ret_status, char **ret_text)
 {
 	_close_ int sock = -1, fd = -1;
 	char words[CTL_REQUEST_MAX];
@@ -57,8 +57,9 @@ int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg,
 	err = connect_agent(agent->run_dir, agent->timeout_ms, &sock);
 	if (err)
 		return err;
-	if (send(sock, words, (size_t)n + 1, MSG_NOSIGNAL) < 0)
-		return -errno;
+	err = request_send(sock, words, (size_t)n + 1, file);
+	if (err)
+		return err;
 	err = reply_recv(sock, agent->timeout_ms, ret_status, &fd, &len);
 	if (err)
 		return err;

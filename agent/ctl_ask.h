@@ -10,8 +10,9 @@ struct ctl_agent {
 	int timeout_ms; /* for an answer */
 };
 
-/* Sends two words. 0 with the answer's status and its text, to be freed; -errno if there is no agent. */
-int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg, int *ret_status, char **ret_text);
+/* Sends two words, and @file with them unless it is -1. 0 with the answer's status and its text, to be freed; -errno if there
+ * is no agent. */
+int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg, int file, int *ret_status, char **ret_text);
 
 /* Says what an error of ctl_ask() means; the exit status. */
 int ctl_no_agent(const struct ctl_agent *agent, int err);

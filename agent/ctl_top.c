@@ -33,17 +33,20 @@ int top_set_interval(struct top_options *o, const char *text)
 	return 0;
 }
 
-int top_set_sort(struct top_options *o, const char *text)
+int top_set_table(struct top_options *o, enum top_table table, const char *sort)
 {
+	int key = sort ? top_find_key(table, sort) : table == TOP_CACHE ? TOP_MEMORY : TOP_P99;
 	char keys[256] = "";
-	int key = top_find_key(text);
 
 	for (int i = 0; i < TOP_KEYS; i++) {
-		strncat(keys, i ? ", " : "", sizeof(keys) - strlen(keys) - 1);
+		if (!top_has(table, i))
+			continue;
+		strncat(keys, *keys ? ", " : "", sizeof(keys) - strlen(keys) - 1);
 		strncat(keys, top_columns[i].key, sizeof(keys) - strlen(keys) - 1);
 	}
 	if (key < 0)
-		return log_error(EXIT_USAGE, "--sort %s: must be one of %s", text, keys);
+		return log_error(EXIT_USAGE, "--sort %s: must be one of %s", sort, keys);
+	o->order.table = table;
 	o->order.key = (enum top_value)key;
 	return 0;
 }
@@ -66,7 +69,7 @@ int top_ask(const struct ctl_agent *agent, struct top *t)
 	char *text = NULL;
 	int status, err;
 
-	err = ctl_ask(agent, "metrics", "", &status, &text);
+	err = ctl_ask(agent, "metrics", "", -1, &status, &text);
 	if (!err && !status)
 		return top_read(t, text, now_ns());
 	free(text);
@@ -75,23 +78,25 @@ int top_ask(const struct ctl_agent *agent, struct top *t)
 
 /* ---- output without a screen ---- */
 
-static json_t *row_json(const struct top_row *row, double interval)
+static json_t *row_json(enum top_table table, const struct top_row *row, double interval)
 {
 	json_t *json = json_pack("{s:o, s:o, s:f}", "vm", json_text(row->vm), "container", json_text(row->container),
 				 "interval_seconds", interval);
 
 	for (int i = 0; i < TOP_VALUES; i++)
-		json_object_set_new(json, top_columns[i].json, isnan(row->values[i]) ? json_null() : json_real(row->values[i]));
+		if (top_has(table, i))
+			json_object_set_new(json, top_columns[i].json,
+					    isnan(row->values[i]) ? json_null() : json_real(row->values[i]));
 	return json;
 }
 
-static void print_json(const struct top_row *rows, size_t nr, double interval, bool once)
+static void print_json(enum top_table table, const struct top_row *rows, size_t nr, double interval, bool once)
 {
 	json_t *list = json_array();
 	char *text;
 
 	for (size_t i = 0; i < nr; i++)
-		json_array_append_new(list, row_json(&rows[i], interval));
+		json_array_append_new(list, row_json(table, &rows[i], interval));
 	text = json_dumps(list, once ? JSON_INDENT(2) : JSON_COMPACT);
 	if (text)
 		puts(text);
@@ -122,22 +127,34 @@ static int name_width(const struct top_row *rows, size_t nr, bool vm)
 	return width;
 }
 
-static void print_table(const struct top_row *rows, size_t nr)
+/* @row NULL: the titles. */
+static void print_cells(enum top_table table, const struct top_row *row)
+{
+	const char *before = "";
+	char text[32];
+
+	for (int i = 0; i < TOP_VALUES; i++) {
+		if (!top_has(table, i))
+			continue;
+		if (row)
+			top_number(top_columns[i].unit, row->values[i], text, sizeof(text));
+		printf("%s%*s", before, TOP_NUMBER_WIDTH, row ? text : top_columns[i].title);
+		before = " ";
+	}
+	putchar('\n');
+}
+
+static void print_table(enum top_table table, const struct top_row *rows, size_t nr)
 {
 	int vm_width = name_width(rows, nr, true), container_width = name_width(rows, nr, false);
-	char text[32];
 
 	print_name(top_columns[TOP_VM].title, vm_width);
 	print_name(top_columns[TOP_CONTAINER].title, container_width);
-	for (int i = 0; i < TOP_VALUES; i++)
-		printf("%*s%s", TOP_NUMBER_WIDTH, top_columns[i].title, i == TOP_VALUES - 1 ? "\n" : " ");
+	print_cells(table, NULL);
 	for (size_t r = 0; r < nr; r++) {
 		print_name(rows[r].vm, vm_width);
 		print_name(rows[r].container, container_width);
-		for (int i = 0; i < TOP_VALUES; i++) {
-			top_number(top_columns[i].unit, rows[r].values[i], text, sizeof(text));
-			printf("%*s%s", TOP_NUMBER_WIDTH, text, i == TOP_VALUES - 1 ? "\n" : " ");
-		}
+		print_cells(table, &rows[r]);
 	}
 }
 
@@ -147,11 +164,11 @@ static void print_once(const struct top_options *o, struct top *t, bool first)
 	const struct top_row *rows = top_rows(t, &o->order, &nr, &total);
 
 	if (o->json) {
-		print_json(rows, nr, top_seconds(t), o->once);
+		print_json(o->order.table, rows, nr, top_seconds(t), o->once);
 	} else {
 		if (!first)
 			putchar('\n');
-		print_table(rows, nr);
+		print_table(o->order.table, rows, nr);
 	}
 	fflush(stdout);
 }

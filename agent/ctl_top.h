@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* `nestorctl top`. */
+/* `nestorctl top` and `nestorctl cache top`: one program, that shows one table or the other. */
 #ifndef NESTOR_CTL_TOP_H
 #define NESTOR_CTL_TOP_H
 
@@ -17,10 +17,12 @@ struct top_options {
 	bool once, json;
 };
 
-/* Takes what follows --interval, --sort, --count. 0, or EXIT_USAGE, said. */
+/* Takes what follows --interval, --count. 0, or EXIT_USAGE, said. */
 int top_set_interval(struct top_options *o, const char *text);
-int top_set_sort(struct top_options *o, const char *text);
 int top_set_count(struct top_options *o, const char *text);
+
+/* Which table, and what it is sorted by, NULL: as it is by default. 0, or EXIT_USAGE, said. */
+int top_set_table(struct top_options *o, enum top_table table, const char *sort);
 
 /* Returns an exit status. */
 int top_run(struct top_options *o);

@@ -10,35 +10,6 @@
 #include "agent/promtext.h"
 #include "agent/util.h"
 
-const struct top_column top_columns[TOP_KEYS] = {
-	[TOP_READS] = { "reads", "R/s", "reads_per_second", TOP_COUNT, 0 },
-	[TOP_WRITES] = { "writes", "W/s", "writes_per_second", TOP_COUNT, 1 },
-	[TOP_READ_BYTES] = { "rbytes", "RD/s", "read_bytes_per_second", TOP_BYTES, 5 },
-	[TOP_WRITE_BYTES] = { "wbytes", "WR/s", "write_bytes_per_second", TOP_BYTES, 6 },
-	[TOP_P50] = { "p50", "P50", "p50_seconds", TOP_SECONDS, 8 },
-	[TOP_P99] = { "p99", "P99", "p99_seconds", TOP_SECONDS, 2 },
-	[TOP_HIT] = { "hit", "HIT%", "hit_ratio", TOP_RATIO, 3 },
-	[TOP_EVICTIONS] = { "evictions", "EVICT/s", "evictions_per_second", TOP_COUNT, 9 },
-	[TOP_REFAULTS] = { "refaults", "REFLT/s", "refaults_per_second", TOP_COUNT, 12 },
-	[TOP_CACHED] = { "cached", "CACHED", "cached_bytes", TOP_BYTES, 13 },
-	[TOP_RX] = { "rx", "RX/s", "rx_bytes_per_second", TOP_BYTES, 4 },
-	[TOP_TX] = { "tx", "TX/s", "tx_bytes_per_second", TOP_BYTES, 4 },
-	[TOP_RX_PACKETS] = { "rxpackets", "RXPKT/s", "rx_packets_per_second", TOP_COUNT, 14 },
-	[TOP_TX_PACKETS] = { "txpackets", "TXPKT/s", "tx_packets_per_second", TOP_COUNT, 15 },
-	[TOP_RETRANSMITS] = { "retransmits", "RETR/s", "retransmits_per_second", TOP_COUNT, 10 },
-	[TOP_MIGRATION] = { "migration", "MIGR/s", "migration_bytes_per_second", TOP_BYTES, 11 },
-	[TOP_VM] = { "vm", "VM", "vm", TOP_COUNT, 0 },
-	[TOP_CONTAINER] = { "container", "CONTAINER", "container", TOP_COUNT, 0 },
-};
-
-int top_find_key(const char *key)
-{
-	for (int i = 0; i < TOP_KEYS; i++)
-		if (!strcmp(top_columns[i].key, key))
-			return i;
-	return -1;
-}
-
 /* ---- readings ---- */
 
 /* What a series counts. */
@@ -60,6 +31,19 @@ enum what {
 	TX_PACKETS,
 	RETRANSMITS,
 	MIGRATION,
+	MEMORY_PAGES,
+	SSD_PAGES,
+	MEMORY_SHARE,
+	SSD_SHARE,
+	GETS,
+	MEMORY_HITS,
+	SSD_HITS,
+	MEMORY_PUTS,
+	SSD_PUTS,
+	MEMORY_EVICTIONS,
+	SSD_EVICTIONS,
+	DEMOTIONS,
+	DROPS,
 	PRESENT, /* says no more than that its VM or container is there */
 	WHATS,
 };
@@ -67,13 +51,17 @@ enum what {
 /* Migrations are nobody's where the agent knows no more than their kind. */
 #define MACHINE "~machine"
 
-enum room { BLKIO, PCACHE, NET, ROOMS };
-
-static const char *const room_names[] = { [BLKIO] = "blkio", [PCACHE] = "pcache", [NET] = "net" };
+static const char *const room_names[TOP_ROOMS] = {
+	[TOP_ROOM_BLKIO] = "blkio",
+	[TOP_ROOM_PCACHE] = "pcache",
+	[TOP_ROOM_NET] = "net",
+	[TOP_ROOM_CACHE] = "cache",
+};
 
 static const struct {
 	const char *name, *label, *value; /* of a series, and a label's value that it must have */
 	const char *part; /* label that tells series of one kind apart */
+	bool gauge;
 } kinds[WHATS] = {
 	[READ_IOS] = { "nestor_blkio_ios_total", "op", "read", "device" },
 	[WRITE_IOS] = { "nestor_blkio_ios_total", "op", "write", "device" },
@@ -85,13 +73,26 @@ static const struct {
 	[MISSES] = { "nestor_pcache_misses_total", "", "", "" },
 	[EVICTIONS] = { "nestor_pcache_evictions_total", "", "", "reason" },
 	[REFAULTS] = { "nestor_pcache_refaults_total", "", "", "" },
-	[PAGES] = { "nestor_pcache_pages", "", "", "" },
+	[PAGES] = { "nestor_pcache_pages", "", "", "", true },
 	[RX_BYTES] = { "nestor_net_bytes_total", "direction", "rx", "" },
 	[TX_BYTES] = { "nestor_net_bytes_total", "direction", "tx", "" },
 	[RX_PACKETS] = { "nestor_net_packets_total", "direction", "rx", "" },
 	[TX_PACKETS] = { "nestor_net_packets_total", "direction", "tx", "" },
 	[RETRANSMITS] = { "nestor_net_retransmits_total", "", "", "" },
 	[MIGRATION] = { "nestor_net_migration_bytes_total", "", "", "kind" },
+	[MEMORY_PAGES] = { "nestor_cache_pages", "store", "memory", "", true },
+	[SSD_PAGES] = { "nestor_cache_pages", "store", "ssd", "", true },
+	[MEMORY_SHARE] = { "nestor_cache_entitlement_pages", "store", "memory", "", true },
+	[SSD_SHARE] = { "nestor_cache_entitlement_pages", "store", "ssd", "", true },
+	[GETS] = { "nestor_cache_gets_total", "", "", "" },
+	[MEMORY_HITS] = { "nestor_cache_hits_total", "store", "memory", "" },
+	[SSD_HITS] = { "nestor_cache_hits_total", "store", "ssd", "" },
+	[MEMORY_PUTS] = { "nestor_cache_puts_total", "store", "memory", "" },
+	[SSD_PUTS] = { "nestor_cache_puts_total", "store", "ssd", "" },
+	[MEMORY_EVICTIONS] = { "nestor_cache_evictions_total", "store", "memory", "" },
+	[SSD_EVICTIONS] = { "nestor_cache_evictions_total", "store", "ssd", "" },
+	[DEMOTIONS] = { "nestor_cache_demotions_total", "", "", "" },
+	[DROPS] = { "nestor_cache_drops_total", "", "", "reason" },
 };
 
 struct series {
@@ -104,7 +105,7 @@ struct reading {
 	char *text; /* series point into it */
 	struct series *series;
 	size_t nr, room;
-	bool up[ROOMS];
+	bool up[TOP_ROOMS];
 	__u64 ns;
 };
 
@@ -195,7 +196,7 @@ static int parse(struct reading *r)
 	int err = 0;
 
 	while (!err && prom_next(&pos, &sample)) {
-		for (unsigned int i = 0; i < ROOMS; i++)
+		for (unsigned int i = 0; i < TOP_ROOMS; i++)
 			if (!strcmp(sample.name, "nestor_room_up") && !strcmp(prom_label(&sample, "room"), room_names[i]))
 				r->up[i] = strtod(sample.value, NULL) > 0;
 		err = add_series(r, &sample);
@@ -210,12 +211,11 @@ static int parse(struct reading *r)
 
 #define BUCKETS_MAX 64
 
-/* What the series of one VM or container grew by. */
+/* What the series of one VM or container grew by; of gauges, what they are now. */
 struct growth {
 	double by[WHATS];
 	bool unknown[WHATS];
-	bool migrates; /* its migrations are told apart from the machine's */
-	double pages; /* there are now */
+	bool seen[WHATS]; /* there are such series */
 	struct bucket {
 		double bound, count; /* count: of this and the lower ones */
 	} buckets[2 * BUCKETS_MAX];
@@ -239,9 +239,9 @@ static void grow(struct growth *g, const struct series *last, const struct serie
 	const struct series *any = now ? now : last;
 	double by = (now ? now->value : 0) - (last ? last->value : 0);
 
-	g->migrates |= any->what == MIGRATION;
-	if (any->what == PAGES) {
-		g->pages += now ? now->value : 0;
+	g->seen[any->what] = true;
+	if (kinds[any->what].gauge) {
+		g->by[any->what] += now ? now->value : 0;
 		return;
 	}
 	if (!now || !(by >= 0)) { /* removed, or reset */
@@ -330,12 +330,43 @@ static void set_rates(double *values, struct growth *g, double seconds)
 	values[TOP_RX_PACKETS] = rate(g, RX_PACKETS, seconds);
 	values[TOP_TX_PACKETS] = rate(g, TX_PACKETS, seconds);
 	values[TOP_RETRANSMITS] = rate(g, RETRANSMITS, seconds);
-	values[TOP_MIGRATION] = g->migrates ? rate(g, MIGRATION, seconds) : NAN;
+	/* Of who has none of his own they are told of the machine, if at all. */
+	values[TOP_MIGRATION] = g->seen[MIGRATION] ? rate(g, MIGRATION, seconds) : NAN;
 }
 
-static enum room room_of(enum top_value value)
+static void set_cache_rates(double *values, const struct growth *g, double seconds)
 {
-	return value < TOP_HIT ? BLKIO : value < TOP_RX ? PCACHE : NET;
+	static const struct {
+		enum top_value value;
+		enum what what;
+	} rates[] = {
+		{ TOP_GETS, GETS },
+		{ TOP_MEMORY_PUTS, MEMORY_PUTS },
+		{ TOP_SSD_PUTS, SSD_PUTS },
+		{ TOP_MEMORY_EVICTIONS, MEMORY_EVICTIONS },
+		{ TOP_SSD_EVICTIONS, SSD_EVICTIONS },
+		{ TOP_DEMOTIONS, DEMOTIONS },
+		{ TOP_DROPS, DROPS },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
+		values[rates[i].value] = rate(g, rates[i].what, seconds);
+	if (!(g->by[GETS] > 0) || g->unknown[GETS] || g->unknown[MEMORY_HITS] || g->unknown[SSD_HITS])
+		return;
+	values[TOP_MEMORY_HIT] = g->by[MEMORY_HITS] / g->by[GETS];
+	values[TOP_SSD_HIT] = g->by[SSD_HITS] / g->by[GETS];
+	values[TOP_GET_HIT] = values[TOP_MEMORY_HIT] + values[TOP_SSD_HIT];
+}
+
+static void set_gauges(double *values, const struct growth *g)
+{
+	double page = (double)sysconf(_SC_PAGESIZE);
+
+	values[TOP_CACHED] = g->by[PAGES] * page;
+	values[TOP_MEMORY] = g->by[MEMORY_PAGES] * page;
+	values[TOP_MEMORY_SHARE] = g->by[MEMORY_SHARE] * page;
+	values[TOP_SSD] = g->by[SSD_PAGES] * page;
+	values[TOP_SSD_SHARE] = g->by[SSD_SHARE] * page;
 }
 
 /* A room that is off, or was at the reading before, has counted nothing: that is not 0. */
@@ -344,9 +375,9 @@ static void forget_uncounted(const struct top *t, const char *container, double 
 	bool machine = !strcmp(container, MACHINE);
 
 	for (int i = 0; i < TOP_VALUES; i++) {
-		enum room room = room_of(i);
+		enum top_room room = top_columns[i].room;
 
-		if ((machine && i != TOP_MIGRATION) || !t->now.up[room] || (i != TOP_CACHED && !t->last.up[room]))
+		if ((machine && i != TOP_MIGRATION) || !t->now.up[room] || (!top_columns[i].gauge && !t->last.up[room]))
 			values[i] = NAN;
 	}
 }
@@ -372,9 +403,12 @@ static void make_row(struct top *t, const struct series *last, size_t nr_last, c
 	for (int i = 0; i < TOP_VALUES; i++)
 		row->values[i] = NAN;
 	grow_all(&g, last, nr_last, now, nr_now);
-	if (nr_last && t->now.ns > t->last.ns)
+	row->has_pool = g.seen[MEMORY_PAGES];
+	if (nr_last && t->now.ns > t->last.ns) {
 		set_rates(row->values, &g, top_seconds(t));
-	row->values[TOP_CACHED] = g.pages * (double)sysconf(_SC_PAGESIZE);
+		set_cache_rates(row->values, &g, top_seconds(t));
+	}
+	set_gauges(row->values, &g);
 	forget_uncounted(t, row->container, row->values);
 }
 
@@ -466,14 +500,16 @@ static bool matches(const char *filter, const char *name)
 const struct top_row *top_rows(struct top *t, const struct top_order *order, size_t *ret_nr, size_t *ret_total)
 {
 	struct top_row *chosen = t->rows + t->nr_rows; /* room for all of them again */
-	size_t nr = 0;
+	size_t nr = 0, total = t->nr_rows;
 
 	for (size_t i = 0; i < t->nr_rows; i++)
-		if (matches(order->filter, t->rows[i].vm) || matches(order->filter, t->rows[i].container))
+		if (order->table == TOP_CACHE && !t->rows[i].has_pool)
+			total--;
+		else if (matches(order->filter, t->rows[i].vm) || matches(order->filter, t->rows[i].container))
 			chosen[nr++] = t->rows[i];
 	if (nr)
 		qsort_r(chosen, nr, sizeof(*chosen), by_order, (void *)order);
 	*ret_nr = nr;
-	*ret_total = t->nr_rows;
+	*ret_total = total;
 	return chosen;
 }

@@ -68,15 +68,15 @@ static bool is_wide_enough(const bool *wanted, int columns)
 }
 
 /* The column with the highest rank goes first; the one that is sorted by stays. */
-static void choose_columns(enum top_value key, int columns, bool *wanted)
+static void choose_columns(const struct top_order *order, int columns, bool *wanted)
 {
 	for (int i = 0; i < TOP_VALUES; i++)
-		wanted[i] = true;
+		wanted[i] = top_has(order->table, i);
 	while (!is_wide_enough(wanted, columns)) {
 		int worst = -1;
 
 		for (int i = 0; i < TOP_VALUES; i++)
-			if (wanted[i] && i != (int)key && (worst < 0 || top_columns[i].rank > top_columns[worst].rank))
+			if (wanted[i] && i != (int)order->key && (worst < 0 || top_columns[i].rank > top_columns[worst].rank))
 				worst = i;
 		if (worst < 0)
 			break;
@@ -97,7 +97,7 @@ static void lay_out(const struct view *v, const struct top_row *rows, size_t nr,
 	for (size_t i = 0; i < nr; i++)
 		if (*rows[i].vm)
 			l->vm_width = VM_WIDTH + 1;
-	choose_columns(v->o->order.key, COLS - l->vm_width, l->wanted);
+	choose_columns(&v->o->order, COLS - l->vm_width, l->wanted);
 	left = COLS - l->vm_width;
 	for (int i = 0; i < TOP_VALUES; i++)
 		left -= l->wanted[i] ? 1 + TOP_NUMBER_WIDTH : 0;
@@ -206,7 +206,11 @@ static void draw(struct view *v)
 
 static void sort_by_neighbour(struct view *v, int step)
 {
-	v->o->order.key = (enum top_value)(((int)v->o->order.key + step + TOP_KEYS) % TOP_KEYS);
+	struct top_order *order = &v->o->order;
+
+	do
+		order->key = (enum top_value)(((int)order->key + step + TOP_KEYS) % TOP_KEYS);
+	while (!top_has(order->table, (int)order->key));
 }
 
 static void ask_for(struct view *v, enum mode mode)

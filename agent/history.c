@@ -53,6 +53,7 @@ TAILQ_HEAD(track_list, track);
 struct history {
 	__u64 number; /* of the last sample; the first is 1 */
 	__u64 ms[HISTORY_SAMPLES];
+	__u64 marks[HISTORY_MARKS], nr_marks; /* mark n is in the slot of n modulo HISTORY_MARKS */
 	__u64 began_ms; /* of the first sample: which agent's numbers these are */
 	__u64 ns, last_ns;
 	struct quantity quantities[HISTORY_QUANTITIES];
@@ -350,6 +351,11 @@ void history_end(struct history *h)
 	}
 }
 
+void history_mark(struct history *h, __u64 ms)
+{
+	h->marks[h->nr_marks++ % HISTORY_MARKS] = ms;
+}
+
 /* ---- showing ---- */
 
 static json_t *number_or_null(float value)
@@ -404,10 +410,22 @@ static json_t *owner_json(const struct history *h, const struct track *t, __u64 
 			 "latency", latency_json(h, t->ring, first));
 }
 
+/* Those since @since_ms, the oldest first. */
+static json_t *marks_json(const struct history *h, __u64 since_ms)
+{
+	__u64 kept = h->nr_marks < HISTORY_MARKS ? h->nr_marks : HISTORY_MARKS;
+	json_t *list = json_array();
+
+	for (__u64 n = h->nr_marks - kept; n < h->nr_marks; n++)
+		if (h->marks[n % HISTORY_MARKS] >= since_ms)
+			json_array_append_new(list, json_integer((json_int_t)h->marks[n % HISTORY_MARKS]));
+	return list;
+}
+
 json_t *history_show(const struct history *h, __u64 after)
 {
 	__u64 kept = h->number < HISTORY_SAMPLES ? h->number : HISTORY_SAMPLES;
-	__u64 first = h->number - kept + 1;
+	__u64 first = h->number - kept + 1, oldest_ms = h->ms[slot_of(first)];
 	json_t *times = json_array(), *owners = json_array();
 	const struct track *t;
 
@@ -418,9 +436,10 @@ json_t *history_show(const struct history *h, __u64 after)
 	TAILQ_FOREACH (t, &h->tracks, entry)
 		if (t->ring && first <= h->number)
 			json_array_append_new(owners, owner_json(h, t, first));
-	return json_pack("{s:I, s:I, s:i, s:i, s:i, s:o, s:o}", "began", (json_int_t)h->began_ms, "number",
+	return json_pack("{s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:o}", "began", (json_int_t)h->began_ms, "number",
 			 (json_int_t)h->number, "interval_seconds", HISTORY_SECONDS, "window_seconds",
-			 HISTORY_SECONDS * HISTORY_SAMPLES, "latency_bounds", HIST_BOUNDS, "times", times, "owners", owners);
+			 HISTORY_SECONDS * HISTORY_SAMPLES, "latency_bounds", HIST_BOUNDS, "times", times, "policy_changes",
+			 marks_json(h, oldest_ms), "owners", owners);
 }
 
 size_t history_bytes(const struct history *h)

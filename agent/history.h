@@ -19,6 +19,7 @@
 #define HISTORY_SAMPLES 180 /* that are kept: 15 minutes */
 #define HISTORY_OWNERS 64 /* whose samples are kept, besides the machine */
 #define HISTORY_QUANTITIES 24 /* that all rooms together may tell of an owner */
+#define HISTORY_MARKS 32 /* changes of policy that are kept: the last ones */
 #define HISTORY_BYTES_MAX (8U << 20)
 
 struct history;
@@ -39,9 +40,12 @@ void history_counter(struct history *h, const char *vm, const char *container, c
 void history_gauge(struct history *h, const char *vm, const char *container, const char *quantity, double value);
 void history_latency(struct history *h, const char *vm, const char *container, const struct hist *value);
 
+/* Another policy came into force at @ms, CLOCK_REALTIME. */
+void history_mark(struct history *h, __u64 ms);
+
 /*
  * The samples after number @after (0: all that are kept), a new reference; NULL: no memory. After a number that was
- * never given out there are all: it was another agent's.
+ * never given out there are all: it was another agent's. Marks are all there that are within the samples that are kept.
  */
 json_t *history_show(const struct history *h, __u64 after);
 

@@ -32,8 +32,16 @@ _nestorctl_option() { # _nestorctl_option OPTION: its value
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -d -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
-	--sort) _nestorctl_offer "reads writes rbytes wbytes p50 p99 hit evictions refaults cached rx tx rxpackets txpackets
-		retransmits migration vm container" ;;
+	--sort)
+		_nestorctl_words
+		if [ "${words[*]}" = "cache top" ]; then
+			_nestorctl_offer "memory memshare ssd ssdshare gets hit memhit ssdhit memput ssdput memevict ssdevict demotions
+				drops vm container"
+		else
+			_nestorctl_offer "reads writes rbytes wbytes p50 p99 hit evictions refaults cached rx tx rxpackets txpackets
+				retransmits migration vm container"
+		fi
+		;;
 	--interval | --filter | --count) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
@@ -45,8 +53,8 @@ _nestorctl() {
 	_nestorctl_option "${COMP_WORDS[COMP_CWORD - 1]}" && return
 	_nestorctl_words
 	if [[ ${COMP_WORDS[COMP_CWORD]} == -* ]]; then
-		case ${words[0]-} in
-		'' | top) options+=" --interval --sort --filter --count --once" ;;
+		case ${words[*]} in
+		'' | top | 'cache top') options+=" --interval --sort --filter --count --once" ;;
 		esac
 		_nestorctl_offer "$options"
 		return
@@ -54,11 +62,12 @@ _nestorctl() {
 	case ${words[*]} in
 	'') _nestorctl_offer "rooms status containers vms top policy metrics reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
-	'policy check')
+	'policy check' | 'cache policy load')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
-	cache) _nestorctl_offer "show list attach detach" ;;
+	cache) _nestorctl_offer "show top list attach detach policy" ;;
+	'cache policy') _nestorctl_offer "load reset" ;;
 	'cache attach')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")

@@ -40,11 +40,15 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache attach DISK     make /dev/mapper/NAME-nestor, which goes through the cache\n"
 			    "  cache detach NAME     take it out again; if it is in use, it goes on without\n"
 			    "  cache list            what is attached\n"
+			    "  cache policy load FILE   have a BPF program of your own choose stores\n"
+			    "  cache policy reset    have the built-in one choose again\n"
+			    "  cache top             who has what of the cache, and rates, as they change\n"
 			    "  reset                 forget all counters; without a running agent also\n"
 			    "                        take back the limits that it left in force\n"
 			    "\n"
 			    "  --interval SECONDS    top: between two readings, 0.1 to 3600 (2)\n"
-			    "  --sort KEY            top: a column, e.g. reads, p99, hit, rx, container (p99)\n"
+			    "  --sort KEY            top: a column, e.g. reads, p99, hit, rx, container (p99);\n"
+			    "                        cache top: e.g. memory, ssd, hit, gets (memory)\n"
 			    "  --filter GLOB         top: VMs and containers whose name matches, or has this part\n"
 			    "  --count N             top: end after N tables\n"
 			    "  --once                top: one table, without a screen\n"
@@ -58,7 +62,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 static struct ctl_agent agent = { .run_dir = DEFAULT_RUN_DIR, .timeout_ms = 30000 };
 static const char *bpffs = DEFAULT_BPFFS;
 static bool as_json;
-static struct top_options top = { .order = { .key = TOP_P99, .filter = "" }, .interval = 2 };
+static struct top_options top = { .order.filter = "", .interval = 2 };
+static const char *top_sort;
 static bool has_top_options;
 
 static void print_answer(const char *text)
@@ -99,12 +104,12 @@ static void print_samples(char *text)
 	json_decref(list);
 }
 
-static int ask_and_print(const char *command, const char *arg)
+static int ask_with(const char *command, const char *arg, int file)
 {
 	_free_ char *text = NULL;
 	int status, err;
 
-	err = ctl_ask(&agent, command, arg, &status, &text);
+	err = ctl_ask(&agent, command, arg, file, &status, &text);
 	if (err)
 		return ctl_no_agent(&agent, err);
 	if (status) {
@@ -116,6 +121,11 @@ static int ask_and_print(const char *command, const char *arg)
 	else
 		print_answer(text);
 	return EXIT_SUCCESS;
+}
+
+static int ask_and_print(const char *command, const char *arg)
+{
+	return ask_with(command, arg, -1);
 }
 
 /* ---- commands ---- */
@@ -199,7 +209,7 @@ static int do_reset(void)
 	_free_ char *text = NULL;
 	int status;
 
-	if (ctl_ask(&agent, "reset", "", &status, &text))
+	if (ctl_ask(&agent, "reset", "", -1, &status, &text))
 		return reset_without_agent();
 	if (status)
 		return log_error(EXIT_FAILURE, "%s", text);
@@ -224,6 +234,32 @@ static int do_policy(int argc, char **argv)
 	return wrong("policy takes show, reload or check FILE");
 }
 
+static int do_top(enum top_table table)
+{
+	int err = top_set_table(&top, table, top_sort);
+
+	if (err)
+		return err;
+	top.agent = agent;
+	top.json = as_json;
+	return top_run(&top);
+}
+
+/* The file is opened here: the agent may not see the user's directories. */
+static int do_cache_policy(int argc, char **argv)
+{
+	_close_ int file = -1;
+
+	if (argc == 3 && !strcmp(argv[2], "reset"))
+		return ask_and_print("unload", "cache");
+	if (argc != 4 || strcmp(argv[2], "load") != 0)
+		return wrong("cache policy takes load FILE or reset");
+	file = open(argv[3], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file < 0)
+		return log_error(EXIT_FAILURE, "%s: %m", argv[3]);
+	return ask_with("load", "cache", file);
+}
+
 static int do_cache(int argc, char **argv)
 {
 	_free_ char *text = NULL;
@@ -235,8 +271,10 @@ static int do_cache(int argc, char **argv)
 		return cache_attach(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "detach"))
 		return cache_detach(argv[2]);
+	if (argc >= 2 && !strcmp(argv[1], "policy"))
+		return do_cache_policy(argc, argv);
 	if (argc != 2 || strcmp(argv[1], "list") != 0)
-		return wrong("cache takes show, list, attach DISK or detach NAME");
+		return wrong("cache takes show, top, list, attach DISK, detach NAME or policy");
 	list = cache_list();
 	text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
 	json_decref(list);
@@ -248,15 +286,6 @@ static int do_cache(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
-static int do_top(int argc)
-{
-	if (argc > 1)
-		return wrong("top takes options, but no argument");
-	top.agent = agent;
-	top.json = as_json;
-	return top_run(&top);
-}
-
 static int run(int argc, char **argv)
 {
 	static const char *const plain[] = { "rooms", "status", "containers", "vms", "metrics" };
@@ -264,9 +293,11 @@ static int run(int argc, char **argv)
 	if (!argc)
 		return wrong("a command is missing");
 	if (!strcmp(argv[0], "top"))
-		return do_top(argc);
+		return argc == 1 ? do_top(TOP_MAIN) : wrong("top takes options, but no argument");
+	if (argc == 2 && !strcmp(argv[0], "cache") && !strcmp(argv[1], "top"))
+		return do_top(TOP_CACHE);
 	if (has_top_options)
-		return wrong("--interval, --sort, --filter, --count and --once are for top alone");
+		return wrong("--interval, --sort, --filter, --count and --once are for top and cache top alone");
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		if (!strcmp(argv[0], plain[i]))
 			return argc == 1 ? ask_and_print(plain[i], "") : wrong("this command takes no argument");
@@ -289,7 +320,8 @@ static int set_top_option(int option)
 	case 'i':
 		return top_set_interval(&top, optarg);
 	case 's':
-		return top_set_sort(&top, optarg);
+		top_sort = optarg;
+		return 0;
 	case 'c':
 		return top_set_count(&top, optarg);
 	case 'f':

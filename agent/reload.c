@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
+#include "agent/history.h"
 #include "agent/log.h"
 #include "agent/reload.h"
 #include "agent/util.h"
@@ -125,6 +126,17 @@ static void announce(bool begins)
 		sd_notify(0, "READY=1");
 }
 
+/* Editors touch a file more than once, and a file may be written as it was. */
+static bool is_same(const struct policy *a, const struct policy *b)
+{
+	json_t *one = policy_to_json(a), *other = policy_to_json(b);
+	bool same = json_equal(one, other);
+
+	json_decref(one);
+	json_decref(other);
+	return same;
+}
+
 void reload_now(struct reload *r)
 {
 	struct agent *a = r->agent;
@@ -143,6 +155,8 @@ void reload_now(struct reload *r)
 		a->reloads.succeeded++;
 		a->reloads.error.text[0] = '\0';
 		log_info("policy reloaded");
+		if (a->history && !is_same(a->policy, policy))
+			history_mark(a->history, real_ms());
 		agent_apply(a, policy);
 	}
 	announce(false);

@@ -46,27 +46,39 @@ static int text_to_memfd(const char *text, size_t len)
 	return fd;
 }
 
+/* Sends @iov, and @fd with it unless it is -1. 0 or -errno. */
+static int send_with(int sock, struct iovec *iov, int fd, int flags)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
+	union fd_control control = {};
+	struct cmsghdr *c;
+
+	if (fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	return sendmsg(sock, &msg, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
 int reply_send(int sock, int status, const char *text, size_t len)
 {
 	struct reply_head head = { .status = status, .len = len };
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
-	union fd_control control = {};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	_close_ int fd = text_to_memfd(text, len);
 
-	if (fd < 0)
-		return fd;
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fd < 0 ? fd : send_with(sock, &iov, fd, MSG_DONTWAIT);
+}
+
+int request_send(int sock, const char *words, size_t len, int fd)
+{
+	struct iovec iov = { .iov_base = (void *)words, .iov_len = len };
+
+	return send_with(sock, &iov, fd, 0);
 }
 
 static int wait_readable(int sock, int timeout_ms)
@@ -79,7 +91,7 @@ static int wait_readable(int sock, int timeout_ms)
 	return n ? 0 : -ETIMEDOUT;
 }
 
-/* What came with a message that is no reply. */
+/* What came with a message that is none of ours. */
 static void close_fds(struct msghdr *msg)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -94,35 +106,60 @@ static void close_fds(struct msghdr *msg)
 	}
 }
 
-int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
+/* Receives into @iov and, if one descriptor came with it, *@ret_fd, else -1. The number of bytes or -errno. */
+static ssize_t recv_with(int sock, struct iovec *iov, int *ret_fd, int flags)
 {
-	struct reply_head head;
-	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
 	union fd_control control;
 	struct msghdr msg = {
-		.msg_iov = &iov,
+		.msg_iov = iov,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
-	struct cmsghdr *c;
+	ssize_t len = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
+	struct cmsghdr *c = len < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+
+	*ret_fd = -1;
+	if (len < 0)
+		return -errno;
+	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    (c && (c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int))))) {
+		close_fds(&msg);
+		return -EBADMSG;
+	}
+	if (c)
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	return len;
+}
+
+int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
+{
+	struct reply_head head;
+	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
+	_close_ int fd = -1;
 	ssize_t len;
 	int err;
 
 	err = wait_readable(sock, timeout_ms);
 	if (err)
 		return err;
-	len = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	len = recv_with(sock, &iov, &fd, 0);
+	if (len == -EBADMSG)
+		return -EBADMSG;
 	if (len <= 0)
 		return -ECONNRESET;
-	c = CMSG_FIRSTHDR(&msg);
-	if (len != sizeof(head) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !c || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int))) {
-		close_fds(&msg);
+	if (len != sizeof(head) || fd < 0)
 		return -EBADMSG;
-	}
-	memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	*ret_fd = fd;
+	fd = -1;
 	*ret_status = head.status;
 	*ret_len = head.len;
 	return 0;
+}
+
+ssize_t request_recv(int sock, char *words, size_t size, int *ret_fd)
+{
+	struct iovec iov = { .iov_base = words, .iov_len = size };
+
+	return recv_with(sock, &iov, ret_fd, MSG_DONTWAIT);
 }

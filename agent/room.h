@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 struct agent;
+struct buf;
 struct history;
 struct kernel;
 struct metrics;
@@ -28,6 +29,11 @@ struct room {
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
 	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/history.h what it has counted */
 	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
+	/*
+	 * NULL, or: a program of the user's in the place of one of its own, from the BPF object file that @file is open on;
+	 * -1: its own again. 0 with JSON in @out, or -errno with the reason there; then what was before stays.
+	 */
+	int (*load)(void *self, int file, struct buf *out);
 	void (*stop)(void *self); /* detaches everything; pinned counters and limits stay */
 	void (*off)(struct agent *a); /* NULL, or: policy has it off; undoes the limits that any agent left */
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "agent/agent.h"
 #include "agent/history.h"
@@ -15,14 +14,6 @@ struct sampler {
 	struct agent *agent;
 	struct source timer;
 };
-
-static __u64 real_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (__u64)ts.tv_sec * 1000 + (__u64)ts.tv_nsec / 1000000;
-}
 
 static void on_timer(struct source *timer)
 {

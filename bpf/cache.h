@@ -9,8 +9,9 @@
 struct cache_choice {
 	__u32 pool;
 	__u32 store; /* enum nestor_cache_store */
+	__u64 cgroup; /* the key */
 };
 
-_Static_assert(sizeof(struct cache_choice) == 8, "map value");
+_Static_assert(sizeof(struct cache_choice) == 16, "map value");
 
 #endif

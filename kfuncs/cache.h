@@ -14,6 +14,8 @@ enum nestor_cache_store {
 	NESTOR_CACHE_STORES,
 };
 
+#define NESTOR_CACHE_NOWHERE 0xffffffffU /* instead of a store: a page is wanted in none */
+
 #define NESTOR_CACHE_POOLS 1024 /* numbers of pools, below 8192; 0 is the pool of all that have none */
 #define NESTOR_CACHE_WEIGHT_MAX 10000
 
@@ -24,6 +26,7 @@ enum nestor_cache_drop {
 	NESTOR_CACHE_DROP_TRANSFORMED, /* it is not what was read or written: decrypted in place, or changed */
 	NESTOR_CACHE_DROP_NO_SHARE, /* its pool has no weight in that store, or there is no such pool or store */
 	NESTOR_CACHE_DROP_NO_ROOM, /* the store had no page at hand */
+	NESTOR_CACHE_DROP_UNWANTED, /* the program that chooses a store wants it in none */
 	NESTOR_CACHE_DROPS,
 };
 

@@ -34,9 +34,13 @@ static struct cache_pool *pool_for(u32 pool, u32 store)
 {
 	struct cache_pool *p = session_is_open() ? pool_by_id(pool) : NULL;
 
-	if (p && store < NESTOR_CACHE_STORES && READ_ONCE(p->config.weight[store]))
+	if (!p)
+		return NULL;
+	if (store < NESTOR_CACHE_STORES && READ_ONCE(p->config.weight[store]))
 		return p;
-	if (p)
+	if (store == NESTOR_CACHE_NOWHERE)
+		pool_count(p, drops[NESTOR_CACHE_DROP_UNWANTED], 1);
+	else
 		pool_count(p, drops[NESTOR_CACHE_DROP_NO_SHARE], 1);
 	return NULL;
 }

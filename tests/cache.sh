@@ -15,7 +15,7 @@ run_vm() { # run_vm KERNEL MODULE OPERATIONS
 	tests/vm/run "$1" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-400}" --disk 400 --disk 64 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add build/tests/tools/misuse \
-		--add build/tests/bpf/misuse.bpf.o --add "$2:/nestor.ko" \
+		--add build/tests/bpf --add "$2:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \
 		"${modules[@]}" \
 		-- bash -c "AGENT_SECONDS=60 SEED=${SEED:-1} OPERATIONS=$3 tests/vm/cache.sh"

@@ -149,7 +149,9 @@ done <<-END
 END
 refused "nestorctl with a very long word" 2 "too long" ctl "$(printf '%0300d' 1)" show
 
-commands=("rooms" "status" "policy show" "policy reload" "metrics" "containers" "top --once --interval 0.1" "blkio show")
+refused "cache policy load without an agent" 3 "no agent answers" ctl cache policy load "$T/bad.yaml"
+commands=("rooms" "status" "policy show" "policy reload" "metrics" "containers" "top --once --interval 0.1" "cache top --once --interval 0.1"
+	"blkio show")
 for command in "${commands[@]}"; do
 	# shellcheck disable=SC2086
 	refused "nestorctl $command, no agent" 3 "no agent answers at $T/run" ctl $command
@@ -246,7 +248,7 @@ is "it removed none" "$before" "$(pins)"
 
 # ---- the cache, without its module ----
 
-refused "cache alone" 2 "cache takes show, list, attach DISK or detach NAME" "$NESTORCTL" cache
+refused "cache alone" 2 "cache takes show, top, list, attach DISK, detach NAME or policy" "$NESTORCTL" cache
 refused "cache attach without a disk" 2 "cache takes" "$NESTORCTL" cache attach
 refused "cache with a wrong word" 2 "cache takes" "$NESTORCTL" cache remove vdb
 refused "cache attach: no such file" 1 "/nowhere: No such file" "$NESTORCTL" cache attach /nowhere
@@ -254,6 +256,11 @@ refused "cache attach: no disk" 1 "is not a block device" "$NESTORCTL" cache att
 refused "cache detach: not attached" 1 "there is no /dev/mapper/nowhere-nestor of ours|device-mapper does not answer" "$NESTORCTL" cache detach nowhere
 refused "cache attach: no module" 1 "the kernel does not know the target nestor-cache: load the module|device-mapper does not answer" \
 	"$NESTORCTL" cache attach "$loop"
+refused "cache policy without a word" 2 "cache policy takes load FILE or reset" "$NESTORCTL" cache policy
+refused "cache policy load without a file" 2 "cache policy takes" "$NESTORCTL" cache policy load
+refused "cache policy load of no file" 1 "/nowhere: No such file" ctl cache policy load /nowhere
+refused "cache policy load where the room is off" 1 "cache is down: off by policy" ctl cache policy load "$T/good.yaml"
+refused "cache policy reset where the room is off" 1 "cache is down: off by policy" ctl cache policy reset
 run "$NESTORCTL" cache list
 like "cache list: nothing is attached, or it says why it cannot tell" '^0  $|^1  .*device-mapper does not answer' "$status $out $err"
 

@@ -139,6 +139,44 @@ static void test_latency(void)
 	history_free(h);
 }
 
+/* "5 10": when policy changed, in seconds since the first sample. */
+static const char *marks(const struct history *h, __u64 after)
+{
+	static char text[4096];
+	json_t *shown = history_show(h, after);
+	size_t i, len = 0;
+	json_t *ms;
+
+	text[0] = '\0';
+	json_array_foreach (json_object_get(shown, "policy_changes"), i, ms)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%lld", i ? " " : "",
+					(long long)(json_integer_value(ms) - (json_int_t)MS) / 1000);
+	json_decref(shown);
+	return text;
+}
+
+static void test_marks(void)
+{
+	struct history *h = history_new();
+
+	now = 0;
+	is_str("", marks(h, 0), "no sample, no change of policy");
+	sample(h, "a", "bytes", 0);
+	is_str("", marks(h, 0), "a sample is no change");
+	history_mark(h, MS + 2000);
+	sample(h, "a", "bytes", 0);
+	history_mark(h, MS + 7000);
+	is_str("2 7", marks(h, 0), "each change, and when it was");
+	is_str("2 7", marks(h, 2), "also to who asks for the last samples alone");
+	for (unsigned int i = 2; i < HISTORY_SAMPLES + 1; i++)
+		sample(h, "a", "bytes", 0);
+	is_str("7", marks(h, 0), "as long as the samples around it are kept");
+	for (unsigned int i = 1; i <= HISTORY_MARKS + 3; i++)
+		history_mark(h, MS + (now + i) * 1000);
+	ok(!strncmp(marks(h, 0), "909 910 ", 8), "no more than %u: the last ones; got %.8s", HISTORY_MARKS, marks(h, 0));
+	history_free(h);
+}
+
 static void tell_many(struct history *h, unsigned int nr, __u64 round)
 {
 	char name[250];
@@ -228,6 +266,7 @@ int main(void)
 	test_rates();
 	test_machine();
 	test_latency();
+	test_marks();
 	test_busiest();
 	test_bounds();
 	return done_testing();

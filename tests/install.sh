@@ -31,6 +31,7 @@ expected() { # expected PREFIX
 		644 .$1/share/man/man1/nestorctl.1
 		644 .$1/share/man/man5/nestor-policy.5
 		644 .$1/share/man/man8/nestord.8
+		$(printf "644 .$1/share/nestor/include/%s\n" bpf/cache_choose.h kfuncs/cache.h)
 		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,net,overview,pcache}.json)
 		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,net,pcache}.rules.yml)
 	END
@@ -115,6 +116,13 @@ for option in --listen --run-dir --bpffs; do
 		now == o && index($0, d) { n = 1 } END { print n + 0 }' agent/nestord.8)"
 done
 
+# ---- the manual's program that chooses stores ----
+
+sed -n '/^#include <vmlinux/,/^\.Ed/p' agent/nestorctl.1 | sed '/^\.Ed/d' > "$T/head.bpf.c"
+ok "it compiles, with what was installed" clang -g -O2 -Wall -Werror -target bpf -I . -iquote "$T/local/usr/local/share/nestor/include" \
+	-c "$T/head.bpf.c" -o "$T/head.bpf.o"
+like "to a program for the right place" 'freplace/cache_choose' "$(llvm-objdump -h "$T/head.bpf.o")"
+
 # ---- completion ----
 
 # offers WORD…: for the last word, with no agent to ask
@@ -146,6 +154,11 @@ completes "a file to check" "agent/policy.yaml" policy check agent/policy.y
 completes "a directory" "agent" --run-dir agen
 same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers --sort "")"
+same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
+	"$(offers cache top --sort "")"
+completes "policies of the cache" "load reset" cache policy ""
+completes "a program to load" "agent/policy.yaml" cache policy load agent/policy.y
+completes "options of cache top's" "--sort" cache top --s
 
 # ---- policy ----
 

@@ -483,6 +483,29 @@ live_good() {
 
 reloaded_since() { [ "$(succeeded_reloads)" -gt "$1" ]; }
 
+# The moments that the page marks.
+live_marks() {
+	local n before after
+	n=$(marks) before=$(date +%s%3N)
+	put_text 'agent: {self_stats: off}'
+	ok "a change of policy is marked" until_ok 5 marks_are $((n + 1))
+	after=$(date +%s%3N)
+	within "with the time" "$before" "$(past | jq '.policy_changes[-1]')" "$after"
+	put_text 'agent: {self_stats: of}'
+	ok "(a policy that is refused)" until_ok 5 last_failed
+	is "is no change" $((n + 1)) "$(marks)"
+	put_text 'agent: {self_stats: off}'
+	ok "(the one before, written again)" until_ok 5 last_ok
+	ctl policy reload > "$T/out"
+	is "is none either" $((n + 1)) "$(marks)"
+	rm "$DIR/x.yaml"
+	ok "its end is one" until_ok 5 marks_are $((n + 2))
+}
+
+past() { curl -s "$URL/api/v1/history"; }
+marks() { past | jq '.policy_changes | length'; }
+marks_are() { [ "$(marks)" = "$1" ]; }
+
 # ---- rooms go off and on ----
 
 # The room's alone: those who tell who is who stay.
@@ -580,8 +603,10 @@ agent_stop
 
 printf 'agent:\n  linger: 77\n' > "$DIR/base.yaml"
 agent_start --policy "$DIR"
+is "the first policy is no change" 0 "$(marks)"
 before=$(in_force)
 is "the directory's policy is in force" 77 "$(key agent.linger)"
+live_marks
 live_bad
 live_room
 live_good

@@ -91,6 +91,11 @@ is "no control byte comes through" "" "$(LC_ALL=C tr -d '\n -~' < "$T/table")"
 ctl top --interval 0.1 --count 3 --filter "$base-b" > "$T/table"
 is "without a terminal: a table per interval" 3 "$(grep -c ^VM "$T/table")"
 
+ctl cache top --once --interval 0.2 --sort hit > "$T/table"
+is "cache top: status, and no row where the room is off" "0 1" "$? $(wc -l < "$T/table")"
+like "its titles" '^VM +CONTAINER +MEM +MEMSHR +SSD +SSDSHR +GET/s +HIT% .*DROP/s$' "$(head -1 "$T/table")"
+is "as JSON" "[]" "$(ctl --json cache top --once --interval 0.2)"
+
 # ---- arguments ----
 
 refused() { # refused TEXT PATTERN ARG…: status 2, one line on stderr, nothing on stdout
@@ -105,7 +110,10 @@ for value in 0 0.09 3601 -1 x 1x nan ''; do refused "--interval '$value'" "must 
 for value in 0 -1 x 1.5 ''; do refused "--count '$value'" "must be a number" top --count "$value"; done
 refused "--sort" "--sort frob: must be one of reads, .*container" top --sort frob
 refused "an argument" "no argument" top frob
-refused "an option of top's with another command" "for top alone" --once rooms
+refused "an option of top's with another command" "for top and cache top alone" --once rooms
+refused "an argument of cache top" "cache takes" cache top frob
+refused "a column that the cache has not" "--sort p99: must be one of memory, .*drops, vm, container$" cache top --sort p99
+refused "a column that the cache alone has" "--sort memory: must be one of reads, " top --sort memory
 
 # ---- a terminal ----
 
@@ -122,13 +130,13 @@ size() { tm resize-window -t top -x "$1" -y "$2"; }
 title() { screen | sed -n 3p | tr -s ' '; }
 # shellcheck disable=SC2317
 tmux_off() { tm kill-server; }
-# top_in ARG…: top in a terminal of 80x24, between two stty of a shell that tells its exit status
+# top_in ARG…: top, or $table top, in a terminal of 80x24, between two stty of a shell that tells its exit status
 top_in() {
 	cat > "$T/session" <<-END
 		trap : INT
 		before=\$(stty -g)
 		echo before-top
-		"$NESTORCTL" --run-dir "$T/run" top $(printf '%q ' "$@")
+		"$NESTORCTL" --run-dir "$T/run" ${table:-} top $(printf '%q ' "$@")
 		status=\$?
 		[ "\$before" = "\$(stty -g)" ] && same=same || same=different
 		echo "ended \$status \$same"
@@ -210,6 +218,18 @@ keys C-c
 ok "^C too" until_ok 5 shows '^ended 130 same'
 top_in --interval 0.1 --count 2
 ok "--count ends it" until_ok 5 shows '^ended 0 same'
+
+table=cache top_in --interval 0.3
+ok "cache top: as many of its columns as fit" until_ok 10 shows '^CONTAINER +MEM +MEMSHR +SSD +SSDSHR +GET/s +HIT% +MPUT/s +MEVCT/s *$'
+ok "sorted by what is in memory" shows 'sort memory'
+keys '<'
+ok "<: round to the last, and no column of the other table" until_ok 5 shows 'sort container'
+keys '>'
+ok ">: and back" until_ok 5 shows 'sort memory'
+keys '>'
+ok "to the next" until_ok 5 shows 'sort memshare'
+keys q
+ok "its end is top's" until_ok 5 shows '^ended 0 same'
 
 agent_stop
 ctl top --once > "$T/out" 2> "$T/err"

@@ -26,7 +26,7 @@
 
 #define P(vm, c, n) "nestor_net_bytes_total{direction=\"rx\",vm=\"" vm "\",container=\"" c "\"} " n "\n"
 
-static struct top_order order = { .key = TOP_CONTAINER, .filter = "" };
+static struct top_order order = { .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
 
 static struct top *read_two(const char *first, const char *second)
 {
@@ -108,6 +108,57 @@ static void test_other_rooms(void)
 	top_free(t);
 }
 
+/* The second-level cache, as an agent told of it. */
+#define POOL(store, pages, share, hits, puts, evictions)                                                                       \
+	"nestor_cache_pages{store=\"" store "\",vm=\"\",container=\"a\"} " pages "\n"                                          \
+	"nestor_cache_entitlement_pages{store=\"" store "\",vm=\"\",container=\"a\"} " share "\n"                              \
+	"nestor_cache_hits_total{store=\"" store "\",vm=\"\",container=\"a\"} " hits "\n"                                      \
+	"nestor_cache_puts_total{store=\"" store "\",vm=\"\",container=\"a\"} " puts "\n"                                      \
+	"nestor_cache_evictions_total{store=\"" store "\",vm=\"\",container=\"a\"} " evictions "\n"
+#define POOL_COUNT(name, n) "nestor_cache_" name "_total{vm=\"\",container=\"a\"} " n "\n"
+#define DROPPED(reason, n) "nestor_cache_drops_total{reason=\"" reason "\",vm=\"\",container=\"a\"} " n "\n"
+
+static void test_cache(void)
+{
+	static const char first[] = UP "nestor_room_up{room=\"cache\"} 1\n" POOL("memory", "1", "50", "10", "20", "5")
+		POOL("ssd", "7", "70", "0", "0", "0") POOL_COUNT("gets", "100") POOL_COUNT("demotions", "3")
+			DROPPED("raced", "1") DROPPED("no_room", "0") RESENT("none", "0");
+	static const char second[] = UP "nestor_room_up{room=\"cache\"} 1\n" POOL("memory", "30", "60", "40", "36", "9")
+		POOL("ssd", "8", "80", "20", "2", "6") POOL_COUNT("gets", "200") POOL_COUNT("demotions", "7")
+			DROPPED("raced", "3") DROPPED("no_room", "2") RESENT("none", "0");
+	struct top *t = read_two(first, second);
+	size_t nr, total;
+
+	order = (struct top_order){ .table = TOP_CACHE, .key = TOP_CONTAINER, .filter = "" };
+	top_rows(t, &order, &nr, &total);
+	is_u64(1, nr, "who has no pool is in no row of the cache");
+	is_u64(1, total, "nor counted");
+	value_is(t, "a", TOP_MEMORY, 30.0 * 4096, "pages in memory are what there is now");
+	value_is(t, "a", TOP_MEMORY_SHARE, 60.0 * 4096, "and what there might be");
+	value_is(t, "a", TOP_SSD, 8.0 * 4096, "on the SSD");
+	value_is(t, "a", TOP_SSD_SHARE, 80.0 * 4096, "and what there might be");
+	value_is(t, "a", TOP_GETS, 50, "100 gets in 2 s");
+	value_is(t, "a", TOP_GET_HIT, 0.5, "half of them were hits");
+	value_is(t, "a", TOP_MEMORY_HIT, 0.3, "30 in memory");
+	value_is(t, "a", TOP_SSD_HIT, 0.2, "20 on the SSD");
+	value_is(t, "a", TOP_MEMORY_PUTS, 8, "puts");
+	value_is(t, "a", TOP_SSD_PUTS, 1, "of each store");
+	value_is(t, "a", TOP_MEMORY_EVICTIONS, 2, "evictions");
+	value_is(t, "a", TOP_SSD_EVICTIONS, 3, "of each store");
+	value_is(t, "a", TOP_DEMOTIONS, 2, "demotions");
+	value_is(t, "a", TOP_DROPS, 2, "drops of all reasons");
+	top_free(t);
+
+	t = read_two(first, UP POOL("memory", "1", "2", "3", "4", "5"));
+	value_is(t, "a", TOP_MEMORY, NAN, "the room is down: not known");
+	top_free(t);
+	t = read_two(second, second);
+	value_is(t, "a", TOP_GET_HIT, NAN, "who asked for nothing has no ratio of hits");
+	value_is(t, "a", TOP_GETS, 0, "but 0 gets");
+	top_free(t);
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+}
+
 static void test_unknown(void)
 {
 	struct top *t = read_two(UP RESENT("a", "9") IO("sda", "a", "1", "1"), UP RESENT("a", "3") RESENT("new", "1000"));
@@ -151,11 +202,11 @@ static void test_order(void)
 				 UP P("", "web-1", "20") P("", "web-2", "10") P("", "db", "1") P("v", "", "30")
 					 P("v", "x", "9"));
 
-	order = (struct top_order){ .key = TOP_RX, .filter = "" };
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_RX, .filter = "" };
 	order_is(t, "v web-1 web-2 db vx ", "the most first, the unknown last");
 	order.reverse = true;
 	order_is(t, "web-2 web-1 v db vx ", "reversed; the unknown last");
-	order = (struct top_order){ .key = TOP_VM, .filter = "" };
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_VM, .filter = "" };
 	order_is(t, "db web-1 web-2 v vx ", "by VM");
 	order.filter = "web-*";
 	order_is(t, "web-1 web-2 ", "a glob");
@@ -165,9 +216,12 @@ static void test_order(void)
 	order_is(t, "v vx ", "a VM's name");
 	order.filter = "*[12]";
 	order_is(t, "web-1 web-2 ", "a set");
-	order = (struct top_order){ .key = TOP_CONTAINER, .filter = "" };
-	is_u64(TOP_RX, (unsigned long long)top_find_key("rx"), "a key");
-	ok(top_find_key("frob") < 0, "no key");
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+	is_u64(TOP_RX, (unsigned long long)top_find_key(TOP_MAIN, "rx"), "a key");
+	ok(top_find_key(TOP_MAIN, "frob") < 0, "no key");
+	ok(top_find_key(TOP_MAIN, "memory") < 0, "no key of this table");
+	is_u64(TOP_HIT, (unsigned long long)top_find_key(TOP_MAIN, "hit"), "a key that two tables have");
+	is_u64(TOP_GET_HIT, (unsigned long long)top_find_key(TOP_CACHE, "hit"), "is another column in each");
 	top_free(t);
 }
 
@@ -218,6 +272,7 @@ int main(void)
 {
 	test_block_io();
 	test_other_rooms();
+	test_cache();
 	test_unknown();
 	test_order();
 	test_cells();

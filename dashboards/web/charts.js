@@ -7,7 +7,7 @@ const PERCENTILES = [0.5, 0.99];
 
 const UNITS = ["", "Ki", "Mi", "Gi", "Ti"];
 
-function size(n) {
+export function size(n) {
 	let unit = 0;
 
 	while (n >= 1024 && unit < UNITS.length - 1) {
@@ -88,7 +88,8 @@ function ratios(owner) {
 	return accesses.map((a, i) => (!a || misses[i] == null ? null : Math.max(0, 1 - misses[i] / a)));
 }
 
-// ---- which charts there are: a list of lines each; "of" gives the values. Optional ones are not shown of a room that is off
+// ---- which charts there are: a list of lines each, "of" gives the values; or areas, "used" and "share" are the names of
+// their values. Optional ones are not shown of a room that is off
 
 const value = (name) => (owner) => owner.values[name] ?? [];
 
@@ -123,17 +124,19 @@ export const CHARTS = [
 		],
 	},
 	{
-		id: "cache", title: "Second-level cache", room: "cache", format: size, optional: true,
-		lines: [
-			{ name: "in memory", color: 1, of: value("cache_memory") },
-			{ name: "on the SSD", color: 2, of: value("cache_ssd") },
-			{ name: "share of the memory", color: 1, limit: true, of: value("cache_memory_share") },
-			{ name: "share of the SSD", color: 2, limit: true, of: value("cache_ssd_share") },
-		],
+		id: "cachememory", title: "Second-level cache in memory, and shares (dashed)", room: "cache", format: size, optional: true,
+		areas: { used: "cache_memory", share: "cache_memory_share" },
 	},
 	{
-		id: "cachehits", title: "Second-level cache, pages that it gave back", room: "cache", format: perSecond, optional: true,
-		lines: [{ name: "hits", color: 3, of: value("cache_hits") }],
+		id: "cachessd", title: "Second-level cache on the SSD, and shares (dashed)", room: "cache", format: size, optional: true,
+		areas: { used: "cache_ssd", share: "cache_ssd_share" },
+	},
+	{
+		id: "cachepages", title: "Second-level cache, pages", room: "cache", format: perSecond, optional: true,
+		lines: [
+			{ name: "given back", color: 3, of: value("cache_hits") },
+			{ name: "taken in", color: 1, of: value("cache_puts") },
+		],
 	},
 	{
 		id: "net", title: "Network", room: "net", format: bytes,
@@ -154,15 +157,31 @@ export const CHARTS = [
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** "read now 3 MiB/s, at most 10 MiB/s; …": what a line chart shows, in words. */
-function sentence(chart, lines) {
-	return lines.map((line) => {
-		const known = line.data.map((p) => p.y).filter((y) => y !== null);
-
-		return `${line.name} ${line.limit ? "" : "now "}${chart.format(known.at(-1))}` +
-			(line.limit ? "" : `, at most ${chart.format(known.reduce((a, b) => Math.max(a, b)))}`);
-	}).join("; ");
+/** A moment when policy changed: a dotted line with a head, lest it is taken for one of the grid. */
+function drawMark(c, x, top, bottom) {
+	c.save();
+	c.fillStyle = c.strokeStyle = style("--mark");
+	c.beginPath();
+	c.moveTo(x - 5, top);
+	c.lineTo(x + 5, top);
+	c.lineTo(x, top + 7);
+	c.fill();
+	c.setLineDash([2, 3]);
+	c.beginPath();
+	c.moveTo(x, top);
+	c.lineTo(x, bottom);
+	c.stroke();
+	c.restore();
 }
+
+/** For Chart.js. */
+const MARKS = {
+	id: "marks",
+	afterDatasetsDraw({ ctx, chartArea, scales }, args, { times }) {
+		for (const ms of times)
+			drawMark(ctx, Math.round(scales.x.getPixelForValue(ms)), chartArea.top, chartArea.bottom);
+	},
+};
 
 function element(name, attributes = {}, ...children) {
 	const e = document.createElement(name);
@@ -196,27 +215,45 @@ class Figure {
 	}
 }
 
+const points = (view, values) => view.times.map((x, i) => ({ x, y: values[i] ?? null }));
+
 class LineFigure extends Figure {
 	draw(view) {
-		const lines = this.spec.lines.map((line) => ({ ...line, data: this.points(line, view) }))
-			.filter((line) => line.data.some((p) => p.y !== null));
+		const lines = this.lines(view);
 
 		this.root.hidden = Boolean(this.spec.optional) && !lines.length && view.isOff(this.spec.room);
-		this.say(lines.length ? sentence(this.spec, lines) : "", lines.length ? "" : view.reason(this.spec.room));
+		this.say(lines.length ? this.sentence(lines) : "", lines.length ? "" : view.reason(this.spec.room));
 		if (!lines.length)
 			return;
 		this.chart ??= new Chart(this.canvas, this.config());
 		this.paint(view);
-		this.chart.data.datasets = lines.map((line) => this.dataset(line));
+		this.chart.data.datasets = lines.map((line, n) => this.dataset(line, n));
 		if (this.spec.format === bytes || this.spec.format === size)
-			this.chart.options.scales.y.ticks.stepSize = bytesStep(Math.max(...lines.flatMap((l) => l.data.map((p) => p.y ?? 0))));
+			this.chart.options.scales.y.ticks.stepSize = bytesStep(this.most(lines));
 		this.chart.update("none");
 	}
 
-	points(line, view) {
-		const values = line.of(view.owner, view.bounds);
+	/** Those of which anything is known. */
+	lines(view) {
+		return this.spec.lines.map((line) => ({ ...line, data: points(view, line.of(view.owner, view.bounds)) }))
+			.filter((line) => line.data.some((p) => p.y !== null));
+	}
 
-		return view.times.map((x, i) => ({ x, y: values[i] ?? null }));
+	/** "read now 3 MiB/s, at most 10 MiB/s; …": what it shows, in words. */
+	sentence(lines) {
+		const { format } = this.spec;
+
+		return lines.map((line) => {
+			const known = line.data.map((p) => p.y).filter((y) => y !== null);
+
+			return `${line.name} ${line.limit ? "" : "now "}${format(known.at(-1))}` +
+				(line.limit ? "" : `, at most ${format(known.reduce((a, b) => Math.max(a, b)))}`);
+		}).join("; ");
+	}
+
+	/** How high its axis has to reach. */
+	most(lines) {
+		return Math.max(...lines.flatMap((l) => l.data.map((p) => p.y ?? 0)));
 	}
 
 	dataset(line) {
@@ -234,6 +271,7 @@ class LineFigure extends Figure {
 		return {
 			type: "line",
 			data: { datasets: [] },
+			plugins: [MARKS],
 			options: {
 				animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true,
 				interaction: { mode: "index", intersect: false },
@@ -249,6 +287,7 @@ class LineFigure extends Figure {
 					},
 				},
 				plugins: {
+					marks: { times: [] },
 					legend: { labels: { boxWidth: 14, boxHeight: 2 } },
 					tooltip: {
 						callbacks: {
@@ -267,6 +306,7 @@ class LineFigure extends Figure {
 
 		scales.x.min = view.from;
 		scales.x.max = view.to;
+		plugins.marks.times = view.marks;
 		plugins.legend.labels.color = style("--text");
 		for (const axis of [scales.x, scales.y]) {
 			axis.ticks.color = style("--quiet");
@@ -276,6 +316,67 @@ class LineFigure extends Figure {
 
 	remove() {
 		this.chart?.destroy();
+	}
+}
+
+const AREAS = 6; // as many colours as there are
+
+/** The largest have an area of their own, the others one together; each stays in its place while sizes change. */
+function areas(all, used, share) {
+	const sized = all.map((part) => ({ ...part, used: part.owner.values[used] ?? [], share: part.owner.values[share] ?? [] }))
+		.map((part) => ({ ...part, size: [...part.used, ...part.share].reduce((a, b) => Math.max(a, b), 0) }))
+		.filter((part) => part.size > 0).sort((a, b) => b.size - a.size);
+	const own = sized.slice(0, sized.length > AREAS ? AREAS - 1 : AREAS), others = sized.slice(own.length);
+	const sum = (name) => Array.from({ length: Math.max(...others.map((part) => part[name].length)) },
+		(_, i) => others.reduce((total, part) => total + (part[name][i] ?? 0), 0));
+
+	own.sort((a, b) => a.name.localeCompare(b.name));
+	return others.length ? [...own, { name: `${others.length} others`, used: sum("used"), share: sum("share") }] : own;
+}
+
+/** Of a container, or of all: what each has, one above the other, and dashed, likewise, what it is entitled to. */
+class AreaFigure extends LineFigure {
+	lines(view) {
+		const list = areas(view.parts, this.spec.areas.used, this.spec.areas.share);
+		/* Who is not known while others are has nothing: what is above him needs a ground. */
+		const known = view.times.map((_, i) => list.some((part) => part.used[i] != null));
+		const ground = (values) => known.map((k, i) => (k ? values[i] ?? 0 : null));
+
+		return [
+			...list.map((part, i) => ({ name: part.name, color: i + 1, area: true, data: points(view, ground(part.used)) })),
+			...list.map((part, i) => ({ name: `share of ${part.name}`, color: i + 1, limit: true, data: points(view, ground(part.share)) })),
+		];
+	}
+
+	/** "/web now 3.0 MiB of a share of 6.0 MiB; …" */
+	sentence(lines) {
+		const now = (line) => this.spec.format(line.data.findLast((p) => p.y !== null).y), nr = lines.length / 2;
+
+		return lines.slice(0, nr).map((line, i) => `${line.name} now ${now(line)} of a share of ${now(lines[nr + i])}`).join("; ");
+	}
+
+	most(lines) {
+		const height = (some, i) => some.reduce((sum, line) => sum + (line.data[i].y ?? 0), 0);
+		const used = lines.filter((line) => line.area), shares = lines.filter((line) => line.limit);
+
+		return Math.max(...lines[0].data.flatMap((_, i) => [height(used, i), height(shares, i)]));
+	}
+
+	dataset(line, n) {
+		const set = super.dataset(line);
+
+		return {
+			...set, stack: line.area ? "used" : "share", backgroundColor: `${set.borderColor}80`, borderWidth: line.area ? 1 : 2,
+			fill: line.area ? (n === 0 ? "origin" : "-1") : false,
+		};
+	}
+
+	config() {
+		const config = super.config();
+
+		config.options.scales.y.stacked = true;
+		config.options.plugins.legend.labels.filter = (item, { datasets }) => datasets[item.datasetIndex].stack === "used";
+		return config;
 	}
 }
 
@@ -307,6 +408,8 @@ class HeatFigure extends Figure {
 		this.fit();
 		this.axes();
 		this.cells();
+		for (const ms of view.marks)
+			drawMark(this.context, Math.round(this.x(ms)), 0, this.height - HEAT_BOTTOM);
 	}
 
 	fit() {
@@ -380,11 +483,11 @@ class HeatFigure extends Figure {
 /** All charts of the owner that is chosen. */
 export class Charts {
 	constructor(root) {
-		this.figures = CHARTS.map((spec) => (spec.heat ? new HeatFigure(spec) : new LineFigure(spec)));
+		this.figures = CHARTS.map((spec) => new (spec.heat ? HeatFigure : spec.areas ? AreaFigure : LineFigure)(spec));
 		root.replaceChildren(...this.figures.map((f) => f.root));
 	}
 
-	/** @view: {owner, times, from, to, interval, bounds, reason(room), isOff(room)} */
+	/** @view: {owner, parts: [{name, owner}], times, marks, from, to, interval, bounds, reason(room), isOff(room)} */
 	draw(view) {
 		for (const figure of this.figures)
 			figure.draw(view);

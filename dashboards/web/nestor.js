@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // The page: a tree of the machine's containers and VMs, and what the chosen one did.
 
-import { Charts, bytes, clock, element, perSecond, quantiles, seconds } from "./charts.js";
+import { Charts, bytes, clock, element, perSecond, quantiles, seconds, size } from "./charts.js";
 import { MACHINE, Store, keyOf } from "./store.js";
 
 const STALE_MS = 15000; // without an answer for so long, what is shown is called old
@@ -197,19 +197,39 @@ function reasonOf(room, node) {
 	return store.history.times.length < 2 ? "Waiting for the second sample…" : "Nothing in the last 15 minutes.";
 }
 
+const nameOf = (member) => [member.vm, member.container].filter(Boolean).join(" / ");
+
+/** All below, for charts that show them one above the other; of who has nobody below, himself. */
+function parts(node) {
+	if (node.children.length)
+		return node.children.flatMap(parts);
+	return node.owner ? [{ name: nameOf(node), owner: node.owner }] : [];
+}
+
+const MARKS_NAMED = 5;
+
+function drawChanges(marks) {
+	const times = marks.slice(-MARKS_NAMED).map(clock).join(", ");
+
+	$("changes").textContent = !marks.length ? "" : marks.length > MARKS_NAMED
+		? `Policy changed ${marks.length} times, last at ${times}: dotted lines in the charts.`
+		: `Policy changed at ${times}: dotted lines in the charts.`;
+}
+
 const LONGEST_MS = 15 * 60000, SHORTEST_MS = 60000; // that the axes of time span
 
 const NOTHING = { values: {}, latency: [] };
 
 function drawDetail(node) {
-	const { times, bounds } = store.history, to = times.at(-1) ?? Date.now();
+	const { times, marks, bounds } = store.history, to = times.at(-1) ?? Date.now();
 	const from = Math.max(to - LONGEST_MS, Math.min(times[0] ?? to, to - SHORTEST_MS));
 	const owner = node.owner ?? { ...NOTHING, latency: times.map(() => []) };
 
-	$("detail-name").textContent = node.key === MACHINE ? node.name : [node.vm, node.container].filter(Boolean).join(" / ");
+	$("detail-name").textContent = node.key === MACHINE ? node.name : nameOf(node);
 	$("detail-about").textContent = about(node);
+	drawChanges(marks);
 	charts.draw({
-		owner, times, bounds, from, to, interval: 5000,
+		owner, parts: parts(node), times, marks: marks.filter((ms) => ms >= from && ms <= to), bounds, from, to, interval: 5000,
 		reason: (room) => reasonOf(room, node),
 		isOff: (room) => store.rooms.find((r) => r.room === room)?.reason === "off by policy",
 	});
@@ -223,16 +243,19 @@ const COLUMNS = [
 	["Read", "read_bytes", bytes], ["Written", "written_bytes", bytes], ["Reads", "reads", perSecond],
 	["Writes", "writes", perSecond], ["Page accesses", "accesses", perSecond], ["Misses", "misses", perSecond],
 	["Evicted", "evictions", perSecond], ["Received", "received_bytes", bytes], ["Sent", "sent_bytes", bytes],
-	["Migration", "migration_bytes", bytes],
+	["Migration", "migration_bytes", bytes], ["Cached in memory", "cache_memory", size],
+	["its share", "cache_memory_share", size], ["Cached on the SSD", "cache_ssd", size], ["its share", "cache_ssd_share", size],
+	["Given back", "cache_hits", perSecond],
 ];
 
 const mean = (list) => (list.length ? list.reduce((a, b) => a + b) / list.length : null);
 
 function drawTable(owner) {
-	const { times, bounds } = store.history, slow = quantiles(owner, bounds, 0.99);
-	const minutes = [...new Set(times.map((t) => Math.floor(t / 60000)))].reverse();
+	const { times, marks, bounds } = store.history, slow = quantiles(owner, bounds, 0.99);
+	const minuteOf = (ms) => Math.floor(ms / 60000);
+	const minutes = [...new Set(times.map(minuteOf))].reverse();
 	const cells = (minute) => {
-		const within = times.map((t, i) => i).filter((i) => Math.floor(times[i] / 60000) === minute);
+		const within = times.map((t, i) => i).filter((i) => minuteOf(times[i]) === minute);
 		const known = (list) => within.map((i) => list[i]).filter((v) => v != null);
 		const worst = known(slow);
 
@@ -243,12 +266,13 @@ function drawTable(owner) {
 
 				return value === null ? "–" : format(value);
 			}),
+			marks.filter((ms) => minuteOf(ms) === minute).map(clock).join(", ") || "–",
 		];
 	};
 
 	$("values").replaceChildren(
 		element("caption", {}, "Means of each minute; the slowest 99th percentile"),
-		element("thead", {}, element("tr", {}, ...["Minute", "p99", ...COLUMNS.map((c) => c[0])]
+		element("thead", {}, element("tr", {}, ...["Minute", "p99", ...COLUMNS.map((c) => c[0]), "Policy changed"]
 			.map((text) => element("th", { scope: "col" }, text)))),
 		element("tbody", {}, ...minutes.map((minute) => element("tr", {},
 			element("th", { scope: "row" }, clock(minute * 60000).slice(0, 5)),

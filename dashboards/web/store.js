@@ -13,6 +13,7 @@ export class History {
 	constructor() {
 		this.times = [];
 		this.owners = new Map(); // key: {vm, container, values: {name: [number|null]}, latency: [[bucket, count, …]]}
+		this.marks = []; // when policy changed
 		this.began = 0;
 		this.number = 0;
 		this.bounds = 0;
@@ -27,6 +28,7 @@ export class History {
 		if (restarted && fresh.length)
 			this.append([last + 1], [[]]); // nothing is known of the time between
 		this.append(fresh.map((i) => answer.times[i]), fresh.map((i) => this.samplesAt(answer, i)));
+		this.marks = [...new Set([...this.marks, ...answer.policy_changes])].sort((a, b) => a - b);
 		this.began = answer.began;
 		this.number = answer.number;
 		this.bounds = answer.latency_bounds;
@@ -84,6 +86,7 @@ export class History {
 				for (const list of [...Object.values(owner.values), owner.latency])
 					list.splice(0, first);
 		}
+		this.marks = this.marks.filter((ms) => ms >= this.times[0]);
 		for (const [key, owner] of this.owners)
 			if (key !== MACHINE && Object.values(owner.values).every((list) => list.every((v) => v === null)))
 				this.owners.delete(key);

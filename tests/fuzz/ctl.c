@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_clear(&out);
 	MUST(packet);
 	memcpy(packet, data, size);
-	status = ctl_answer(&agent, NULL, packet, size, &out);
+	status = ctl_answer(&agent, NULL, packet, size, -1, &out);
 	MUST(status <= 0 && out.len && !out.failed && strlen(out.text) == out.len);
 	MUST(shown + reloaded + reset == (says(data, size, "reload") || says(data, size, "reset") || shown));
 	MUST(reloaded == says(data, size, "reload") && reset == says(data, size, "reset"));

@@ -77,13 +77,12 @@ static void compare(const struct file *f, const unsigned char *got, size_t at, s
 	exit(1);
 }
 
-static void any_range(const struct file *f, size_t limit, size_t align, size_t *at, size_t *len)
+static void any_range(size_t limit, size_t align, size_t *at, size_t *len)
 {
 	*at = any((uint32_t)limit) / align * align;
 	*len = (1 + any(any(4) ? 16384 : LENGTH)) / align * align ?: align;
 	if (*at + *len > SIZE)
 		*len = SIZE - *at;
-	(void)f;
 }
 
 static void fill(size_t len)
@@ -108,7 +107,7 @@ static void read_and_compare(const struct file *f, int fd, size_t align, const c
 
 	if (!f->size)
 		return;
-	any_range(f, f->size, align, &at, &len);
+	any_range(f->size, align, &at, &len);
 	n = pread(fd, scratch, len, (off_t)at);
 	if (n < 0)
 		fail(how);
@@ -146,7 +145,7 @@ static void op_write(struct file *f)
 {
 	size_t at, len;
 
-	any_range(f, SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
+	any_range(SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
 	fill(len);
 	if (pwrite(f->fd, scratch, len, (off_t)at) != (ssize_t)len)
 		fail("write");
@@ -159,7 +158,7 @@ static void op_direct_write(struct file *f)
 
 	if (f->direct < 0)
 		return;
-	any_range(f, SIZE - PAGE, any(4) ? PAGE : 512, &at, &len);
+	any_range(SIZE - PAGE, any(4) ? PAGE : 512, &at, &len);
 	fill(len);
 	if (pwrite(f->direct, scratch, len, (off_t)at) == (ssize_t)len)
 		wrote(f, at, len);
@@ -175,7 +174,7 @@ static void op_aio_write(struct file *f)
 
 	if (f->direct < 0)
 		return;
-	any_range(f, SIZE - PAGE, PAGE, &at, &len);
+	any_range(SIZE - PAGE, PAGE, &at, &len);
 	fill(len);
 	io.aio_fildes = (uint32_t)f->direct;
 	io.aio_offset = (int64_t)at;
@@ -198,7 +197,7 @@ static void op_map(struct file *f)
 	map = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
 	if (map == MAP_FAILED)
 		fail("mmap");
-	any_range(f, f->size, 1, &at, &len);
+	any_range(f->size, 1, &at, &len);
 	if (at + len > f->size)
 		len = f->size - at;
 	compare(f, map + at, at, len, "map");
@@ -231,7 +230,7 @@ static void op_zeroes(struct file *f)
 	int mode = any(2) ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
 	size_t at, len;
 
-	any_range(f, SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
+	any_range(SIZE - 1, any(2) ? 1 : PAGE, &at, &len);
 	if (!fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len))
 		memset(f->shadow + at, 0, len);
 	else if (!is_refused())
@@ -243,7 +242,7 @@ static void op_shift(struct file *f)
 	bool collapse = any(2);
 	size_t at, len;
 
-	any_range(f, SIZE - PAGE, PAGE, &at, &len);
+	any_range(SIZE - PAGE, PAGE, &at, &len);
 	if (at + len >= f->size || (!collapse && f->size + len > SIZE))
 		return;
 	if (fallocate(f->fd, collapse ? FALLOC_FL_COLLAPSE_RANGE : FALLOC_FL_INSERT_RANGE, (off_t)at, (off_t)len)) {

@@ -11,6 +11,8 @@
 
 #include <bpf/libbpf.h>
 
+#include "agent/bpfobj.h"
+
 static char log_text[65536];
 
 static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -19,17 +21,6 @@ static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
 	(void)fmt;
 	(void)args;
 	return 0;
-}
-
-/* The verifier's last sentence but its statistics. */
-static const char *reason(void)
-{
-	char *end = strstr(log_text, "\nprocessed "), *line;
-
-	if (end)
-		*end = '\0';
-	line = strrchr(log_text, '\n');
-	return line ? line + 1 : log_text;
 }
 
 static bool is_as_it_has_to_be(const char *path, const char *name)
@@ -51,7 +42,7 @@ static bool is_as_it_has_to_be(const char *path, const char *name)
 	err = bpf_object__load(obj);
 	/* Without a word of the verifier it was refused for another reason. */
 	good = right ? !err : (err && log_text[0]);
-	printf("%s %s: %s\n", good ? "good" : "BAD", name, err ? reason() : "taken");
+	printf("%s %s: %s\n", good ? "good" : "BAD", name, err ? bpfobj_verdict(log_text) : "taken");
 	bpf_object__close(obj);
 	return good;
 }

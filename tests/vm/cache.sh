@@ -21,13 +21,14 @@ detach() { "$NESTORCTL" cache detach vda > "$T/said" 2>&1; }
 sum() { metrics | awk -v m="^nestor_cache_$1[{]" '$0 ~ m && /'"${2:-}"'/ { n += $NF } END { print n + 0 }'; }
 running() { kill -0 "${fuzzers[@]}" 2> /dev/null; }
 
-# What goes on beside: pages are dropped, processes move, the agent dies, the cache is taken out and put in again.
+# What goes on beside: pages are dropped, processes move, the agent dies, the cache is taken out and put in again, another
+# program chooses.
 disturb() { # disturb TURN
-	case $(($1 % 8)) in
+	case $(($1 % 10)) in
 	0 | 4) echo 1 > /proc/sys/vm/drop_caches ;;
 	1 | 5) echo 16M > $CG/one/memory.reclaim ;;
-	2) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
-	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
+	2) program head ;; # it is there when the agent is killed
+	3) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/two/cgroup.procs; done ;;
 	6)
 		hits=$((hits + $(sum hits_total))) # they begin anew with the session
 		ssd_hits=$((ssd_hits + $(sum hits_total ssd)))
@@ -39,6 +40,8 @@ disturb() { # disturb TURN
 		detach
 		attach
 		;;
+	8) for pid in "${fuzzers[@]}"; do echo "$pid" > $CG/one/cgroup.procs; done ;;
+	9) ctl cache policy reset > "$T/said" ;;
 	esac 2> /dev/null
 }
 
@@ -62,6 +65,72 @@ fuzz() { # fuzz NAME OPERATIONS, with what is mounted on $T/mnt
 	echo "# $1: $hits pages came from the stores, $ssd_hits of them from the SSD; after $turn disturbances; $transformed were refused for not being what the disk has"
 }
 
+keep() { # keep NAME: 2 MiB of a file of /one's, dropped from the page cache: into the memory store, if that takes them
+	# shellcheck disable=SC2016
+	sh -c 'echo $$ > "$1/cgroup.procs" && exec dd if=/dev/urandom of="$2" bs=64k count=32 conv=notrunc,fsync' - $CG/one "$T/mnt/$1" 2> /dev/null
+	echo 1 > /proc/sys/vm/drop_caches
+}
+
+# Nothing goes on: what is in the stores is what the metrics say.
+shown() { # shown NAME
+	local bytes
+	keep shown
+	bytes=$(ctl --json cache top --once --interval 0.1 | awk '/"memory_bytes"/ { n += $2 } END { print n + 0 }')
+	within "$1: cache top shows what is kept" 4096 "$bytes" 3145728
+	is "$1: as the metrics do" "$(sum pages memory)" $((bytes / 4096))
+}
+
+# ---- a user's own program chooses stores ----
+
+program() { # program NAME: takes it; what was said, in $said
+	said=$(ctl cache policy load "$ROOT/build/tests/bpf/choose-$1.bpf.o" 2>&1)
+}
+stored() { # stored: pages that went into memory and to the SSD when a file of 2 MiB was written and dropped
+	memory=$(sum puts_total memory) ssd=$(sum puts_total ssd)
+	keep file
+	memory=$(($(sum puts_total memory) - memory)) ssd=$(($(sum puts_total ssd) - ssd))
+}
+refuses() { # refuses NAME PATTERN
+	program "$1"
+	is "a program is refused: $1: status" 1 $?
+	like "a program is refused: $1: says why" "$2" "$said"
+}
+
+with_programs() {
+	ok "programs: attached" attach
+	mkfs.ext4 -q -F -b 4096 $MAPPED
+	mount $MAPPED "$T/mnt"
+	stored
+	within "the built-in program: as policy has it, in memory" 512 "$memory" 560
+	program head
+	is "a program is taken" "0 program: head" "$? $said"
+	is "the metrics have its name" 1 "$(metric 'nestor_cache_program_info{program="head"}')"
+	stored
+	within "it is asked, and wants half of the file" 256 "$memory" 300
+	ok "what it does not want is counted" [ "$(sum drops_total unwanted)" -gt 0 ]
+	program ssd
+	is "another one takes its place" "0 program: ssd" "$? $said"
+	stored
+	within "it wants all on the SSD, which takes what it has a buffer for" 200 "$ssd" 600
+	within "and nothing in memory" 0 "$memory" 40
+	refuses long 'too long: the verifier walked [0-9]+ instructions, and at most 4096 may be'
+	refuses loop 'a function of the kernel that it must not call'
+	refuses global 'functions, but for the program, have to be static'
+	refuses wild "the kernel refuses it: .*invalid mem access 'scalar'"
+	refuses type 'the kernel refuses it: .*cache_choose'
+	refuses place 'has to be in the section freplace/cache_choose'
+	refuses two 'one program, no more'
+	is "a file that is none is refused" "it is not a BPF object file" \
+		"$(ctl cache policy load "$policy" 2>&1 | sed 's/^nestorctl: //')"
+	stored
+	within "the one before is still asked" 200 "$ssd" 600
+	is "the built-in one takes its place again" "program: built-in" "$(ctl cache policy reset)"
+	stored
+	within "and is asked" 512 "$memory" 560
+	umount "$T/mnt"
+	ok "programs: detached" detach
+}
+
 on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	local name=$1 operations=$2
 	shift 2
@@ -70,6 +139,7 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	mount $MAPPED "$T/mnt"
 	fuzz "$name" "$operations"
 	ok "$name: the cache served" [ "$hits" -gt $((operations / 20)) ]
+	shown "$name"
 	umount "$T/mnt"
 	ok "$name: detached" detach
 	ok "$name: and gone" [ ! -e $MAPPED ]
@@ -90,6 +160,7 @@ is "the module stays while the agent has it" 1 $?
 is "programs that misuse its function are refused, and one that does not is taken" 0 $?
 sed 's/^/# /' "$T/misuse"
 ok "at least 20 of them" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
+with_programs
 on ext4 $((OPERATIONS / 4)) mkfs.ext4 -q -F -b 4096
 on xfs $((OPERATIONS / 4)) mkfs.xfs -q -f
 on btrfs $((OPERATIONS / 4)) mkfs.btrfs -q -f

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Inside a VM: four containers with work, and an agent that limits two of them and serves its page on port 6378. Goes on
-# until it is ended. "make demo" boots it; tests/page.sh too, with "shell": then port 6379 is a shell of root.
+# Inside a VM: five containers with work, and an agent that limits two of them, has two share the second-level cache, and
+# serves its page on port 6378. Goes on until it is ended. With "shell", as tests/page.sh has it, port 6379 is a shell of root.
 set -eu
 bin=$PWD/build
 tools=$bin/tests/tools
@@ -19,11 +19,14 @@ container() {
 }
 
 # ---- what they work on: a file system, a disk, and a network
-mkfs.ext4 -q /dev/vda
-mount /dev/vda /mnt
-dd if=/dev/zero of=/mnt/pages bs=1M count=48 2> /dev/null
+insmod /nestor.ko
+disk=$("$bin/nestorctl" cache attach /dev/vda)
+dmsetup mknodes # no udev here
+mkfs.ext4 -q -b 4096 "$disk"
+mount "$disk" /mnt
+for name in web mail; do dd if=/dev/zero of=/mnt/$name bs=1M count=48 2> /dev/null; done
 umount /mnt # its pages are to be of who reads it
-mount /dev/vda /mnt
+mount "$disk" /mnt
 ip netns add peer
 ip link add lan type veth peer name lan netns peer
 ip addr add 10.1.0.1/24 dev lan
@@ -33,12 +36,12 @@ ip -n peer link set lan up
 ip -n peer link set lo up
 cp "$tools/flow" /usr/bin/criu # whose traffic is a migration's, by the name of the program
 
-# Reads more of a file than it may keep in the page cache.
-cat > /usr/bin/web <<'END'
+# Reads more of a file than it may keep in the page cache: reader FILE PAUSE
+cat > /usr/bin/reader <<'END'
 #!/bin/bash
 while :; do
-	dd if=/mnt/pages of=/dev/null bs=64k count=200 skip=$((RANDOM % 560)) 2> /dev/null
-	read -rt 0.2 <> <(:)
+	dd if="$1" of=/dev/null bs=64k count=200 skip=$((RANDOM % 560)) 2> /dev/null
+	read -rt "$2" <> <(:)
 done
 END
 # A migration of 20 seconds, then 20 without.
@@ -49,7 +52,7 @@ while :; do
 	read -rt 20 <> <(:)
 done
 END
-chmod +x /usr/bin/web /usr/bin/backup
+chmod +x /usr/bin/reader /usr/bin/backup
 
 # ---- the agent
 mkdir -p "$(dirname $policy)"
@@ -63,6 +66,13 @@ net:
   mode: enforce
   limits:
     - {container: /backup, egress: 20Mbit}
+cache:
+  mode: enforce
+  memory: 16MiB
+  min_free: 32MiB
+  pools:
+    - {container: /web, memory: 60}
+    - {container: /mail, memory: 40}
 END
 start_agent() {
 	"$bin/nestord" --listen 0.0.0.0:6378 &
@@ -70,9 +80,12 @@ start_agent() {
 }
 start_agent
 
-mkdir -p /sys/fs/cgroup/web
-echo 32M > /sys/fs/cgroup/web/memory.max
-container web web
+for name in web mail; do
+	mkdir -p /sys/fs/cgroup/$name
+	echo 32M > /sys/fs/cgroup/$name/memory.max
+done
+container web reader /mnt/web 0.2
+container mail reader /mnt/mail 0.6
 container db "$tools/ioload" write /dev/nullb0 16384 2 0 1000000
 container batch "$tools/ioload" read /dev/nullb0 262144 4 0 1000000
 ip netns exec peer "$tools/flow" recv tcp 9 1000 > /dev/null &
