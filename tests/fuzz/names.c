@@ -93,11 +93,11 @@ static long user_of(const char *part, size_t len)
 	return 0;
 }
 
-/* What a runtime made for a user says so. */
-static void check_user(const struct container_name *name)
+/* What a runtime made for a user says so. The container's path may be too long and cut, within a component of @path. */
+static void check_user(const char *path, const struct container_name *name)
 {
 	char expected[32];
-	size_t len;
+	size_t len, end;
 	long uid = 0;
 
 	if (!strcmp(name->runtime, "systemd") || !strcmp(name->runtime, "path"))
@@ -105,7 +105,8 @@ static void check_user(const struct container_name *name)
 	for (const char *part = name->path; *part && !uid; part += len) {
 		part += strspn(part, "/");
 		len = strcspn(part, "/");
-		uid = user_of(part, len);
+		end = (size_t)(part - name->path) + len;
+		uid = path[end] && path[end] != '/' ? 0 : user_of(part, len);
 	}
 	if (uid <= 0)
 		return;
@@ -128,6 +129,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_runtime(name.runtime);
 	MUST(!name.short_id[0] || strspn(name.short_id, "0123456789abcdef") == 12);
 	MUST(*path ? !strncmp(path, name.path, strlen(name.path)) : !strcmp(name.path, "/"));
-	check_user(&name);
+	check_user(path, &name);
 	return 0;
 }
