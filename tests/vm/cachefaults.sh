@@ -18,8 +18,8 @@ printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode
 every_allocation() {
 	local dir
 	for dir in /sys/kernel/debug/fail{slab,_page_alloc}; do
-		echo N > $dir/ignore-gfp-wait
-		echo 0 > $dir/verbose
+		echo N > "$dir/ignore-gfp-wait"
+		echo 0 > "$dir/verbose"
 	done
 	echo N > /sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
 	echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
