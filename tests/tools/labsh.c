@@ -209,10 +209,10 @@ static void serve_command(int client, char **argv)
 		;
 	while (is_readable(c.err) && pass(c.err, client, STREAM_STDERR))
 		;
+	end(feeder); /* before the client knows: its going would otherwise be the end of what was left in the background */
 	waitpid(c.pid, &result, 0);
 	status = WIFEXITED(result) ? (uint32_t)WEXITSTATUS(result) : 128U + (uint32_t)WTERMSIG(result);
 	send_frame(client, STREAM_EXIT, &status, sizeof(status));
-	end(feeder);
 }
 
 static void copy(int from, int to)
