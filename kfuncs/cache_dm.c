@@ -12,6 +12,7 @@
 #include "cache_pool.h"
 #include "cache_ssd_io.h"
 #include "cache_store.h"
+#include "faults.h"
 #include "module.h"
 
 #define DM_MSG_PREFIX "nestor-cache"
@@ -387,21 +388,17 @@ static int open_device(struct dm_target *ti, struct cached_device *c, const char
 	return -EINVAL;
 }
 
-static int cache_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+static int set_up(struct dm_target *ti, const char *path)
 {
 	struct cached_device *c;
 	int r;
 
-	if (argc != 1) {
-		ti->error = "wants one argument, the device";
-		return -EINVAL;
-	}
 	c = kzalloc(sizeof(*c), GFP_KERNEL);
 	if (!c) {
 		ti->error = "out of memory";
 		return -ENOMEM;
 	}
-	r = open_device(ti, c, argv[0]);
+	r = open_device(ti, c, path);
 	if (r)
 		goto free;
 	r = ida_alloc_range(&numbers, 0, U8_MAX, GFP_KERNEL);
@@ -421,6 +418,21 @@ put:
 	dm_put_device(ti, c->dev);
 free:
 	kfree(c);
+	return r;
+}
+
+static int cache_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	bool faulty;
+	int r;
+
+	if (argc != 1) {
+		ti->error = "wants one argument, the device";
+		return -EINVAL;
+	}
+	faulty = begin_faults();
+	r = set_up(ti, argv[0]);
+	end_faults(faulty);
 	return r;
 }
 

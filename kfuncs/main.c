@@ -4,6 +4,7 @@
 #include "cache_index.h"
 #include "cache_memory.h"
 #include "cache_ssd_io.h"
+#include "faults.h"
 #include "module.h"
 
 static void balance(struct work_struct *work)
@@ -22,29 +23,9 @@ void module_balance(void)
 }
 
 #ifdef CONFIG_FAULT_INJECTION
-static unsigned int fail_nth;
-module_param(fail_nth, uint, 0400);
-MODULE_PARM_DESC(fail_nth, "which allocation of the module's init fails, for tests; reads 0 if it did");
-
-/* From outside only one of the whole of loading could be chosen, most of which is the kernel's own. */
-static void __init begin_faults(void)
-{
-	current->fail_nth = fail_nth;
-}
-
-static void __init end_faults(void)
-{
-	fail_nth = current->fail_nth;
-	current->fail_nth = 0;
-}
-#else
-static void __init begin_faults(void)
-{
-}
-
-static void __init end_faults(void)
-{
-}
+unsigned int module_fail_nth;
+module_param_named(fail_nth, module_fail_nth, uint, 0600);
+MODULE_PARM_DESC(fail_nth, "which allocation of the module's next init or table fails, for tests; reads 0 if it did");
 #endif
 
 static int __init open_all(void)
@@ -76,11 +57,10 @@ index:
 
 static int __init nestor_init(void)
 {
-	int r;
+	bool faulty = begin_faults();
+	int r = open_all();
 
-	begin_faults();
-	r = open_all();
-	end_faults();
+	end_faults(faulty);
 	return r;
 }
 

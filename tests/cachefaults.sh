@@ -14,7 +14,7 @@ module=$(tests/vm/module debug 2> "$T/why") || { ok "the module builds" false; s
 run_vm() {
 	tests/vm/run debug --mem 2560 --timeout "${TIMEOUT:-280}" --disk 100 --disk 48 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
-		--add build/nestord --add build/nestorctl --add build/tests/tools/failnth --add build/tests/tools/cachesession \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/faults \
 		--add "$module:/nestor.ko" --add tests/lib.sh --add tests/vm/cachefaults.sh \
 		--module dm-mod --module ext4 \
 		-- bash -c "AGENT_SECONDS=60 CYCLES=${CYCLES:-3} tests/vm/cachefaults.sh"

@@ -8,9 +8,6 @@
 CG=/sys/fs/cgroup/one
 MAPPED=/dev/mapper/vda-nestor
 policy=$T/policy.yaml
-failnth=$ROOT/build/tests/tools/failnth
-# System calls of x86-64.
-WRITE=1 IOCTL=16 OPEN=257 READ=0
 mkdir "$CG" "$T/mnt"
 defer rmdir "$CG"
 printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode: off}\ncache:\n  mode: enforce\n  memory: 8MiB\n  ssd: /dev/vdb\n  pools: [{container: /one, memory: 60, ssd: 30}]\n' > "$policy"
@@ -24,16 +21,16 @@ every_allocation() {
 	echo N > /sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
 	echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
 }
-sweep() { # sweep TEXT SYSCALL UNDO COMMAND…
+sweep() { # sweep TEXT ARG…: of faults
 	local text=$1 started=$SECONDS
 	shift
-	"$failnth" "$@" > "$T/sweep" 2> "$T/said"
-	ok "$text" [ $? = 0 ] || tail -n 5 "$T/said" | sed 's/^/#   /'
+	"$ROOT/build/tests/tools/faults" "$@" > "$T/sweep" 2> "$T/said"
+	ok "$text" [ $? = 0 ] || sed 's/^/#   /' "$T/said"
 	echo "# $text: $(cat "$T/sweep"), in $((SECONDS - started)) s"
 }
 # The init of the module, which lets one of its own allocations fail.
 sweep_init() {
-	local nth=1 loaded=0
+	local nth=1 loaded=0 started=$SECONDS
 	while :; do
 		if insmod /nestor.ko fail_nth=$nth 2> "$T/said"; then
 			[ "$(cat /sys/module/nestor/parameters/fail_nth)" = 0 ] || break
@@ -45,7 +42,7 @@ sweep_init() {
 		nth=$((nth + 1))
 	done
 	rmmod nestor
-	echo "# init: $((nth - 1)) allocations; $loaded of their failures did not matter"
+	echo "# init: $((nth - 1)) allocations; $loaded of their failures did not matter, in $((SECONDS - started)) s"
 	[ $nth -gt 5 ]
 }
 fill() { # fill NAME: a file of 12 MiB whose content its name tells
@@ -56,13 +53,11 @@ sums() { (cd "$T/mnt" && md5sum [12]); }
 every_allocation
 ok "init" sweep_init || cat "$T/said"
 insmod /nestor.ko || exit 1
-sweep "a session is opened" $OPEN : "$ROOT/build/tests/tools/cachesession" 32 6 /dev/vdb
-sweep "stores and pools" $IOCTL : "$ROOT/build/tests/tools/cachesession" 32 6 /dev/vdb
+sweep "sessions" session 32 6 /dev/vdb
 mkfs.ext4 -q -F -b 4096 /dev/vda
 # Without the creation of a device, most of whose allocations are not ours.
 dmsetup create faults --notable
-sweep "attach: a table" $IOCTL "dmsetup clear faults" \
-	dmsetup load faults --table "0 $(blockdev --getsz /dev/vda) nestor-cache /dev/vda"
+sweep "tables" table faults /dev/vda
 dmsetup remove faults
 
 agent_start --policy "$policy"
@@ -73,15 +68,14 @@ echo $$ > $CG/cgroup.procs
 for name in 1 2; do fill $name; done
 sync
 before=$(sums)
-sweep "puts" $WRITE "cat $T/mnt/1 $T/mnt/2 > /dev/null" sh -c "echo 24M > $CG/memory.reclaim || :"
-echo 1 > /proc/sys/vm/drop_caches
-sweep "gets" $READ "echo 1 > /proc/sys/vm/drop_caches" dd if="$T/mnt/1" of=/dev/null bs=64k count=8
+sweep "puts" reclaim "$CG" 24M "$T/mnt/1" "$T/mnt/2"
+sweep "gets" read "$T/mnt/1"
 is "no byte is another" "$before" "$(sums)"
 ok "the cache had a part in it" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
 
 # ---- out and in again under traffic
-writers() { # until they are ended: files that are written, read, and compared
-	while :; do
+writers() { # until there is a file "enough": files that are written, read, and compared
+	while [ ! -e "$T/enough" ]; do
 		cp "$T/mnt/1" "$T/mnt/$1" && cmp -s "$T/mnt/1" "$T/mnt/$1" || echo "$1 differs" >> "$T/differs"
 	done
 }
@@ -91,7 +85,6 @@ for name in 3 4; do
 	traffic+=($!)
 done
 echo $$ > /sys/fs/cgroup/cgroup.procs
-echo $$ > /sys/fs/cgroup/cgroup.procs
 gone() { rmmod nestor 2> /dev/null; }
 cycle() {
 	"$NESTORCTL" cache detach vda > "$T/said" 2>&1 && agent_stop && until_ok 20 gone && insmod /nestor.ko &&
@@ -100,8 +93,8 @@ cycle() {
 done=0
 while [ $done -lt "$CYCLES" ] && cycle; do done=$((done + 1)); done
 is "$CYCLES times detached, removed, loaded and attached under traffic" "$CYCLES" $done || cat "$T/said"
-kill "${traffic[@]}"
-wait "${traffic[@]}" 2> /dev/null
+: > "$T/enough"
+wait "${traffic[@]}"
 ok "no file differed" [ ! -e "$T/differs" ]
 is "nor do those of before" "$before" "$(cd "$T/mnt" && md5sum 1 2)"
 umount "$T/mnt"
