@@ -456,6 +456,11 @@ static int cache_iterate(struct dm_target *ti, iterate_devices_callout_fn fn, vo
 
 static void cache_io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
+	/* An I/O that is cut between blocks could not be cached; many disks take 255 sectors. */
+	if (limits->max_hw_sectors > BLOCK_SECTORS)
+		limits->max_hw_sectors = round_down(limits->max_hw_sectors, BLOCK_SECTORS);
+	if (limits->max_user_sectors > BLOCK_SECTORS) /* 0: the administrator has set none */
+		limits->max_user_sectors = round_down(limits->max_user_sectors, BLOCK_SECTORS);
 	limits->max_hw_discard_sectors = min(limits->max_hw_discard_sectors, DISCARD_MAX >> SECTOR_SHIFT);
 	limits->max_discard_sectors = min(limits->max_discard_sectors, DISCARD_MAX >> SECTOR_SHIFT);
 }

@@ -94,6 +94,8 @@ mount /dev/vda "$T/mnt"
 for name in one two three; do dd if=/dev/urandom bs=1M count=48 2> /dev/null > "$T/mnt/$name"; done
 dd if=/dev/urandom bs=1M count=16 2> /dev/null > "$T/mnt/small"
 umount "$T/mnt"
+# As of a disk that takes 255 sectors at a time: where the kernel cuts I/Os there, their parts are no blocks.
+echo 127 > /sys/block/vda/queue/max_sectors_kb
 for name in one two three; do echo 12M > $CG/$name/memory.max; done
 say_policy 'one, memory: 60, ssd: 0' 'two, memory: 40, ssd: 0' > "$policy"
 agent_start --policy "$policy"
@@ -111,6 +113,8 @@ for _ in 1 2 3; do
 done
 within "a file of 4096 pages: resident and stored together are once what it has" 3900 $(($(resident) + $(stored))) 4160
 ok "and both have a part" [ "$(resident)" -gt 500 ]
+unknown=$(awk '/^nestor_cache_drops_total\{reason="unknown"/ { n += $NF } END { print n + 0 }' "$T/metrics")
+ok "and the cache knew all pages, on a disk whose I/Os end between blocks ($unknown it did not)" [ "$unknown" -lt 100 ]
 
 # ---- shares, each from the moment on that all are owed theirs
 at_least() { scrape && [ "$(of "$1" pages memory)" -ge $((STORE * $2 / 100)) ]; } # at_least CONTAINER PERCENT
