@@ -84,6 +84,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/cost.sh --vm
 	$(Q)tests/bench/iops.sh
 	$(Q)tests/bench/iops.sh --vm
+	$(Q)tests/bench/cachehits.sh
 	$(Q)tests/bench/scrape.sh
 	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh

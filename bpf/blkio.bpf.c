@@ -161,16 +161,19 @@ static __always_inline struct blkio_inflight *rq_begin(struct request *rq)
 }
 
 SEC("tp_btf/block_rq_insert")
-int BPF_PROG(blkio_insert, struct request *rq)
+int BPF_PROG(blkio_insert, struct request *trusted)
 {
+	struct request *rq = compat_untrusted(trusted, struct request);
+
 	if (!is_passthrough(rq->cmd_flags))
 		rq_begin(rq);
 	return 0;
 }
 
 SEC("tp_btf/block_rq_issue")
-int BPF_PROG(blkio_issue, struct request *rq)
+int BPF_PROG(blkio_issue, struct request *trusted)
 {
+	struct request *rq = compat_untrusted(trusted, struct request);
 	struct blkio_inflight *io;
 
 	if (is_passthrough(rq->cmd_flags))
@@ -183,8 +186,9 @@ int BPF_PROG(blkio_issue, struct request *rq)
 
 /* rq goes into another request and is never seen again. */
 SEC("tp_btf/block_rq_merge")
-int BPF_PROG(blkio_merge, struct request *rq)
+int BPF_PROG(blkio_merge, struct request *trusted)
 {
+	struct request *rq = compat_untrusted(trusted, struct request);
 	__u32 home = inflight_home_of_rq(rq);
 	struct blkio_inflight *io = inflight_find(home, inflight_id(rq));
 
@@ -318,8 +322,9 @@ static __always_inline int complete_unseen(struct request *rq, struct gendisk *d
 
 /* Runs for every part of a request that completes; the last part has all that is left of it. */
 SEC("tp_btf/block_rq_complete")
-int BPF_PROG(blkio_complete, struct request *rq, int error, unsigned int nr_bytes)
+int BPF_PROG(blkio_complete, struct request *trusted, int error, unsigned int nr_bytes)
 {
+	struct request *rq = compat_untrusted(trusted, struct request);
 	struct gendisk *disk = rq->q->disk;
 	__u32 home = inflight_home_of_rq(rq);
 	struct blkio_inflight *io = inflight_find(home, inflight_id(rq));
@@ -345,8 +350,9 @@ static __always_inline bool takes_bios(struct gendisk *disk)
 }
 
 SEC("tp_btf/block_bio_queue")
-int BPF_PROG(blkio_bio_queue, struct bio *bio)
+int BPF_PROG(blkio_bio_queue, struct bio *trusted)
 {
+	struct bio *bio = compat_untrusted(trusted, struct bio);
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct blkio_inflight *io;
 
@@ -363,8 +369,9 @@ int BPF_PROG(blkio_bio_queue, struct bio *bio)
 
 /* The kernel calls this just for bios that passed block_bio_queue. */
 SEC("tp_btf/block_bio_complete")
-int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
+int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *trusted)
 {
+	struct bio *bio = compat_untrusted(trusted, struct bio);
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	__u32 home = inflight_home_of_bio(bio);
 	__u64 now = bpf_ktime_get_ns();
@@ -384,8 +391,10 @@ int BPF_PROG(blkio_bio_done, struct request_queue *q, struct bio *bio)
 
 /* The agent attaches the programs from here on while there is something to watch. */
 SEC("tp_btf/block_bio_queue")
-int BPF_PROG(blkio_watch_begin, struct bio *bio)
+int BPF_PROG(blkio_watch_begin, struct bio *trusted)
 {
+	struct bio *bio = compat_untrusted(trusted, struct bio);
+
 	watch_begin(bio, bio->bi_bdev->bd_disk);
 	return 0;
 }

@@ -149,7 +149,7 @@ static __always_inline void count_retransmits(struct net_total *total, struct ne
 
 struct search {
 	struct net_socket *socket;
-	const char *container; /* NULL: none that has a name */
+	const struct owner_info *container; /* NULL: none that has a name */
 	__u32 kind;
 };
 
@@ -160,6 +160,17 @@ static __always_inline bool fits(const struct net_glob *glob, const char *text, 
 	for (int i = 0; i < size && text[i]; i++)
 		states = (states & glob->next[(__u8)text[i]]) << 1 | (states & glob->stay);
 	return states & glob->accept;
+}
+
+/* Global, as is what calls them: the verifier looks at the loop once, not on each path to it. */
+__noinline int fits_process(const struct net_rule *rule, const struct net_socket *socket)
+{
+	return rule && socket && fits(&rule->process, socket->process, NET_COMM_MAX);
+}
+
+__noinline int fits_container(const struct net_rule *rule, const struct owner_info *info)
+{
+	return rule && info && fits(&rule->container, info->name, OWNER_NAME_MAX);
 }
 
 static __always_inline bool fits_port(const struct net_rule *rule, __u32 port)
@@ -178,25 +189,27 @@ static long try_rule(__u32 i, struct search *s)
 		return 0;
 	if (rule->given & NET_RULE_MARK && rule->mark != socket->mark)
 		return 0;
-	if (rule->given & NET_RULE_PROCESS && !fits(&rule->process, socket->process, NET_COMM_MAX))
+	if (rule->given & NET_RULE_PROCESS && !fits_process(rule, socket))
 		return 0;
-	if (rule->given & NET_RULE_CONTAINER && (!s->container || !fits(&rule->container, s->container, OWNER_NAME_MAX)))
+	if (rule->given & NET_RULE_CONTAINER && !fits_container(rule, s->container))
 		return 0;
 	s->kind = rule->kind;
 	return 1;
 }
 
 /* Sets @socket->kind. */
-static __noinline int find_kind(struct net_socket *socket)
+__noinline int find_kind(struct net_socket *socket)
 {
 	struct search s = { .socket = socket, .kind = NET_KIND_NONE };
 	struct owner_info *info;
+	struct owner owner;
 
 	if (!socket)
 		return 0;
-	info = bpf_map_lookup_elem(&who_owners, &socket->owner);
+	owner = socket->owner; /* 6.1 takes no key from there */
+	info = bpf_map_lookup_elem(&who_owners, &owner);
 	if (info && info->name[0])
-		s.container = info->name;
+		s.container = info;
 	else if (socket->owner.hierarchy != OWNER_VM)
 		socket->generation = 0; /* it has no name yet: to be looked at again */
 	bpf_loop(NET_RULES_MAX, try_rule, &s, 0);

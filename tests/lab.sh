@@ -86,7 +86,7 @@ ips() { # ips DIRECTION: of the guest's device, without Ethernet's headers
 	run a awk '{ print }' "/sys/class/net/eth0/statistics/$1_bytes" "/sys/class/net/eth0/statistics/$1_packets" | xargs |
 		awk '{ print $1 - 14 * $2 }'
 }
-net() { value h1 "nestor_net_bytes_total{direction=\"$1\",vm=\"a\",container=\"\"}"; }
+net() { value h1 "nestor_net_bytes_total{direction=\"$1\",vm=\"${2:-a}\",container=\"\"}"; }
 run h1 sh -c "$netio udp-sink $(lab_net a).1 100 > /tmp/port &"
 has_port() { run h1 test -s /tmp/port; }
 until_ok 10 has_port
@@ -98,6 +98,15 @@ all_sent() { ips=$(($(ips tx) - tx)) && [ "$ips" -ge $((100 * 1028)) ]; } # virt
 ok "a: IP bytes of all 100" until_ok 5 all_sent
 grown=$(($(net tx) - ${host_tx:-0}))
 within "as many by the host ($ips by the guest)" $((ips - 200)) $grown $((ips + 200))
+# User networking: QEMU itself sends what the guest does, from sockets of its own.
+run h1 sh -c "$netio udp-sink 127.0.0.1 100 > /tmp/port-b &"
+has_port() { run h1 test -s /tmp/port-b; }
+until_ok 10 has_port
+tx=$(net tx b)
+run b $netio udp-source 10.0.2.2 "$(run h1 cat /tmp/port-b)" 100 1000
+by_qemu() { grown=$(($(net tx b) - ${tx:-0})) && [ $grown -ge $((100 * 1028)) ]; }
+until_ok 5 by_qemu
+is "b, without a network device of the host: IP bytes of 100 datagrams" $((100 * 1028)) $grown
 
 ok "all end as they should" lab_stop
 is "no process is left of it" "" "$(pgrep -fa "$T" | grep -v tests/lab.sh)"

@@ -16,6 +16,12 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define compat_typed(pointer, type) ((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
 
 /*
+ * The same pointer, for reads alone. For each pointer that is read through one that the verifier trusts it searches all
+ * type names of the kernel four times, on each path: most of what such a program takes to load (6.12, 6.18, 7.2).
+ */
+#define compat_untrusted(pointer, type) (compat_can_type() ? compat_typed(pointer, type) : (pointer))
+
+/*
  * struct page has compound_head in 6.1 and 6.12, compound_info in 7.2. Bit 0 marks a tail page in both, and the rest
  * is taken for the head's address. tests/kernels.sh shows writeback billed through it on all three; whether a tail
  * page was among those pages is not shown.

@@ -126,7 +126,7 @@ static __always_inline bool owner_from_vm(struct owner *o, struct task_struct *t
 
 static __always_inline void owner_from_tasks_cgroup(struct owner *o, struct task_struct *task)
 {
-	struct css_set *cset = task->cgroups;
+	struct css_set *cset = compat_untrusted(task, struct task_struct)->cgroups;
 	struct cgroup_subsys_state *css = NULL;
 	__u32 id;
 

@@ -76,11 +76,13 @@ static __always_inline bool total_claim(struct blkio_place *place, const struct 
 	return true;
 }
 
-/* Index of the place that @key has, or gets; -1 if there is none. */
-static __noinline int total_search(const struct blkio_key *key)
+/* Index of the place that @key has, or gets; -1 if there is none. Global: the verifier looks at it once, not on each path. */
+__noinline int total_search(const struct blkio_key *key)
 {
 	struct blkio_place *place;
 
+	if (!key)
+		return -1;
 	for (int way = 0; way < TOTAL_WAYS; way++) {
 		place = total_place(total_index(key, way));
 		if (place && total_is(place, key))

@@ -8,6 +8,7 @@
  *	write FILE BYTES      writes a new file of that size
  *	map FILE STEP         maps it and touches every STEPth page
  *	random FILE STEP      the same, telling the kernel that no readahead is wanted
+ *	scattered FILE 0      reads each of its pages once, in an order without neighbours; the answer is nanoseconds per page
  *	list DIRECTORY 0      looks at each file in it; the answer is how many there are
  *	cached FILE 0         the answer is how many of its pages are in the cache
  */
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096UL
@@ -117,6 +119,23 @@ static size_t cached(int fd, size_t unused)
 	return n;
 }
 
+static size_t scattered(int fd, size_t unused)
+{
+	size_t pages = size_of(fd) / PAGE;
+	static char buf[PAGE];
+	struct timespec a, b;
+
+	(void)unused;
+	if (!pages || pages % 1009 == 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM))
+		errx(1, "fadvise, or a size that is a multiple of a prime that is used here");
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (size_t i = 0; i < pages; i++)
+		if (pread(fd, buf, PAGE, (off_t)(i * 1009 % pages * PAGE)) != PAGE)
+			err(1, "pread");
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	return ((size_t)(b.tv_sec - a.tv_sec) * 1000000000 + (size_t)b.tv_nsec - (size_t)a.tv_nsec) / pages;
+}
+
 static size_t list(int fd, size_t unused)
 {
 	DIR *dir = fdopendir(dup(fd));
@@ -144,6 +163,7 @@ static const struct {
 	{ "write", O_WRONLY | O_CREAT | O_TRUNC, write_all },
 	{ "map", O_RDONLY, map },
 	{ "random", O_RDONLY, random_map },
+	{ "scattered", O_RDONLY, scattered },
 	{ "list", O_RDONLY, list },
 	{ "cached", O_RDONLY, cached },
 };
