@@ -49,7 +49,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo lab lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
+.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
 	install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
@@ -92,6 +92,11 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/cache.sh
 
 demo: lab ## two KVM guests with two containers each, all at work, below a host whose page is reachable (on PORT)
+
+demo-cache: ## containers that share a second-level cache, 60:40, 50:30:20, then one on the SSD, a minute each (on PORT)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) tests/demo $(if $(PORT),--port $(PORT)) shares
 
 lab: ## boot a host VM with KVM guests inside, and give a prompt (LAB=FILE describes another one)
 	$(Q).ci/deps build check

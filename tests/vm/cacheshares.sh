@@ -129,9 +129,15 @@ parts one 50 two 30 three 20
 apply "60:40, and one on the SSD" 'one, memory: 60, ssd: 0' 'two, memory: 40, ssd: 0' 'three, memory: 0, ssd: 100'
 parts one 60 two 40 three 0
 ok "it has the SSD" [ "$(of three pages ssd)" -gt 1000 ]
+# What is read from the SSD goes to the page cache, and from there to memory if it has a part there.
+apply "50:50, and the one on the SSD in memory, too" 'one, memory: 50, ssd: 0' 'two, memory: 0, ssd: 0' 'three, memory: 50, ssd: 100'
+from_ssd=$(of three hits_total ssd)
+comes_round() { scrape && [ $(($(of three hits_total ssd) - from_ssd)) -gt 2000 ]; } # its reader
+ok "of what the SSD had" until_ok 60 comes_round
+parts one 50 two 0 three 50
 
 stop_readers
-umount "$T/mnt"
+until_ok 5 umount "$T/mnt" # a dd of theirs may still be at it
 "$NESTORCTL" cache detach vda > /dev/null
 agent_stop
 done_testing

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Inside a VM: five containers with work, and an agent that limits two of them, has two share the second-level cache, and
-# serves its page on port 6378. Goes on until it is ended. With "shell", as tests/page.sh has it, port 6379 is a shell of root.
+# Inside a VM: containers with work, and an agent that limits two of them, has two share the second-level cache, and
+# serves its page on port 6378. Goes on until it is ended. With "shell", as tests/page.sh has it, port 6379 is a shell of
+# root. With "shares" a third one, shop, uses the cache, and the shares change every minute.
 set -eu
 bin=$PWD/build
 tools=$bin/tests/tools
@@ -24,7 +25,7 @@ disk=$("$bin/nestorctl" cache attach /dev/vda)
 dmsetup mknodes # no udev here
 mkfs.ext4 -q -b 4096 "$disk"
 mount "$disk" /mnt
-for name in web mail; do dd if=/dev/zero of=/mnt/$name bs=1M count=48 2> /dev/null; done
+for name in web mail shop; do dd if=/dev/zero of=/mnt/$name bs=1M count=48 2> /dev/null; done
 umount /mnt # its pages are to be of who reads it
 mount "$disk" /mnt
 ip netns add peer
@@ -56,31 +57,47 @@ chmod +x /usr/bin/reader /usr/bin/backup
 
 # ---- the agent
 mkdir -p "$(dirname $policy)"
-cat > $policy <<'END'
-agent: {min_age: 0}
-blkio:
-  mode: enforce
-  limits:
-    - {container: /batch, device: nullb0, read: 24MiB}
-net:
-  mode: enforce
-  limits:
-    - {container: /backup, egress: 20Mbit}
-cache:
-  mode: enforce
-  memory: 16MiB
-  min_free: 32MiB
-  pools:
-    - {container: /web, memory: 60}
-    - {container: /mail, memory: 40}
-END
+say_policy() { # say_policy POOL…
+	cat <<- 'END'
+		agent: {min_age: 0}
+		blkio:
+		  mode: enforce
+		  limits:
+		    - {container: /batch, device: nullb0, read: 24MiB}
+		net:
+		  mode: enforce
+		  limits:
+		    - {container: /backup, egress: 20Mbit}
+		cache:
+		  mode: enforce
+		  memory: 16MiB
+		  ssd: /dev/vdb
+		  min_free: 32MiB
+		  pools:
+	END
+	printf '    - {container: /%s}\n' "$@"
+}
+change_to() { # change_to POOL…: live, and for a minute
+	say_policy "$@" > $policy.new
+	mv $policy.new $policy
+	echo "now: $*"
+	read -rt 60 <> <(:) || :
+}
+change_shares() {
+	while :; do
+		change_to 'web, memory: 60' 'mail, memory: 40'
+		change_to 'web, memory: 50' 'mail, memory: 30' 'shop, memory: 20'
+		change_to 'web, memory: 60' 'mail, memory: 40' 'shop, ssd: 100'
+	done
+}
+say_policy 'web, memory: 60' 'mail, memory: 40' > $policy
 start_agent() {
 	"$bin/nestord" --listen 0.0.0.0:6378 &
 	agent=$!
 }
 start_agent
 
-for name in web mail; do
+for name in web mail shop; do
 	mkdir -p /sys/fs/cgroup/$name
 	echo 32M > /sys/fs/cgroup/$name/memory.max
 done
@@ -90,6 +107,10 @@ container db "$tools/ioload" write /dev/nullb0 16384 2 0 1000000
 container batch "$tools/ioload" read /dev/nullb0 262144 4 0 1000000
 ip netns exec peer "$tools/flow" recv tcp 9 1000 > /dev/null &
 container backup backup
+if [ "${1:-}" = shares ]; then
+	container shop reader /mnt/shop 0.2
+	change_shares &
+fi
 [ "${1:-}" != shell ] || nc -ll -p 6379 -e /bin/bash &
 
 echo "up"
