@@ -6,6 +6,7 @@
 #include "cache_ssd_io.h"
 #include "faults.h"
 #include "module.h"
+#include "selftest.h"
 
 static void balance(struct work_struct *work)
 {
@@ -43,6 +44,9 @@ static int __init open_all(void)
 	r = cache_dm_open();
 	if (r)
 		goto index;
+	r = selftest_run();
+	if (r)
+		goto dm;
 	r = session_open();
 	if (r)
 		goto dm;

@@ -54,19 +54,19 @@ static void set_fault(int fd, unsigned int n)
 }
 
 /* A system call, given as an expression, with the fault armed; leaves its result in @result and its errno as it was. */
-#define FAULTY(result, call)                                                                                              \
-	do {                                                                                                              \
-		int fd_ = fail_nth_file(O_RDWR), errno_;                                                                  \
-		char left_[16] = "";                                                                                      \
-		set_fault(fd_, nth);                                                                                      \
-		(result) = (call);                                                                                        \
-		errno_ = errno;                                                                                           \
-		if (pread(fd_, left_, sizeof(left_) - 1, 0) < 0)                                                          \
-			error(1, errno, "fail-nth");                                                                      \
-		set_fault(fd_, 0);                                                                                        \
-		close(fd_);                                                                                               \
-		has_failed |= !atoi(left_);                                                                               \
-		errno = errno_;                                                                                           \
+#define FAULTY(result, call)                                                                                                   \
+	do {                                                                                                                   \
+		int fd_ = fail_nth_file(O_RDWR), errno_;                                                                       \
+		char left_[16] = "";                                                                                           \
+		set_fault(fd_, nth);                                                                                           \
+		(result) = (call);                                                                                             \
+		errno_ = errno;                                                                                                \
+		if (pread(fd_, left_, sizeof(left_) - 1, 0) < 0)                                                               \
+			error(1, errno, "fail-nth");                                                                           \
+		set_fault(fd_, 0);                                                                                             \
+		close(fd_);                                                                                                    \
+		has_failed |= !atoi(left_);                                                                                    \
+		errno = errno_;                                                                                                \
 	} while (0)
 
 static int faulty_ioctl(int fd, unsigned long request, void *arg)

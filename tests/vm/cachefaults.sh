@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Inside a VM of the debug kernel: each allocation fails once that the module's init, a session, an attach and puts make;
-# then CYCLES times a device is taken out below a mounted file system, the module goes and comes, and it is put in again.
-# /dev/vda is the disk, /dev/vdb the SSD. tests/cachefaults.sh boots it.
+# Inside a VM of the debug kernel: the module tests itself; each allocation fails once that the module's init, a session, an
+# attach and puts make; then CYCLES times a device is taken out below a mounted file system, the module goes and comes, and
+# it is put in again. /dev/vda is the disk, /dev/vdb the SSD. tests/cachefaults.sh boots it.
 . "$(dirname "$0")/../lib.sh"
 
 CG=/sys/fs/cgroup/one
@@ -50,6 +50,9 @@ fill() { # fill NAME: a file of 12 MiB whose content its name tells
 }
 sums() { (cd "$T/mnt" && md5sum [12]); }
 
+ok "the module tests itself" insmod /nestor.ko selftest=5
+dmesg | sed -n 's/.*nestor: selftest: /# /p'
+rmmod nestor
 every_allocation
 ok "init" sweep_init || cat "$T/said"
 insmod /nestor.ko || exit 1

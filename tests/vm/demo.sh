@@ -97,7 +97,7 @@ start_agent() {
 }
 start_agent
 
-for name in web mail shop; do
+for name in web mail; do
 	mkdir -p /sys/fs/cgroup/$name
 	echo 32M > /sys/fs/cgroup/$name/memory.max
 done
@@ -108,6 +108,8 @@ container batch "$tools/ioload" read /dev/nullb0 262144 4 0 1000000
 ip netns exec peer "$tools/flow" recv tcp 9 1000 > /dev/null &
 container backup backup
 if [ "${1:-}" = shares ]; then
+	mkdir /sys/fs/cgroup/shop
+	echo 32M > /sys/fs/cgroup/shop/memory.max
 	container shop reader /mnt/shop 0.2
 	change_shares &
 fi
