@@ -27,12 +27,14 @@ struct block {
 	struct page *page;
 };
 
-static struct worker {
+struct worker {
 	struct task_struct *task;
 	u32 number;
 	struct block blocks[BLOCKS];
 	u64 reads, hits, puts, wrong;
-} *workers;
+};
+
+static struct worker *workers;
 static u32 nr_workers;
 
 static u64 where_is(const struct worker *w, const struct block *b)
@@ -264,7 +266,7 @@ int selftest_run(void)
 	kvfree(workers);
 	if (r)
 		return r;
-	pr_info("nestor: selftest: %u workers, %llu reads, %llu of them hits, %llu puts; %llu wrong, %llu entries lost\n", nr_workers,
-		reads, hits, puts, wrong, lost);
+	pr_info("nestor: selftest: %u workers, %llu reads, %llu of them hits, %llu puts; %llu wrong, %llu entries lost\n",
+		nr_workers, reads, hits, puts, wrong, lost);
 	return wrong || lost || !hits ? -EILSEQ : 0;
 }
