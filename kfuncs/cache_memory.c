@@ -7,6 +7,7 @@
 #include "cache_store.h"
 
 #define SPARE_HIGH 1024 /* pages: what puts may take before memory_balance() comes */
+#define CALM_NS 1000000000ULL /* how long the kernel must not have wanted memory, before the store takes some again */
 #define BATCH_MAX 4096 /* pages that a victim gives before another is sought: 16 MiB, and at most 1/128 of the store */
 
 static struct {
@@ -15,6 +16,7 @@ static struct {
 	u32 nr_spare;
 	u64 held; /* pages, spare ones among them */
 	u64 limit;
+	u64 yielded_ns; /* when the kernel last wanted some back; 0: never */
 
 	/* Whose turn it is to lose pages, and how many. Races may make it a few more or less. */
 	u32 victim;
@@ -46,6 +48,13 @@ u64 memory_limit(void)
 u64 memory_held(void)
 {
 	return READ_ONCE(memory.held);
+}
+
+static bool is_calm(void)
+{
+	u64 yielded = READ_ONCE(memory.yielded_ns);
+
+	return !yielded || ktime_get_ns() - yielded > CALM_NS;
 }
 
 /* ---- frames ---- */
@@ -141,7 +150,7 @@ static u32 memory_reserve(struct cache_pool *pool, void **ret_copy)
 {
 	u32 frame = pop_spare(false);
 
-	if (!frame && memory_held() >= memory_limit())
+	if (!frame && (memory_held() >= memory_limit() || !is_calm()))
 		frame = evict_one();
 	if (frame)
 		*ret_copy = memory_of_frame(frame);
@@ -191,13 +200,21 @@ u64 memory_shrink(u64 pages)
 	return freed;
 }
 
+u64 memory_yield(u64 pages)
+{
+	WRITE_ONCE(memory.yielded_ns, ktime_get_ns());
+	return memory_shrink(pages);
+}
+
 /* ---- balance ---- */
 
 static u64 spare_wanted(void)
 {
 	u64 held = memory_held(), limit = memory_limit(), spare = READ_ONCE(memory.nr_spare);
 
-	return held < limit && spare < SPARE_HIGH ? min_t(u64, limit - held, SPARE_HIGH - spare) : 0;
+	if (held >= limit || spare >= SPARE_HIGH || !is_calm())
+		return 0;
+	return min_t(u64, limit - held, SPARE_HIGH - spare);
 }
 
 bool memory_unbalanced(void)

@@ -20,6 +20,9 @@ u64 memory_held(void);
 /* Evicts up to @pages and gives their memory to the kernel; returns how many. Does not sleep. */
 u64 memory_shrink(u64 pages);
 
+/* The same, because the kernel is short of memory: the store then does not grow for a second. */
+u64 memory_yield(u64 pages);
+
 /* True: memory_balance() has something to do. */
 bool memory_unbalanced(void);
 /* Takes spare pages towards the limit, gives back what is above it. May sleep, waits for no I/O. */

@@ -29,6 +29,33 @@ module_param_named(fail_nth, module_fail_nth, uint, 0600);
 MODULE_PARM_DESC(fail_nth, "which allocation of the module's next init or table fails, for tests; reads 0 if it did");
 #endif
 
+/* ---- when the kernel is short of memory ---- */
+
+static unsigned long count_pages(struct shrinker *shrinker, struct shrink_control *control)
+{
+	return memory_held() ?: SHRINK_EMPTY;
+}
+
+static unsigned long give_pages(struct shrinker *shrinker, struct shrink_control *control)
+{
+	return memory_yield(control->nr_to_scan) ?: SHRINK_STOP;
+}
+
+static struct shrinker *shrinker;
+
+static int __init shrinker_open(void)
+{
+	shrinker = shrinker_alloc(0, "nestor-cache");
+	if (!shrinker)
+		return -ENOMEM;
+	shrinker->count_objects = count_pages;
+	shrinker->scan_objects = give_pages;
+	shrinker_register(shrinker);
+	return 0;
+}
+
+/* ---- the module ---- */
+
 static int __init open_all(void)
 {
 	int r;
@@ -44,13 +71,18 @@ static int __init open_all(void)
 	r = cache_dm_open();
 	if (r)
 		goto index;
+	r = shrinker_open();
+	if (r)
+		goto dm;
 	r = selftest_run();
 	if (r)
-		goto dm;
+		goto shrinker;
 	r = session_open();
 	if (r)
-		goto dm;
+		goto shrinker;
 	return 0;
+shrinker:
+	shrinker_free(shrinker);
 dm:
 	cache_dm_close();
 index:
@@ -72,6 +104,7 @@ static int __init nestor_init(void)
 static void __exit nestor_exit(void)
 {
 	session_close();
+	shrinker_free(shrinker);
 	cache_dm_close();
 	ssd_io_flush();
 	cancel_work_sync(&balance_work);

@@ -137,6 +137,25 @@ ok "of what the SSD had" until_ok 60 comes_round
 parts one 50 two 0 three 50
 
 stop_readers
+# ---- the kernel is short of memory, and the agent does not come on: the store gives way before anything is killed
+STORE=65536
+apply_store() { say_policy 'one, memory: 100, ssd: 0' > "$policy.new" && mv "$policy.new" "$policy"; }
+fill_store() { (echo $BASHPID > $CG/one/cgroup.procs && cat "$T/mnt/one" "$T/mnt/two" "$T/mnt/three" > /dev/null); }
+is_full() { fill_store && scrape && [ "$(of one pages memory)" -gt 25000 ]; }
+apply_store
+ok "a store of more than 25000 pages" until_ok 60 is_full
+held=$(of one pages memory)
+sums=$(cd "$T/mnt" && md5sum one two three)
+available=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+hog=$((available + held * 85 / 25600)) # and 85 % of what the store has
+kill -STOP $agent_pid
+ok "a program that needs $hog MiB, where $available are available beside the store, has them" \
+	dd if=/dev/zero of=/dev/null bs=${hog}M count=1 2> "$T/said"
+kill -CONT $agent_pid
+scrape
+given=$((held - $(of one pages memory)))
+ok "what is missing comes from the store ($given pages of $held)" [ $given -gt $((held / 4)) ]
+is "the files are what they were" "$sums" "$(cd "$T/mnt" && md5sum one two three)"
 until_ok 5 umount "$T/mnt" # a dd of theirs may still be at it
 "$NESTORCTL" cache detach vda > /dev/null
 agent_stop
