@@ -31,11 +31,16 @@ SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
 # The page at "/", and what draws its charts, from Debian's libjs-chart.js.
 CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
 PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/chart.js)
+# Kernels for GPUs, in one program: as source for OpenCL, and compiled for NVIDIA's.
+# The oldest architecture that is supported; drivers compile it for newer ones.
+GPU_ARCH := sm_70
+GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/*.cl)
+GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o
 # All but the two main files: what tests link against.
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
-	$(PAGE_OBJS)
+	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
-CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
+CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o $(GPU_OBJS)
 CTL_OBJS := $(CLIENT_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile disk jsontext log loop metrics policy \
 	policy.yaml policydata policykeys reply settings settingsfile units utf8 yaml)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
@@ -166,6 +171,28 @@ $(B)/dashboards/web/chart.js.o: build/dashboards/web/chart.js
 build/dashboards/web/chart.js: $(CHART_JS)
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
+
+# ---- gpu ----
+
+# Both end with a zero byte: they are strings.
+build/gpu/kernels.cl: $(GPU_SOURCES)
+	$(Q)mkdir -p $(@D)
+	$(Q)(cat $^ && printf '\0') > $@
+build/gpu/kernels.ptx: $(GPU_SOURCES) Makefile
+	$(call say,PTX,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)cat $(GPU_SOURCES) | $(CLANG) -x cl -cl-std=CL1.2 --target=nvptx64-nvidia-cuda -Xclang -finclude-default-header \
+		-Xclang -target-cpu -Xclang $(GPU_ARCH) -O2 -Wall -Werror -S -o $@.tmp -
+	$(Q)(cat $@.tmp && printf '\0') > $@ && rm $@.tmp
+$(B)/gpu/kernels.%.o: build/gpu/kernels.%
+	$(embed)
+
+# In place of NVIDIA's library, for tests
+$(B)/tests/stub/libcuda.so.1: tests/stub/cuda.c tests/stub/cuda.h gpu/cuda_api.h gpu/pagehash.h Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
+$(B)/tests/gpu: | $(B)/tests/stub/libcuda.so.1
 
 # ---- bpf ----
 

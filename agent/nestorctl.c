@@ -15,6 +15,7 @@
 #include "agent/bpfobj.h"
 #include "agent/ctl_ask.h"
 #include "agent/ctl_cache.h"
+#include "agent/ctl_gpu.h"
 #include "agent/ctl_table.h"
 #include "agent/ctl_top.h"
 #include "agent/jsontext.h"
@@ -42,6 +43,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache list            what is attached\n"
 			    "  cache policy load FILE   have a BPF program of your own choose stores\n"
 			    "  cache policy reset    have the built-in one choose again\n"
+			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
+			    "  gpu bench             how fast each hashes pages\n"
 			    "  cache top             who has what of the cache, and rates, as they change\n"
 			    "  reset                 forget all counters; without a running agent also\n"
 			    "                        take back the limits that it left in force\n"
@@ -260,11 +263,31 @@ static int do_cache_policy(int argc, char **argv)
 	return ask_with("load", "cache", file);
 }
 
+/* Takes @list, which may be NULL: what it is has been said. */
+static int print_list(json_t *list)
+{
+	_free_ char *text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
+
+	json_decref(list);
+	if (!text)
+		return EXIT_FAILURE;
+	print_answer(text);
+	if (as_json)
+		putchar('\n');
+	return EXIT_SUCCESS;
+}
+
+static int do_gpu(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "list"))
+		return print_list(gpu_list_devices());
+	if (argc == 2 && !strcmp(argv[1], "bench"))
+		return print_list(gpu_bench());
+	return wrong("gpu takes list or bench");
+}
+
 static int do_cache(int argc, char **argv)
 {
-	_free_ char *text = NULL;
-	json_t *list;
-
 	if (argc == 2 && !strcmp(argv[1], "show"))
 		return ask_and_print("show", "cache");
 	if (argc == 3 && !strcmp(argv[1], "attach"))
@@ -275,15 +298,7 @@ static int do_cache(int argc, char **argv)
 		return do_cache_policy(argc, argv);
 	if (argc != 2 || strcmp(argv[1], "list") != 0)
 		return wrong("cache takes show, top, list, attach DISK, detach NAME or policy");
-	list = cache_list();
-	text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
-	json_decref(list);
-	if (!text)
-		return EXIT_FAILURE;
-	print_answer(text);
-	if (as_json)
-		putchar('\n');
-	return EXIT_SUCCESS;
+	return print_list(cache_list());
 }
 
 static int run(int argc, char **argv)
@@ -305,6 +320,8 @@ static int run(int argc, char **argv)
 		return do_policy(argc, argv);
 	if (!strcmp(argv[0], "cache"))
 		return do_cache(argc, argv);
+	if (!strcmp(argv[0], "gpu"))
+		return do_gpu(argc, argv);
 	if (!strcmp(argv[0], "reset"))
 		return argc == 1 ? do_reset() : wrong("reset takes no argument");
 	if (argc == 2 && !strcmp(argv[1], "show"))

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A stand-in for libcuda.so.1, for machines without an NVIDIA GPU: the driver API on the processor, and failures on demand. */
+#ifndef NESTOR_STUB_CUDA_H
+#define NESTOR_STUB_CUDA_H
+
+struct stub {
+	/* Lets the @nth call from now on fail with @code, and those after it too if @sticky; of all functions that return a
+	 * CUresult and do more than release. 0: none.
+	 */
+	void (*fail)(unsigned int nth, int code, int sticky);
+	/* Calls since then. */
+	unsigned int (*calls)(void);
+	/* What the next device opened has: devices, ten times the compute capability, and whether it computes wrongly. */
+	void (*device)(int devices, int capability, int wrong);
+	/* Allocations, contexts, streams, modules and events that are not released. */
+	unsigned int (*held)(void);
+};
+extern const struct stub stub;
+
+#endif
