@@ -132,7 +132,7 @@ static void describe(cl_device_id id, struct gpu_info *info)
 
 	device_text(id, CL_DEVICE_NAME, info->name, sizeof(info->name));
 	device_text(id, CL_DRIVER_VERSION, version, sizeof(version));
-	if (!CL(clGetDeviceInfo)(id, CL_DEVICE_PLATFORM, sizeof(of), &of, NULL))
+	if (!CL(clGetDeviceInfo)(id, CL_DEVICE_PLATFORM, sizeof(cl_platform_id), &of, NULL))
 		CL(clGetPlatformInfo)(of, CL_PLATFORM_NAME, sizeof(platform) - 1, platform, NULL);
 	snprintf(info->driver, sizeof(info->driver), "%s %s", platform, version);
 	CL(clGetDeviceInfo)(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(memory), &memory, NULL);
