@@ -260,11 +260,11 @@ refused "gpu alone" 2 "gpu takes list or bench" "$NESTORCTL" gpu
 refused "gpu with a wrong word" 2 "gpu takes" "$NESTORCTL" gpu frob
 run "$NESTORCTL" --json gpu list
 is "gpu list, whatever there is: status" 0 "$status"
-ok "gpu list as JSON" jq -e 'type == "array" and all(.[]; .device and .driver and .units > 0)' <<< "$out"
+is "gpu list as JSON" true "$(jq 'type == "array" and all(.[]; .device and .driver and .units > 0)' <<< "$out")"
 run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
-ok "gpu bench: all rates of all devices, and of one processor" jq -e 'length > 0 and all(.[]; .failed == "" and
-	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0)' <<< "$out"
+is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
+	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0)' <<< "$out")"
 refused "cache policy without a word" 2 "cache policy takes load FILE or reset" "$NESTORCTL" cache policy
 refused "cache policy load without a file" 2 "cache policy takes" "$NESTORCTL" cache policy load
 refused "cache policy load of no file" 1 "/nowhere: No such file" ctl cache policy load /nowhere
