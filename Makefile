@@ -31,9 +31,9 @@ SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
 # The page at "/", and what draws its charts, from Debian's libjs-chart.js.
 CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
 PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/chart.js)
-# Kernels for GPUs, in one program: as source for OpenCL, and compiled for NVIDIA's.
-# The oldest architecture that is supported; drivers compile it for newer ones.
+# The oldest of NVIDIA's architectures that is supported; drivers compile it for newer ones.
 GPU_ARCH := sm_70
+# Kernels for GPUs, in one program: as source for OpenCL, and compiled for that.
 GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/*.cl)
 GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o
 # All but the two main files: what tests link against.
@@ -54,8 +54,8 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress cache-bugs cache-power debug-kernel module module-install module-uninstall \
-	install uninstall fuzz fuzzers fmt clean vmlinux tests
+.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress cache-bugs cache-power debug-kernel module \
+	module-install module-uninstall install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile

@@ -298,7 +298,6 @@ static cl_event *event_of(struct gpu_event *done, cl_event *ret)
 	return done ? ret : NULL;
 }
 
-/* A queue need not begin before it is told to. */
 static int sent(struct gpu *g, const char *what, cl_int code, struct gpu_event *done, cl_event event)
 {
 	if (code)

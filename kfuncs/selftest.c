@@ -235,7 +235,7 @@ static void stop(void)
 	}
 	memory_set_limit(0);
 	for (memory_balance(); memory_held(); memory_balance())
-		schedule_timeout_uninterruptible(1);
+		wait_a_tick();
 	blocks_forget_device(DEVICE);
 	pools_close();
 }

@@ -33,7 +33,7 @@ disk() { # disk NAME NANOSECONDS: a null_blk of 64 MiB, with an ext4 that has a 
 }
 use() { build/tests/tools/filecache <<< "$1 $T/mnt/file ${2:-0}"; } # by nobody's container
 scattered() { # nanoseconds per page, of which none is in the page cache
-	[ "$(use cached)" = 0 ] || { echo "pages are cached" >&2 && return 1; }
+	[ "$(use cached)" = 0 ] || { echo "pages are cached" >&2 && exit 1; }
 	use scattered
 }
 without() { # without DISK
