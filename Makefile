@@ -234,6 +234,7 @@ CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool ssd) $
 CACHE_USERS := $(B)/tests/cachemodel $(B)/tests/cacheshare $(B)/tests/tools/cacherate
 $(CACHE_USERS): $(CACHE_OBJS)
 $(CACHE_USERS): LDLIBS += -lxxhash
+$(B)/tests/tools/fsfuzz: LDLIBS += -luring
 # As the kernel has it.
 $(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
 

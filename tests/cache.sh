@@ -9,11 +9,12 @@ cd "$ROOT" || exit 1
 run_vm() { # run_vm KERNEL MODULE OPERATIONS
 	local cached name modules=(--module dm-mod --module ext4 --module xfs --module btrfs)
 	cached=$(tests/vm/kernel "$1")
-	for name in dm-crypt xts; do
+	for name in dm-crypt xts cts; do
 		[ -z "$(find "$cached/lib" -name "$name.ko*")" ] || modules+=(--module "$name")
 	done
 	tests/vm/run "$1" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-400}" --disk 400 --disk 64 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
+		--tool btrfs --tool xfs_io \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add build/tests/tools/misuse \
 		--add build/tests/bpf --add "$2:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \

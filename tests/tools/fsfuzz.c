@@ -22,10 +22,13 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
+#include <liburing.h>
+
 #define FILES 4
 #define SIZE (1 << 20) /* a file's, at most */
 #define PAGE 4096
 #define LENGTH (96 * 1024) /* of an operation, at most */
+#define PIECES 4 /* of an operation that is several at once */
 
 struct file {
 	char name[32];
@@ -39,6 +42,8 @@ static unsigned char *scratch; /* aligned, LENGTH or a file */
 static uint64_t state;
 static unsigned long operation;
 static aio_context_t aio;
+static struct io_uring ring;
+static bool has_ring;
 static volatile bool over;
 
 static uint32_t any(uint32_t below)
@@ -185,6 +190,55 @@ static void op_aio_write(struct file *f)
 		wrote(f, at, len);
 	else
 		errno = (int)-event.res, fail("aio write");
+}
+
+/* The bytes that a write or read of all pieces moved. */
+static size_t ring_move(int fd, bool writes, size_t at, size_t piece)
+{
+	struct io_uring_cqe *done;
+	size_t moved = 0;
+
+	for (size_t i = 0; i < PIECES; i++) {
+		struct io_uring_sqe *todo = io_uring_get_sqe(&ring);
+		void *bytes = scratch + i * piece;
+
+		if (writes)
+			io_uring_prep_write(todo, fd, bytes, (unsigned int)piece, at + i * piece);
+		else
+			io_uring_prep_read(todo, fd, bytes, (unsigned int)piece, at + i * piece);
+	}
+	if (io_uring_submit_and_wait(&ring, PIECES) != PIECES)
+		fail("io_uring");
+	for (size_t i = 0; i < PIECES; i++) {
+		if (io_uring_wait_cqe(&ring, &done))
+			fail("io_uring");
+		if (done->res < 0)
+			errno = -done->res, fail("io_uring");
+		moved += (size_t)done->res;
+		io_uring_cqe_seen(&ring, done);
+	}
+	return moved;
+}
+
+/* Pieces that lie side by side are under way at once. */
+static void op_ring(struct file *f)
+{
+	int fd = f->direct >= 0 && any(2) ? f->direct : f->fd;
+	bool writes = any(2);
+	size_t at, len, there;
+
+	if (!has_ring)
+		return;
+	any_range(SIZE - 1, PIECES * PAGE, &at, &len);
+	if (writes)
+		fill(len);
+	there = writes || f->size >= at + len ? len : f->size > at ? f->size - at : 0;
+	if (ring_move(fd, writes, at, len / PIECES) != there)
+		errno = EIO, fail("io_uring");
+	if (writes)
+		wrote(f, at, len);
+	else
+		compare(f, scratch, at, there, "io_uring");
 }
 
 static void op_map(struct file *f)
@@ -348,10 +402,10 @@ static const struct {
 	void (*run)(struct file *f);
 	unsigned int weight;
 } ops[] = {
-	{ op_read, 30 },	 { op_read_all, 6 },  { op_direct_read, 8 }, { op_write, 20 },
-	{ op_direct_write, 10 }, { op_aio_write, 6 }, { op_map, 10 },	     { op_truncate, 2 },
-	{ op_zeroes, 3 },	 { op_shift, 2 },     { op_rename, 1 },	     { op_new, 1 },
-	{ op_reflink, 1 },	 { op_sync, 4 },      { op_drop, 6 },	     { op_ahead, 4 },
+	{ op_read, 30 },     { op_read_all, 6 }, { op_direct_read, 8 }, { op_write, 20 }, { op_direct_write, 10 },
+	{ op_aio_write, 6 }, { op_map, 10 },	 { op_truncate, 2 },	{ op_zeroes, 3 }, { op_shift, 2 },
+	{ op_rename, 1 },    { op_new, 1 },	 { op_reflink, 1 },	{ op_sync, 4 },	  { op_drop, 6 },
+	{ op_ahead, 4 },     { op_ring, 10 },
 };
 
 static void one_operation(void)
@@ -413,6 +467,7 @@ int main(int argc, char **argv)
 	scratch = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (scratch == MAP_FAILED || syscall(SYS_io_setup, 4, &aio))
 		fail("set-up");
+	has_ring = !io_uring_queue_init(PIECES, &ring, 0); /* kernels may be without */
 	for (int i = 0; i < FILES; i++) {
 		files[i].shadow = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (files[i].shadow == MAP_FAILED)
@@ -431,6 +486,6 @@ int main(int argc, char **argv)
 		op_read_all(&files[i]);
 	over = true;
 	pthread_join(reader, NULL);
-	printf("%lu operations\n", operation);
+	printf("%lu operations%s\n", operation, has_ring ? "" : ", none by io_uring");
 	return 0;
 }

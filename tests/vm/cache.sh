@@ -5,9 +5,11 @@
 . "$(dirname "$0")/../lib.sh"
 
 CG=/sys/fs/cgroup
-MAPPED=/dev/mapper/vda-nestor
+MNT=$T/mnt
+place=$MNT # where files are fuzzed
+disk=/dev/vda MAPPED=/dev/mapper/vda-nestor
 policy=$T/policy.yaml
-mkdir "$T/mnt"
+mkdir "$MNT"
 mkdir $CG/one $CG/two
 defer rmdir $CG/one $CG/two
 
@@ -15,9 +17,9 @@ store() { # store MEMORY SSD, of all
 	printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode: off}\ncache:\n  mode: enforce\n  memory: %s\n  ssd: %s\n  min_free: 32MiB\n  pools:\n' "$1" "$2"
 	printf '    - {container: /one, memory: 60, ssd: 30}\n    - {container: /two, memory: 40, ssd: 100}\n'
 }
-nodes() { [ -e $MAPPED ] || dmsetup mknodes; } # no udev here
-attach() { "$NESTORCTL" cache attach /dev/vda > "$T/said" 2>&1 && nodes; }
-detach() { "$NESTORCTL" cache detach vda > "$T/said" 2>&1; }
+nodes() { [ -e $MAPPED ] || dmsetup mknodes; }
+attach() { "$NESTORCTL" cache attach "$disk" > "$T/said" 2>&1 && nodes; }
+detach() { "$NESTORCTL" cache detach "${disk##*/}" > "$T/said" 2>&1; }
 sum() { metrics | awk -v m="^nestor_cache_$1[{]" '$0 ~ m && /'"${2:-}"'/ { n += $NF } END { print n + 0 }'; }
 running() { kill -0 "${fuzzers[@]}" 2> /dev/null; }
 
@@ -45,15 +47,25 @@ disturb() { # disturb TURN
 	esac 2> /dev/null
 }
 
-fuzz() { # fuzz NAME OPERATIONS, with what is mounted on $T/mnt
+# What only btrfs does: blocks move to other places, and snapshots make writes go to new ones.
+turn_btrfs() { # turn_btrfs TURN
+	case $(($1 % 6)) in
+	1) btrfs -q subvolume snapshot "$MNT" "$MNT/snapshot" && snapshots=$((snapshots + 1)) ;;
+	3) btrfs -q balance start -d "$MNT" && balances=$((balances + 1)) ;;
+	5) btrfs -q subvolume delete "$MNT/snapshot" ;;
+	esac 2> /dev/null
+}
+
+fuzz() { # fuzz NAME OPERATIONS: in $place, which is in what is mounted on $MNT
 	local turn=0 seed status=0
 	fuzzers=() hits=0 ssd_hits=0 transformed=0
 	for seed in 1 2 3 4; do
-		mkdir "$T/mnt/$seed"
-		"$ROOT/build/tests/tools/fsfuzz" "$T/mnt/$seed" "$((SEED * 100 + seed))" $(($2 / 4)) $CG/one > "$T/fuzz$seed" 2>&1 &
+		mkdir "$place/$seed"
+		"$ROOT/build/tests/tools/fsfuzz" "$place/$seed" "$((SEED * 100 + seed))" $(($2 / 4)) $CG/one > "$T/fuzz$seed" 2>&1 &
 		fuzzers+=($!)
 	done
 	while running; do
+		[ "$1" != btrfs ] || turn_btrfs $turn
 		disturb $((turn++))
 		read -rt 0.4 <&$never || :
 	done 2> /dev/null
@@ -67,7 +79,7 @@ fuzz() { # fuzz NAME OPERATIONS, with what is mounted on $T/mnt
 
 keep() { # keep NAME: 2 MiB of a file of /one's, dropped from the page cache: into the memory store, if that takes them
 	# shellcheck disable=SC2016
-	sh -c 'echo $$ > "$1/cgroup.procs" && exec dd if=/dev/urandom of="$2" bs=64k count=32 conv=notrunc,fsync' - $CG/one "$T/mnt/$1" 2> /dev/null
+	sh -c 'echo $$ > "$1/cgroup.procs" && exec dd if=/dev/urandom of="$2" bs=64k count=32 conv=notrunc,fsync' - $CG/one "$MNT/$1" 2> /dev/null
 	echo 1 > /proc/sys/vm/drop_caches
 }
 
@@ -99,7 +111,7 @@ refuses() { # refuses NAME PATTERN
 with_programs() {
 	ok "programs: attached" attach
 	mkfs.ext4 -q -F -b 4096 $MAPPED
-	mount $MAPPED "$T/mnt"
+	mount $MAPPED "$MNT"
 	stored
 	within "the built-in program: as policy has it, in memory" 512 "$memory" 560
 	program head
@@ -127,7 +139,7 @@ with_programs() {
 	is "the built-in one takes its place again" "program: built-in" "$(ctl cache policy reset)"
 	stored
 	within "and is asked" 512 "$memory" 560
-	umount "$T/mnt"
+	umount "$MNT"
 	ok "programs: detached" detach
 }
 
@@ -136,11 +148,11 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	shift 2
 	ok "$name: attached" attach
 	"$@" $MAPPED > /dev/null 2>&1
-	mount $MAPPED "$T/mnt"
+	mount $MAPPED "$MNT"
 	fuzz "$name" "$operations"
 	ok "$name: the cache served" [ "$hits" -gt $((operations / 20)) ]
 	shown "$name"
-	umount "$T/mnt"
+	umount "$MNT"
 	ok "$name: detached" detach
 	ok "$name: and gone" [ ! -e $MAPPED ]
 }
@@ -161,27 +173,67 @@ is "programs that misuse its function are refused, and one that does not is take
 sed 's/^/# /' "$T/misuse"
 ok "at least 20 of them" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
 with_programs
-on ext4 $((OPERATIONS / 4)) mkfs.ext4 -q -F -b 4096
-on xfs $((OPERATIONS / 4)) mkfs.xfs -q -f
-on btrfs $((OPERATIONS / 4)) mkfs.btrfs -q -f
+on ext4 $((OPERATIONS / 5)) mkfs.ext4 -q -F -b 4096
+on xfs $((OPERATIONS / 5)) mkfs.xfs -q -f
+snapshots=0 balances=0
+on btrfs $((OPERATIONS / 5)) mkfs.btrfs -q -f
+ok "btrfs: snapshots were taken meanwhile ($snapshots)" [ $snapshots -gt 0 ]
+ok "btrfs: and all was moved to other places ($balances times)" [ $balances -gt 0 ]
 
-# A cipher above: what a read brought is changed in place, and so is no block's content.
-with_cipher() {
-	ok "cipher: attached" attach
-	echo "0 $(blockdev --getsz /dev/vda) crypt aes-xts-plain64 $(printf '00%.0s' {1..63})01 0 $MAPPED 0" | dmsetup create cipher
-	dmsetup mknodes
-	mkfs.ext4 -q -F -b 4096 /dev/mapper/cipher
-	mount /dev/mapper/cipher "$T/mnt"
+# The plain side of a cipher's disk: cipher NAME DISK
+cipher() {
+	echo "0 $(blockdev --getsz "$2") crypt aes-xts-plain64 $(printf '00%.0s' {1..63})01 0 $2 0" | dmsetup create "$1"
+	dmsetup mknodes # no udev here
+}
+
+# What a read brought is changed in place, and so is no block's content.
+with_cipher_above() {
+	ok "cipher above: attached" attach
+	cipher above $MAPPED
+	mkfs.ext4 -q -F -b 4096 /dev/mapper/above
+	mount /dev/mapper/above "$MNT"
 	fuzz "cipher above" $((OPERATIONS / 8))
 	ok "pages that were decrypted in place were refused" [ $transformed -gt 100 ]
-	umount "$T/mnt"
-	dmsetup remove cipher
-	ok "cipher: detached" detach
+	umount "$MNT"
+	dmsetup remove above
+	ok "cipher above: detached" detach
 }
+
+with_cipher_below() {
+	cipher below /dev/vda
+	disk=/dev/mapper/below MAPPED=/dev/mapper/below-nestor
+	on "cipher below" $((OPERATIONS / 8)) mkfs.ext4 -q -F -b 4096
+	dmsetup remove below
+	disk=/dev/vda MAPPED=/dev/mapper/vda-nestor
+}
+
+# Files are ciphered by the file system: in place after a read, and in pages of its own for a write.
+with_fscrypt() {
+	local key
+	ok "fscrypt: attached" attach
+	mkfs.ext4 -q -F -b 4096 -O encrypt $MAPPED
+	mount $MAPPED "$MNT"
+	place=$MNT/secret
+	mkdir "$place"
+	key=$(head -c 64 /dev/urandom | xfs_io -c add_enckey "$MNT" | awk '{ print $NF }')
+	ok "fscrypt: a folder is ciphered" xfs_io -c "set_encpolicy $key" "$place"
+	fuzz fscrypt $((OPERATIONS / 8))
+	ok "fscrypt: pages that were decrypted in place were refused" [ $transformed -gt 100 ]
+	place=$MNT
+	umount "$MNT"
+	ok "fscrypt: detached" detach
+}
+
 if dmsetup targets | grep -q ^crypt; then
-	with_cipher
+	with_cipher_above
+	with_cipher_below
 else
-	skip "a cipher above" "this kernel has no dm-crypt"
+	skip "a cipher above and below" "this kernel has no dm-crypt"
+fi
+if [ -e /sys/fs/ext4/features/encryption ]; then
+	with_fscrypt
+else
+	skip "fscrypt" "this kernel's ext4 has none"
 fi
 
 agent_stop
