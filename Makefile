@@ -54,8 +54,8 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress cache-bugs cache-power debug-kernel module \
-	module-install module-uninstall install uninstall fuzz fuzzers fmt clean vmlinux tests
+.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress lab-debug cache-bugs cache-power debug-kernel module \
+	module-units module-install module-uninstall install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
@@ -112,6 +112,11 @@ lab-stress: ## start and stop a lab 20 times, and kill 10 at random points
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/lab/stress
+
+lab-debug: ## a lab whose machines, guests too, all run the debug kernel, and look for leaks at their end (15 minutes)
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)exec $(AS_USER) env KERNEL=debug LAB_TIMEOUT=3000 tests/lab/stress 1 0
 
 cache-bugs: ## the module without one of its guards at a time: each time a file has to be found wrong (20 minutes)
 	$(Q).ci/deps build check
@@ -320,15 +325,17 @@ module: ## build the kernel module into build/module/kfuncs/, for the kernel who
 	$(Q)mkdir -p build/module/kfuncs && cp -pu $(MODULE_SOURCES) build/module/kfuncs/
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/kfuncs NESTOR_VERSION=$(VERSION) modules
 
-module-install: ## give the module to DKMS, which builds it for each kernel, and install its units (needs the package dkms)
+module-units:
+	echo nestor | install -D -m 644 /dev/stdin $(DESTDIR)/etc/modules-load.d/nestor.conf
+	install -D -m 644 kfuncs/nestord-cache.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
+	sed 's|/@PREFIX@|$(PREFIX)|' kfuncs/nestor-cache@.service | \
+		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestor-cache@.service
+
+module-install: module-units ## give the module to DKMS, which builds it for each kernel, and install its units (needs the package dkms)
 	$(Q)command -v dkms > /dev/null || { echo "dkms is missing: install the package dkms" >&2; exit 1; }
 	install -d -m 755 $(DKMS_DIR)
 	install -m 644 $(MODULE_SOURCES) $(DKMS_DIR)/
 	sed 's/@VERSION@/$(VERSION)/' kfuncs/dkms.conf | install -m 644 /dev/stdin $(DKMS_DIR)/dkms.conf
-	echo nestor | install -D -m 644 /dev/stdin /etc/modules-load.d/nestor.conf
-	install -D -m 644 kfuncs/nestord-cache.conf $(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
-	sed 's|/@PREFIX@|$(PREFIX)|' kfuncs/nestor-cache@.service | \
-		install -m 644 /dev/stdin $(PREFIX)/lib/systemd/system/nestor-cache@.service
 	dkms install nestor/$(VERSION)
 
 module-uninstall: ## take it away again

@@ -490,6 +490,9 @@ static int load(struct cache *c)
 	if (!c->bpf)
 		return log_error(-errno, "cache: cannot open the BPF object: %m");
 	c->bpf->rodata->cache_has_module = true;
+	err = bpfobj_pin(c->bpf->obj, agent_pin_dir(c->agent), &c->agent->counters_reset);
+	if (err)
+		return err;
 	err = cache_bpf__load(c->bpf) ?: cache_bpf__attach(c->bpf);
 	return err ? log_error(err, "cache: the kernel refuses the BPF program: %s", strerror(-err)) : 0;
 }

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-
-#include <linux/openat2.h>
 
 #include "agent/policy.h"
 #include "agent/policykeys.h"
@@ -74,14 +71,10 @@ static int check_inode(int fd, bool dir, const char *shown, struct policy_error 
 	return 0;
 }
 
-/* Looks before it opens: opening a FIFO waits, and opening a device can do anything. */
+/* @name is in @dir itself. Looks before it opens: opening a FIFO waits, and opening a device can do anything. */
 static int open_file(int dir, const char *name, const char *shown, struct policy_error *error)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH,
-	};
-	_close_ int found = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	_close_ int found = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char again[64];
 	int fd, err;
 

@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <jansson.h>
-#include <linux/openat2.h>
 
 #include "agent/records.h"
 #include "agent/utf8.h"
@@ -93,15 +91,54 @@ static int open_home(const struct records *r)
 	return -1;
 }
 
-/* Below @dir; no link on the way, no other file system. -1 if there is none. */
+/* 0: unknown. No file system is asked. */
+static __u64 mount_of(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) || !(st.stx_mask & STATX_MNT_ID))
+		return 0;
+	return st.stx_mnt_id;
+}
+
+/* What is of that name and that length in @dir: itself, be it a link. */
+static int open_part(int dir, const char *name, size_t len)
+{
+	char part[NAME_MAX + 1];
+
+	if (len > NAME_MAX || (len == 2 && !strncmp(name, "..", 2)))
+		return -1;
+	snprintf(part, sizeof(part), "%.*s", (int)len, name);
+	return openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/*
+ * A regular file below @dir; no link on the way, no other file system. -1 if there is none. Not openat2(), which does this in
+ * one call: RestrictSUIDSGID= of nestord.service takes it away.
+ */
 static int open_beneath(int dir, const char *path)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-	};
+	__u64 mount = mount_of(dir);
+	_close_ int at = -1;
+	char again[64];
+	struct stat st;
 
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	for (size_t len; *path; path += len) {
+		int next;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		next = open_part(at < 0 ? dir : at, path, len);
+		if (at >= 0)
+			close(at);
+		at = next;
+		if (at < 0 || mount_of(at) != mount)
+			return -1;
+	}
+	if (!mount || at < 0 || fstat(at, &st) || !S_ISREG(st.st_mode))
+		return -1;
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", at);
+	return open(again, O_RDONLY | O_CLOEXEC);
 }
 
 /* All of a regular file of at most @max bytes, to be freed; NULL if it is none, or empty. */

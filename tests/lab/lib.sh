@@ -44,10 +44,10 @@ lab_guest_image() {
 	tree_pack "$tree" "$kernel" "$release" "$LAB_TMP/initramfs"
 	rm -r "$tree"
 	mkdir -p "$cache"
-	cp "$kernel/vmlinux" "$cache/vmlinux.$$"
+	cp "$(kernel_image "$kernel")" "$cache/image.$$"
 	mv "$LAB_TMP/initramfs" "$cache/initramfs.$$"
 	# At once: another lab may be reading the old ones.
-	mv "$cache/vmlinux.$$" "$cache/vmlinux"
+	mv "$cache/image.$$" "$cache/image"
 	mv "$cache/initramfs.$$" "$cache/initramfs"
 	echo "$cache"
 }
@@ -84,8 +84,8 @@ lab_host_image() {
 	for file in "${lab_firmware[@]}"; do tree_copy "$tree" "$file" "$file"; done
 	for kernel in "${!kernels[@]}"; do
 		mkdir -p "$tree/lab/$kernel"
-		ln "${kernels[$kernel]}"/{vmlinux,initramfs} "$tree/lab/$kernel/" 2> /dev/null ||
-			cp "${kernels[$kernel]}"/{vmlinux,initramfs} "$tree/lab/$kernel/"
+		ln "${kernels[$kernel]}"/{image,initramfs} "$tree/lab/$kernel/" 2> /dev/null ||
+			cp "${kernels[$kernel]}"/{image,initramfs} "$tree/lab/$kernel/"
 	done
 	tree_pack "$tree" '' none "$image.$$"
 	rm -r "$tree"

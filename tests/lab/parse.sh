@@ -9,8 +9,11 @@
 #	guest NAME [memory=MIB] [cpus=N] [kernel=K] [disk=MIB] [iothread=yes] [network=user|tap|vhost|none]
 #	container GUEST NAME COMMAND...
 #
-# Machines below a line "kernel" have that one unless they say otherwise; without one it is 6.12. Two hosts at most, joined by a wire. A guest belongs to the host above it. Its disk is /dev/vda. A container is a cgroup
-# of that name, whose COMMAND is started with the guest and may use what a shell understands.
+# Machines below a line "kernel" have that one unless they say otherwise; without one it is 6.12. Two hosts at most, joined
+# by a wire. A guest belongs to the host above it. Its disk is /dev/vda. One on the debug kernel has 768 MiB more than it
+# says, which that takes for itself, and its host as much more for each such guest. A container is a cgroup of that name, whose COMMAND is started with the guest and may use what a shell understands.
+
+readonly lab_debug_memory=768
 
 declare -A lab_host_of lab_kernel lab_memory lab_cpus lab_disk lab_iothread lab_network
 lab_forget() {
@@ -54,11 +57,12 @@ lab_options() {
 		*) lab_bad "$file" "$line" "cannot read '$option'" ;;
 		esac
 	done
+	[ "${lab_kernel[$name]}" != debug ] || lab_memory[$name]=$((lab_memory[$name] + lab_debug_memory))
 }
 
 # shellcheck disable=SC2094 # lab_bad just names the file
 lab_parse() { # lab_parse FILE
-	local number=0 kind rest
+	local number=0 kind rest host
 	local -a words
 
 	lab_forget
@@ -80,7 +84,9 @@ lab_parse() { # lab_parse FILE
 			[ ${#lab_hosts[@]} -gt 0 ] || lab_bad "$1" $number "a guest needs a host above it"
 			lab_options "$1" $number "${words[@]:-}"
 			lab_guests+=("${words[0]}")
-			lab_host_of[${words[0]}]=${lab_hosts[-1]}
+			host=${lab_hosts[-1]}
+			lab_host_of[${words[0]}]=$host
+			[ "${lab_kernel[${words[0]}]}" != debug ] || lab_memory[$host]=$((lab_memory[$host] + lab_debug_memory))
 			;;
 		container)
 			[ ${#words[@]} -ge 3 ] || lab_bad "$1" $number "a container has a guest, a name and a command"

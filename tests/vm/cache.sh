@@ -166,6 +166,7 @@ echo 16M > $CG/two/memory.max
 store 3MiB /dev/vdb > "$policy"
 agent_start --policy "$policy"
 is "the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
+is "what is pinned is in the agent's folder" "" "$(find /sys/fs/bpf -maxdepth 1 -name '*lost*')"
 rmmod nestor 2> "$T/said"
 is "the module stays while the agent has it" 1 $?
 "$ROOT/build/tests/tools/misuse" "$ROOT/build/tests/bpf/misuse.bpf.o" > "$T/misuse"

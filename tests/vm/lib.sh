@@ -26,3 +26,8 @@ cache_dir() {
 need() {
 	command -v "$1" >/dev/null || die "$1 is missing (Debian package $2)"
 }
+
+# kernel_image DIR: what QEMU boots of a cached kernel; unpacked, if that boots
+kernel_image() {
+	if [ -e "$1/vmlinux" ]; then echo "$1/vmlinux"; else echo "$1/vmlinuz"; fi
+}
