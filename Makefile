@@ -54,7 +54,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress lab-debug cache-bugs cache-power debug-kernel module \
+.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress lab-debug cache-bugs cache-fuzz cache-power debug-kernel module \
 	module-units module-install module-uninstall install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
@@ -90,6 +90,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/iops.sh
 	$(Q)tests/bench/iops.sh --vm
 	$(Q)tests/bench/cachehits.sh
+	$(Q)tests/bench/cachestream.sh
 	$(Q)tests/bench/scrape.sh
 	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh
@@ -122,6 +123,14 @@ cache-bugs: ## the module without one of its guards at a time: each time a file 
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/cachebugs.sh --vm
+
+cache-fuzz: ## files over the cache against copies of them: 10^7 operations, over SEEDS (90) seeds, 5 minutes each
+	$(Q).ci/deps build check
+	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
+	$(Q)for seed in $$(seq $(or $(SEEDS),90)); do \
+		KERNEL=6.12 SEED=$$seed tests/cache.sh > build/cache-fuzz.log || { cat build/cache-fuzz.log; exit 1; }; \
+		grep -E '^# .* (operations|pages came)' build/cache-fuzz.log | sed "s/^#/seed $$seed:/"; \
+	done
 
 cache-power: ## power cuts under the cache, at POINTS (1000) points with two states each (15 minutes)
 	$(Q).ci/deps build check

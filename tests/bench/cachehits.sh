@@ -21,11 +21,7 @@ ONE=/sys/fs/cgroup/one
 mkdir $ONE "$T/mnt"
 
 disk() { # disk NAME NANOSECONDS: a null_blk of 64 MiB, with an ext4 that has a file of 8 MiB
-	local dir=/sys/kernel/config/nullb/$1 setting
-	mkdir "$dir"
-	for setting in size=64 memory_backed=1 irqmode=2 "completion_nsec=$2" power=1; do
-		echo "${setting#*=}" > "$dir/${setting%=*}"
-	done
+	null_disk "$1" 64 "$2"
 	mkfs.ext4 -q -b 4096 "/dev/$1"
 	mount "/dev/$1" "$T/mnt"
 	dd if=/dev/urandom of="$T/mnt/file" bs=1M count=8 2> /dev/null
@@ -70,7 +66,7 @@ in_store_scattered() {
 hits() { metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { printf "%d\n", n }'; }
 
 insmod /nestor.ko
-mount -t configfs none /sys/kernel/config 2> /dev/null || :
+null_disks
 printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode: off}\ncache:\n  mode: enforce\n  memory: 16MiB\n  min_free: 16MiB\n  pools: [{container: /one, memory: 100}]\n' > "$T/policy.yaml"
 agent_start --policy "$T/policy.yaml"
 disk hdd 5000000
