@@ -40,7 +40,7 @@ GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
-CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o $(GPU_OBJS)
+CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c agent/dedup_*.c)) $(B)/agent/promtext.o $(GPU_OBJS)
 CTL_OBJS := $(CLIENT_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile disk jsontext log loop metrics policy \
 	policy.yaml policydata policykeys reply settings settingsfile units utf8 yaml)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
@@ -117,7 +117,7 @@ lab-stress: ## start and stop a lab 20 times, and kill 10 at random points
 lab-debug: ## a lab whose machines, guests too, all run the debug kernel, and look for leaks at their end (15 minutes)
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) env KERNEL=debug LAB_TIMEOUT=3000 tests/lab/stress 1 0
+	$(Q)exec $(AS_USER) env KERNEL=debug LAB=tests/lab/debug.lab LAB_TIMEOUT=3000 tests/lab/stress 1 0
 
 cache-bugs: ## the module without one of its guards at a time: each time a file has to be found wrong (20 minutes)
 	$(Q).ci/deps build check

@@ -15,6 +15,7 @@
 #include "agent/bpfobj.h"
 #include "agent/ctl_ask.h"
 #include "agent/ctl_cache.h"
+#include "agent/ctl_dedup.h"
 #include "agent/ctl_gpu.h"
 #include "agent/ctl_table.h"
 #include "agent/ctl_top.h"
@@ -43,6 +44,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache list            what is attached\n"
 			    "  cache policy load FILE   have a BPF program of your own choose stores\n"
 			    "  cache policy reset    have the built-in one choose again\n"
+			    "  dedup report WHOSE…   how much of the memory of processes (by number) and cgroups (by\n"
+			    "                        path), such as VMs and containers, is the same\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
 			    "  cache top             who has what of the cache, and rates, as they change\n"
@@ -286,6 +289,13 @@ static int do_gpu(int argc, char **argv)
 	return wrong("gpu takes list or bench");
 }
 
+static int do_dedup(int argc, char **argv)
+{
+	if (argc >= 3 && !strcmp(argv[1], "report"))
+		return print_list(dedup_report(argv + 2, (size_t)argc - 2));
+	return wrong("dedup takes report, and processes or cgroups");
+}
+
 static int do_cache(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "show"))
@@ -320,6 +330,8 @@ static int run(int argc, char **argv)
 		return do_policy(argc, argv);
 	if (!strcmp(argv[0], "cache"))
 		return do_cache(argc, argv);
+	if (!strcmp(argv[0], "dedup"))
+		return do_dedup(argc, argv);
 	if (!strcmp(argv[0], "gpu"))
 		return do_gpu(argc, argv);
 	if (!strcmp(argv[0], "reset"))

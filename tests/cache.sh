@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # budget: 460
 # The second-level cache on real file systems, in VMs with Debian's kernels: 10^5 operations in all. KERNEL=debug has it on
-# that one alone, with MODULE it is another module; SEED and OPERATIONS go into the VM.
+# that one alone, with MODULE it is another module; SEED, OPERATIONS and STAGES go into the VM.
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
 
 run_vm() { # run_vm KERNEL MODULE OPERATIONS
-	local cached name modules=(--module dm-mod --module ext4 --module xfs --module btrfs)
+	local cached name modules=(--module dm-mod --module null_blk:nr_devices=0 --module ext4 --module xfs --module btrfs)
 	cached=$(tests/vm/kernel "$1")
 	for name in dm-crypt xts cts; do
 		[ -z "$(find "$cached/lib" -name "$name.ko*")" ] || modules+=(--module "$name")
@@ -19,7 +19,7 @@ run_vm() { # run_vm KERNEL MODULE OPERATIONS
 		--add build/tests/bpf --add "$2:/nestor.ko" \
 		--add tests/lib.sh --add tests/vm/cache.sh \
 		"${modules[@]}" \
-		-- bash -c "AGENT_SECONDS=60 SEED=${SEED:-1} OPERATIONS=$3 tests/vm/cache.sh"
+		-- bash -c "AGENT_SECONDS=60 SEED=${SEED:-1} OPERATIONS=$3 STAGES='${STAGES:-}' tests/vm/cache.sh"
 	echo $? > "$T/status"
 }
 

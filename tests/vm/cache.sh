@@ -108,7 +108,7 @@ refuses() { # refuses NAME PATTERN
 	like "a program is refused: $1: says why" "$2" "$said"
 }
 
-with_programs() {
+stage_programs() {
 	ok "programs: attached" attach
 	mkfs.ext4 -q -F -b 4096 $MAPPED
 	mount $MAPPED "$MNT"
@@ -173,13 +173,15 @@ is "the module stays while the agent has it" 1 $?
 is "programs that misuse its function are refused, and one that does not is taken" 0 $?
 sed 's/^/# /' "$T/misuse"
 ok "at least 20 of them" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
-with_programs
-on ext4 $((OPERATIONS / 5)) mkfs.ext4 -q -F -b 4096
-on xfs $((OPERATIONS / 5)) mkfs.xfs -q -f
-snapshots=0 balances=0
-on btrfs $((OPERATIONS / 5)) mkfs.btrfs -q -f
-ok "btrfs: snapshots were taken meanwhile ($snapshots)" [ $snapshots -gt 0 ]
-ok "btrfs: and all was moved to other places ($balances times)" [ $balances -gt 0 ]
+
+stage_ext4() { on ext4 $((OPERATIONS / 6)) mkfs.ext4 -q -F -b 4096; }
+stage_xfs() { on xfs $((OPERATIONS / 6)) mkfs.xfs -q -f; }
+stage_btrfs() {
+	snapshots=0 balances=0
+	on btrfs $((OPERATIONS / 6)) mkfs.btrfs -q -f
+	ok "btrfs: snapshots were taken meanwhile ($snapshots)" [ $snapshots -gt 0 ]
+	ok "btrfs: and all was moved to other places ($balances times)" [ $balances -gt 0 ]
+}
 
 # The plain side of a cipher's disk: cipher NAME DISK
 cipher() {
@@ -188,7 +190,9 @@ cipher() {
 }
 
 # What a read brought is changed in place, and so is no block's content.
-with_cipher_above() {
+has_cipher() { dmsetup targets | grep -q ^crypt || { skip "$1" "this kernel has no dm-crypt" && false; }; }
+stage_above() {
+	has_cipher "a cipher above" || return
 	ok "cipher above: attached" attach
 	cipher above $MAPPED
 	mkfs.ext4 -q -F -b 4096 /dev/mapper/above
@@ -200,7 +204,8 @@ with_cipher_above() {
 	ok "cipher above: detached" detach
 }
 
-with_cipher_below() {
+stage_below() {
+	has_cipher "a cipher below" || return
 	cipher below /dev/vda
 	disk=/dev/mapper/below MAPPED=/dev/mapper/below-nestor
 	on "cipher below" $((OPERATIONS / 8)) mkfs.ext4 -q -F -b 4096
@@ -209,8 +214,12 @@ with_cipher_below() {
 }
 
 # Files are ciphered by the file system: in place after a read, and in pages of its own for a write.
-with_fscrypt() {
+stage_fscrypt() {
 	local key
+	if [ ! -e /sys/fs/ext4/features/encryption ]; then
+		skip "fscrypt" "this kernel's ext4 has none"
+		return
+	fi
 	ok "fscrypt: attached" attach
 	mkfs.ext4 -q -F -b 4096 -O encrypt $MAPPED
 	mount $MAPPED "$MNT"
@@ -225,17 +234,21 @@ with_fscrypt() {
 	ok "fscrypt: detached" detach
 }
 
-if dmsetup targets | grep -q ^crypt; then
-	with_cipher_above
-	with_cipher_below
-else
-	skip "a cipher above and below" "this kernel has no dm-crypt"
-fi
-if [ -e /sys/fs/ext4/features/encryption ]; then
-	with_fscrypt
-else
-	skip "fscrypt" "this kernel's ext4 has none"
-fi
+# A disk that takes its time: reads and writes of the same block are under way at once, and pages go meanwhile.
+stage_slow() {
+	local dir=/sys/kernel/config/nullb/slow setting
+	mount -t configfs none /sys/kernel/config 2> /dev/null
+	mkdir $dir
+	for setting in size=200 memory_backed=1 irqmode=2 completion_nsec=3000000 power=1; do
+		echo "${setting#*=}" > "$dir/${setting%=*}"
+	done
+	disk=/dev/slow MAPPED=/dev/mapper/slow-nestor
+	on "slow disk" $((OPERATIONS / 8)) mkfs.ext4 -q -F -b 4096
+	rmdir $dir
+	disk=/dev/vda MAPPED=/dev/mapper/vda-nestor
+}
+
+for stage in ${STAGES:-programs ext4 xfs btrfs slow above below fscrypt}; do stage_$stage; done
 
 agent_stop
 # shellcheck disable=SC2317 # until_ok calls it

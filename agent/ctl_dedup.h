@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* `nestorctl dedup report`: which pages of processes, VMs and containers are the same. Needs no agent. */
+#ifndef NESTOR_CTL_DEDUP_H
+#define NESTOR_CTL_DEDUP_H
+
+#include <jansson.h>
+
+/*
+ * Of @targets, each the number of a process or the path of a cgroup with all below it, in a cgroup hierarchy. Reads all twice,
+ * with a second between, says on stderr how far it is, and merges nothing. NULL: refused or failed; logged.
+ */
+json_t *dedup_report(char *const *targets, size_t nr);
+
+#endif

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/dedup_groups.h"
+
+static int compare_places(const struct dedup_page *a, const struct dedup_page *b)
+{
+	if (a->process != b->process)
+		return a->process < b->process ? -1 : 1;
+	return (a->address > b->address) - (a->address < b->address);
+}
+
+void dedup_mark_changing(const struct dedup_pages *first, struct dedup_pages *second)
+{
+	size_t was = 0;
+
+	for (size_t i = 0; i < second->n; i++) {
+		struct dedup_page *page = &second->all[i];
+
+		while (was < first->n && compare_places(&first->all[was], page) < 0)
+			was++;
+		page->changing = was == first->n || compare_places(&first->all[was], page) ||
+				 first->all[was].hash != page->hash;
+	}
+}
+
+/* ---- sorting: by hash, and what has the same one by frame ---- */
+
+static int compare_contents(const void *p, const void *q)
+{
+	const struct dedup_page *a = p, *b = q;
+
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return (a->frame > b->frame) - (a->frame < b->frame);
+}
+
+#define DIGIT 16 /* bits */
+
+/* Moves @n pages into the order of 16 bits of their hashes; what has the same ones stays in order. */
+static void sort_digit(const struct dedup_page *from, struct dedup_page *to, size_t n, unsigned int shift, size_t *places)
+{
+	size_t next = 0;
+
+	memset(places, 0, sizeof(*places) << DIGIT);
+	for (size_t i = 0; i < n; i++)
+		places[(uint16_t)(from[i].hash >> shift)]++;
+	for (size_t d = 0; d < 1 << DIGIT; d++) {
+		size_t of_digit = places[d];
+
+		places[d] = next;
+		next += of_digit;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[places[(uint16_t)(from[i].hash >> shift)]++] = from[i];
+}
+
+/*
+ * The upper half of the hash by two passes; few different contents have the same one, so what is left to compare is short,
+ * but for equal pages, of which each run is sorted by frame.
+ */
+static int sort(struct dedup_pages *pages)
+{
+	struct dedup_page *other = malloc((pages->n ?: 1) * sizeof(*other));
+	size_t *places = malloc(sizeof(*places) << DIGIT);
+	size_t end;
+
+	if (other && places) {
+		sort_digit(pages->all, other, pages->n, 64 - 2 * DIGIT, places);
+		sort_digit(other, pages->all, pages->n, 64 - DIGIT, places);
+		for (size_t i = 0; i < pages->n; i = end) {
+			for (end = i + 1; end < pages->n && pages->all[end].hash >> 32 == pages->all[i].hash >> 32;)
+				end++;
+			if (end > i + 1)
+				qsort(&pages->all[i], end - i, sizeof(*pages->all), compare_contents);
+		}
+	}
+	free(places);
+	free(other);
+	return other && places ? 0 : -ENOMEM;
+}
+
+/* ---- groups ---- */
+
+/* What each owner has of a content. */
+struct group {
+	uint64_t frames[DEDUP_OWNERS_MAX];
+	uint16_t owners[DEDUP_OWNERS_MAX]; /* those that have it, merged or not */
+	bool has[DEDUP_OWNERS_MAX];
+	size_t nr_owners;
+	uint64_t nr_frames;
+};
+
+static void add_page(struct group *g, struct dedup_sums *s, const struct dedup_page *page, bool new_frame)
+{
+	if (!g->has[page->owner]) {
+		g->has[page->owner] = true;
+		g->owners[g->nr_owners++] = page->owner;
+	}
+	if (new_frame) {
+		g->frames[page->owner]++;
+		g->nr_frames++;
+	} else {
+		s->owners[page->owner].merged++;
+		s->merged++;
+	}
+}
+
+static void add_pairs(const struct group *g, struct dedup_sums *s)
+{
+	for (size_t i = 0; i < g->nr_owners; i++)
+		for (size_t j = 0; j < g->nr_owners; j++)
+			if (g->owners[i] < g->owners[j])
+				s->pairs[g->owners[i] * s->nr + g->owners[j]]++;
+}
+
+/* Empties @g for the next one. */
+static void close_group(struct group *g, struct dedup_sums *s, bool zero)
+{
+	for (size_t i = 0; i < g->nr_owners; i++) {
+		struct dedup_owner *o = &s->owners[g->owners[i]];
+		uint64_t frames = g->frames[g->owners[i]];
+
+		if (zero)
+			o->zero += frames;
+		else if (frames)
+			o->own += frames - 1;
+		if (!zero && g->nr_owners > 1)
+			o->common += frames;
+	}
+	if (!zero) {
+		add_pairs(g, s);
+		if (g->nr_frames)
+			s->potential += g->nr_frames - 1;
+	}
+	for (size_t i = 0; i < g->nr_owners; i++) {
+		g->frames[g->owners[i]] = 0;
+		g->has[g->owners[i]] = false;
+	}
+	g->nr_owners = 0;
+	g->nr_frames = 0;
+}
+
+int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct dedup_sums *ret)
+{
+	struct group *g = calloc(1, sizeof(*g));
+	const struct dedup_page *last = NULL;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->nr = owners;
+	ret->pairs = calloc(owners * owners ?: 1, sizeof(*ret->pairs));
+	if (!g || !ret->pairs || sort(pages)) {
+		free(g);
+		dedup_sums_free(ret);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < pages->n; i++) {
+		const struct dedup_page *page = &pages->all[i];
+
+		ret->owners[page->owner].present++;
+		if (page->changing) {
+			ret->owners[page->owner].changing++;
+			continue;
+		}
+		if (last && last->hash != page->hash)
+			close_group(g, ret, last->hash == zero);
+		add_page(g, ret, page, !last || last->hash != page->hash || last->frame != page->frame);
+		last = page;
+	}
+	if (last)
+		close_group(g, ret, last->hash == zero);
+	free(g);
+	return 0;
+}
+
+void dedup_sums_free(struct dedup_sums *s)
+{
+	free(s->pairs);
+	s->pairs = NULL;
+}

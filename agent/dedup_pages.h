@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What processes have in memory that KSM could merge: anonymous pages that are there now, each with the hash of its content.
+ * Reads only; the processes run on meanwhile. Needs CAP_SYS_PTRACE to read them, and CAP_SYS_ADMIN to tell frames apart.
+ */
+#ifndef NESTOR_DEDUP_PAGES_H
+#define NESTOR_DEDUP_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "gpu/gpu.h"
+#include "gpu/pagehash.h"
+
+struct dedup_page {
+	uint64_t hash;
+	uint64_t frame; /* of the machine: pages that have been merged have the same */
+	uint64_t address;
+	uint32_t process; /* number in the order of reading */
+	uint16_t owner;
+	bool changing; /* between two readings */
+};
+
+struct dedup_pages {
+	struct dedup_page *all;
+	size_t n, size;
+};
+
+/* What was left out, and what it took. */
+struct dedup_reading {
+	uint64_t vanished; /* pages that went while they were read */
+	uint64_t huge; /* mappings of hugetlbfs, which KSM cannot merge */
+	uint64_t vast; /* mappings too large to look through */
+	uint64_t look_ns, read_ns, hash_ns; /* hash_ns: by this processor, or spent waiting for the device */
+};
+
+struct dedup_reader;
+
+/* Hashes on @g, or, if that is NULL, here. NULL: no memory, there or here; logged. */
+struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_HASH_SECRET]);
+void dedup_reader_close(struct dedup_reader *r);
+
+/*
+ * Appends what @pid has. -ESRCH: it is gone, -EACCES: it may not be looked at, -ENOMEM, or an error of gpu.h. What was
+ * appended until then stays. Call dedup_reader_flush() before hashes are looked at.
+ */
+int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t owner, struct dedup_pages *to);
+int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
+const struct dedup_reading *dedup_reader_reading(const struct dedup_reader *r);
+
+#endif
