@@ -156,7 +156,7 @@ static int read_process(struct report *r, struct dedup_reader *reader, size_t nr
 
 	if (err == -ESRCH) {
 		r->gone++;
-		return 0;
+		return r->gone < r->nr_processes ? 0 : log_error(err, "%s: no process was there to read", r->targets[p->owner]);
 	}
 	return err ? log_error(err, "process %d: %s", p->pid, strerror(-err)) : 0;
 }
@@ -175,7 +175,8 @@ static int read_all(struct report *r, struct dedup_pages *to)
 		err = log_error(-EIO, "%s: %s", r->device, gpu_error(r->gpu));
 	r->reading = *dedup_reader_reading(reader);
 	dedup_reader_close(reader);
-	log_info("read %zu MiB of %zu processes", to->n >> 8, r->nr_processes);
+	if (!err)
+		log_info("read %zu MiB of %zu processes", to->n >> 8, r->nr_processes);
 	return err;
 }
 
@@ -202,7 +203,7 @@ static int look(struct report *r)
 
 static json_int_t bytes(uint64_t pages)
 {
-	return (json_int_t)(pages * PAGE_HASH_PAGE);
+	return (json_int_t)pages * PAGE_HASH_PAGE;
 }
 
 static json_t *owners_json(const struct report *r)

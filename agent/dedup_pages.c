@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/fs.h>
 #include <linux/magic.h>
 
 #include "agent/dedup_pages.h"
@@ -17,12 +19,26 @@
 #define PAGE PAGE_HASH_PAGE
 #define BATCH 2048 /* pages */
 #define LOOK 32768 /* entries of pagemap at a time */
-#define VAST (1ULL << 40) /* bytes: sanitizers map more, and fill next to nothing of it */
+#define RANGES 256 /* that the kernel finds at a time */
+#define VAST (1ULL << 40) /* bytes: sanitizers map more, and fill next to nothing of it; to look through takes long */
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define PM_FRAME ((1ULL << 55) - 1)
 #define PM_FILE (1ULL << 61)
 #define PM_PRESENT (1ULL << 63)
+
+#ifndef PAGEMAP_SCAN /* Linux 6.7 */
+struct page_region {
+	__u64 start, end, categories;
+};
+struct pm_scan_arg {
+	__u64 size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	__u64 category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+#define PAGE_IS_FILE (1 << 2)
+#define PAGE_IS_PRESENT (1 << 3)
+#endif
 
 struct dedup_reader {
 	struct page_hash_stream *stream; /* NULL: hashed here */
@@ -207,7 +223,8 @@ static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t 
 	return err ?: add_pages(r, t, to, found, nr);
 }
 
-static int read_mapping(struct dedup_reader *r, const struct target *t, uint64_t begin, uint64_t end, struct dedup_pages *to)
+/* What is there from @begin to @end, page by page */
+static int read_range(struct dedup_reader *r, const struct target *t, uint64_t begin, uint64_t end, struct dedup_pages *to)
 {
 	int err = 0;
 
@@ -222,6 +239,47 @@ static int read_mapping(struct dedup_reader *r, const struct target *t, uint64_t
 			return got ? -errno : -ESRCH;
 		err = add_entries(r, t, begin, (size_t)got / sizeof(*r->entries), to);
 		begin += (uint64_t)got / sizeof(*r->entries) * PAGE;
+	}
+	return err;
+}
+
+/* Ranges with pages that are there, from *@begin on, which moves on. Their number, or -errno; -ENOTTY: before Linux 6.7 */
+static int find_ranges(struct dedup_reader *r, const struct target *t, uint64_t *begin, uint64_t end,
+		       struct page_region ranges[RANGES])
+{
+	struct pm_scan_arg scan = { .size = sizeof(scan),
+				    .start = *begin,
+				    .end = end,
+				    .vec = (uintptr_t)ranges,
+				    .vec_len = RANGES,
+				    .category_mask = PAGE_IS_PRESENT | PAGE_IS_FILE,
+				    .category_inverted = PAGE_IS_FILE,
+				    .return_mask = PAGE_IS_PRESENT };
+	uint64_t began = now_ns();
+	int n = ioctl(t->pagemap, PAGEMAP_SCAN, &scan);
+
+	r->reading.look_ns += now_ns() - began;
+	if (n < 0)
+		return -errno;
+	*begin = scan.walk_end;
+	return n;
+}
+
+static int read_mapping(struct dedup_reader *r, const struct target *t, uint64_t begin, uint64_t end, struct dedup_pages *to)
+{
+	struct page_region ranges[RANGES];
+	int n, err = 0;
+
+	while (begin < end && !err) {
+		n = find_ranges(r, t, &begin, end, ranges);
+		if (n == -ENOTTY && end - begin <= VAST)
+			return read_range(r, t, begin, end, to);
+		if (n == -ENOTTY)
+			r->reading.vast++;
+		if (n < 0)
+			return n == -ENOTTY ? 0 : n;
+		for (int i = 0; i < n && !err; i++)
+			err = read_range(r, t, ranges[i].start, ranges[i].end, to);
 	}
 	return err;
 }
@@ -251,10 +309,6 @@ static bool is_wanted(struct dedup_reader *r, pid_t pid, uint64_t begin, uint64_
 		r->reading.huge++;
 		return false;
 	}
-	if (end - begin > VAST) {
-		r->reading.vast++;
-		return false;
-	}
 	return true;
 }
 
@@ -267,13 +321,13 @@ int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t own
 	uint64_t begin, end;
 	int err = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	maps = fopen(path, "re");
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	pagemap = maps ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	memory = pagemap >= 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (memory < 0)
+	memory = pagemap < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = memory < 0 ? NULL : fopen(path, "re");
+	if (!maps)
 		return errno == ENOENT ? -ESRCH : -errno;
 	t.pagemap = pagemap;
 	t.memory = memory;

@@ -32,7 +32,7 @@ struct dedup_pages {
 struct dedup_reading {
 	uint64_t vanished; /* pages that went while they were read */
 	uint64_t huge; /* mappings of hugetlbfs, which KSM cannot merge */
-	uint64_t vast; /* mappings too large to look through */
+	uint64_t vast; /* mappings too large to look through, before Linux 6.7 */
 	uint64_t look_ns, read_ns, hash_ns; /* hash_ns: by this processor, or spent waiting for the device */
 };
 

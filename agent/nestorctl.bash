@@ -60,13 +60,14 @@ _nestorctl() {
 		return
 	fi
 	case ${words[*]} in
-	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu reset $(_nestorctl_rooms "$1")" ;;
+	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu dedup reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
 	'policy check' | 'cache policy load')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
+	dedup) _nestorctl_offer "report" ;;
 	cache) _nestorctl_offer "show top list attach detach policy" ;;
 	'cache policy') _nestorctl_offer "load reset" ;;
 	'cache attach')

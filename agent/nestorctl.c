@@ -44,7 +44,7 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache list            what is attached\n"
 			    "  cache policy load FILE   have a BPF program of your own choose stores\n"
 			    "  cache policy reset    have the built-in one choose again\n"
-			    "  dedup report WHOSE…   how much of the memory of processes (by number) and cgroups (by\n"
+			    "  dedup report WHOSE    how much of the memory of processes (by number) and cgroups (by\n"
 			    "                        path), such as VMs and containers, is the same\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
@@ -269,7 +269,7 @@ static int do_cache_policy(int argc, char **argv)
 /* Takes @list, which may be NULL: what it is has been said. */
 static int print_list(json_t *list)
 {
-	_free_ char *text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
+	_free_ char *text = list ? json_dumps(list, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
 
 	json_decref(list);
 	if (!text)

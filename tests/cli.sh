@@ -265,6 +265,17 @@ run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
 is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
 	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0)' <<< "$out")"
+refused "dedup alone" 2 "dedup takes report, and processes or cgroups" "$NESTORCTL" dedup
+refused "dedup report of nothing" 2 "dedup takes" "$NESTORCTL" dedup report
+refused "dedup report of a word" 1 "'frob' is neither the number of a process nor the path of a cgroup" "$NESTORCTL" dedup report frob
+refused "dedup report of no cgroup" 1 "there is no cgroup /nowhere" "$NESTORCTL" dedup report /nowhere
+refused "dedup report of a process twice" 1 "process $$ is among those of $$ and of $$" "$NESTORCTL" dedup report $$ $$
+refused "dedup report of a process that is none" 1 "999999999: no process was there to read" "$NESTORCTL" dedup report 999999999
+run "$NESTORCTL" --json dedup report $$ $agent_pid
+is "dedup report: status" 0 "$status"
+is "dedup report: what each has, what they have in common, and the time it took" true "$(jq '(.owners | length) == 2 and
+	all(.owners[]; .present_bytes >= .zero_bytes + .own_bytes) and (.pairs | length) == 1 and .seconds.read > 0 and
+	.left_out.ended_processes == 0' <<< "$out")"
 refused "cache policy without a word" 2 "cache policy takes load FILE or reset" "$NESTORCTL" cache policy
 refused "cache policy load without a file" 2 "cache policy takes" "$NESTORCTL" cache policy load
 refused "cache policy load of no file" 1 "/nowhere: No such file" ctl cache policy load /nowhere
