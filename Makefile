@@ -119,7 +119,7 @@ lab-debug: ## a lab whose machines, guests too, all run the debug kernel, and lo
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) env KERNEL=debug LAB=tests/lab/debug.lab LAB_TIMEOUT=3000 tests/lab/stress 1 0
 
-cache-bugs: ## the module without one of its guards at a time: each time a file has to be found wrong (20 minutes)
+cache-bugs: ## the module with one of eight bugs at a time: each time a file has to be found wrong (10 minutes)
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)exec $(AS_USER) tests/cachebugs.sh --vm

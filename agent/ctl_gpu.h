@@ -9,7 +9,7 @@
 json_t *gpu_list_devices(void);
 /*
  * An object for each usable device, and one for a processor of this machine without any driver: bytes a second that are hashed
- * where the device has them, streamed through it, and copied to it or read. Takes seconds each.
+ * where the device has them, streamed through it, copied to it or read, and copied within it. Takes seconds each.
  */
 json_t *gpu_bench(void);
 

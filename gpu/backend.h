@@ -34,6 +34,8 @@ struct gpu_backend {
 		     uint64_t size, struct gpu_event *done);
 	int (*read)(struct gpu *g, unsigned int queue, const struct gpu_mem *from, uint64_t offset, void *to, uint64_t size,
 		    struct gpu_event *done);
+	int (*copy)(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
+		    struct gpu_event *done);
 	/* @args begin with the first group. */
 	int (*launch)(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
 		      size_t nargs, struct gpu_event *done);

@@ -18,9 +18,10 @@
 		f(cuDeviceTotalMem_v2) f(cuDeviceGetAttribute) f(cuCtxCreate_v2) f(cuCtxDestroy_v2) f(cuCtxSetCurrent)         \
 			f(cuModuleLoadData) f(cuModuleUnload) f(cuModuleGetFunction) f(cuMemAlloc_v2) f(cuMemFree_v2)          \
 				f(cuMemsetD8_v2) f(cuMemHostAlloc) f(cuMemFreeHost) f(cuMemcpyHtoDAsync_v2)                    \
-					f(cuMemcpyDtoHAsync_v2) f(cuStreamCreate) f(cuStreamDestroy_v2) f(cuStreamSynchronize) \
-						f(cuEventCreate) f(cuEventDestroy_v2) f(cuEventRecord) f(cuEventSynchronize)   \
-							f(cuEventElapsedTime) f(cuLaunchKernel)
+					f(cuMemcpyDtoHAsync_v2) f(cuMemcpyDtoDAsync_v2) f(cuStreamCreate)                      \
+						f(cuStreamDestroy_v2) f(cuStreamSynchronize) f(cuEventCreate)                  \
+							f(cuEventDestroy_v2) f(cuEventRecord) f(cuEventSynchronize)            \
+								f(cuEventElapsedTime) f(cuLaunchKernel)
 
 #define NUMBER(name) FN_##name,
 enum { FUNCTIONS(NUMBER) FUNCTIONS_NR };
@@ -305,6 +306,17 @@ static int read_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *fro
 	return end(g, "a copy from the device", code, stream, done);
 }
 
+static int copy_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
+		    struct gpu_event *done)
+{
+	CUstream stream = use(g)->streams[queue];
+	CUresult code = begin(stream, done);
+
+	if (!code)
+		code = CU(cuMemcpyDtoDAsync_v2)(to->handle, from->handle, size, stream);
+	return end(g, "a copy within the device", code, stream, done);
+}
+
 static int launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
 		  size_t nargs, struct gpu_event *done)
 {
@@ -357,6 +369,7 @@ const struct gpu_backend gpu_cuda = {
 	.host_free = release_host,
 	.write = write_mem,
 	.read = read_mem,
+	.copy = copy_mem,
 	.launch = launch,
 	.wait = wait_for,
 	.finish = finish,

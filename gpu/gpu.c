@@ -190,6 +190,14 @@ int gpu_read(struct gpu *g, unsigned int queue, const struct gpu_mem *from, uint
 	return g->backend->read(g, queue, from, offset, to, size, done);
 }
 
+int gpu_copy(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
+	     struct gpu_event *done)
+{
+	if (!is_within(to, 0, size) || !is_within(from, 0, size))
+		return gpu_fail(g, -EIO, "a copy beyond the end of memory");
+	return g->backend->copy(g, queue, to, from, size, done);
+}
+
 int gpu_launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t first, uint32_t groups,
 	       const struct gpu_arg *args, size_t nargs, struct gpu_event *done)
 {

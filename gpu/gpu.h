@@ -94,6 +94,9 @@ int gpu_write(struct gpu *g, unsigned int queue, const struct gpu_mem *to, uint6
 	      struct gpu_event *done);
 int gpu_read(struct gpu *g, unsigned int queue, const struct gpu_mem *from, uint64_t offset, void *to, uint64_t size,
 	     struct gpu_event *done);
+/* From one memory of the device to another, which must not be the same. */
+int gpu_copy(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
+	     struct gpu_event *done);
 /* Work-groups @first to @first + @groups - 1: a slice of a kernel, or all of it. @args are those after the first one. */
 int gpu_launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t first, uint32_t groups,
 	       const struct gpu_arg *args, size_t nargs, struct gpu_event *done);

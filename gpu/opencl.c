@@ -20,9 +20,9 @@
 		f(clCreateCommandQueue) f(clReleaseCommandQueue) f(clCreateProgramWithSource) f(clBuildProgram)                \
 			f(clGetProgramBuildInfo) f(clReleaseProgram) f(clCreateKernel) f(clReleaseKernel) f(clSetKernelArg)    \
 				f(clCreateBuffer) f(clReleaseMemObject) f(clEnqueueFillBuffer) f(clEnqueueReadBuffer)          \
-					f(clEnqueueWriteBuffer) f(clEnqueueMapBuffer) f(clEnqueueUnmapMemObject)               \
-						f(clEnqueueNDRangeKernel) f(clWaitForEvents) f(clGetEventProfilingInfo)        \
-							f(clReleaseEvent) f(clFinish)
+					f(clEnqueueCopyBuffer) f(clEnqueueWriteBuffer) f(clEnqueueMapBuffer)                   \
+						f(clEnqueueUnmapMemObject) f(clEnqueueNDRangeKernel) f(clWaitForEvents)        \
+							f(clGetEventProfilingInfo) f(clReleaseEvent) f(clFlush) f(clFinish)
 
 #define NUMBER(name) FN_##name,
 enum { FUNCTIONS(NUMBER) FUNCTIONS_NR };
@@ -298,12 +298,16 @@ static cl_event *event_of(struct gpu_event *done, cl_event *ret)
 	return done ? ret : NULL;
 }
 
-static int sent(struct gpu *g, const char *what, cl_int code, struct gpu_event *done, cl_event event)
+static int sent(struct gpu *g, unsigned int queue, const char *what, cl_int code, struct gpu_event *done, cl_event event)
 {
+	struct opencl *o = g->device;
+
 	if (code)
 		return fail(g, what, code);
 	if (done)
 		done->begin = (uintptr_t)event;
+	/* Else a driver may keep it until somebody waits. What goes wrong comes out then. */
+	(void)CL(clFlush)(o->queues[queue]);
 	return 0;
 }
 
@@ -315,7 +319,7 @@ static int write_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *to
 	cl_int code = CL(clEnqueueWriteBuffer)(o->queues[queue], mem_of(to->handle), CL_FALSE, offset, size, from, 0, NULL,
 					       event_of(done, &event));
 
-	return sent(g, "a copy to the device", code, done, event);
+	return sent(g, queue, "a copy to the device", code, done, event);
 }
 
 static int read_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *from, uint64_t offset, void *to, uint64_t size,
@@ -326,7 +330,18 @@ static int read_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *fro
 	cl_int code = CL(clEnqueueReadBuffer)(o->queues[queue], mem_of(from->handle), CL_FALSE, offset, size, to, 0, NULL,
 					      event_of(done, &event));
 
-	return sent(g, "a copy from the device", code, done, event);
+	return sent(g, queue, "a copy from the device", code, done, event);
+}
+
+static int copy_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
+		    struct gpu_event *done)
+{
+	struct opencl *o = g->device;
+	cl_event event;
+	cl_int code = CL(clEnqueueCopyBuffer)(o->queues[queue], mem_of(from->handle), mem_of(to->handle), 0, 0, size, 0, NULL,
+					      event_of(done, &event));
+
+	return sent(g, queue, "a copy within the device", code, done, event);
 }
 
 static int launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
@@ -342,7 +357,7 @@ static int launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uin
 	code = code
 		       ?: CL(clEnqueueNDRangeKernel)(o->queues[queue], o->kernels[kernel], 1, NULL, &global, &local, 0, NULL,
 						     event_of(done, &event));
-	return sent(g, gpu_kernels[kernel].name, code, done, event);
+	return sent(g, queue, gpu_kernels[kernel].name, code, done, event);
 }
 
 static int wait_for(struct gpu *g, struct gpu_event *done, uint64_t *ret_ns)
@@ -384,6 +399,7 @@ const struct gpu_backend gpu_opencl = {
 	.host_free = release_host,
 	.write = write_mem,
 	.read = read_mem,
+	.copy = copy_mem,
 	.launch = launch,
 	.wait = wait_for,
 	.finish = finish,

@@ -78,13 +78,17 @@ static size_t sliced(struct gpu *g, uint32_t slice)
 {
 	const uint32_t nr = PAGES, groups = (nr + PAGE_HASH_GROUP - 1) / PAGE_HASH_GROUP;
 	uint64_t keys[PAGE_HASH_KEYS], hashes[PAGES] = { 0 };
-	struct gpu_mem in = { 0 }, key = { 0 }, out = { 0 };
+	struct gpu_mem first_in = { 0 }, in = { 0 }, key = { 0 }, out = { 0 };
 	unsigned int queue = 0;
-	int err = gpu_alloc(g, sizeof(pages), &in) ?: gpu_alloc(g, sizeof(keys), &key) ?: gpu_alloc(g, sizeof(hashes), &out);
+	int err = gpu_alloc(g, sizeof(pages), &first_in) ?: gpu_alloc(g, sizeof(pages), &in);
+
+	err = err ?: gpu_alloc(g, sizeof(keys), &key) ?: gpu_alloc(g, sizeof(hashes), &out);
+
 	const struct gpu_arg args[] = { GPU_ARG(in.handle), GPU_ARG(key.handle), GPU_ARG(out.handle), GPU_ARG(nr) };
 
 	page_hash_keys(secret, keys);
-	err = err ?: gpu_write(g, 0, &in, 0, pages, sizeof(pages), NULL) ?: gpu_write(g, 0, &key, 0, keys, sizeof(keys), NULL);
+	err = err ?: gpu_write(g, 0, &first_in, 0, pages, sizeof(pages), NULL) ?: gpu_copy(g, 0, &in, &first_in, sizeof(pages), NULL);
+	err = err ?: gpu_write(g, 0, &key, 0, keys, sizeof(keys), NULL);
 	err = err ?: gpu_finish(g, 0);
 	for (uint32_t first = 0; first < groups && !err; first += slice, queue ^= 1)
 		err = gpu_launch(g, queue, GPU_KERNEL_PAGE_HASH, first, MIN(slice, groups - first), args, ARRAY_SIZE(args),
@@ -94,6 +98,7 @@ static size_t sliced(struct gpu *g, uint32_t slice)
 	gpu_free(g, &out);
 	gpu_free(g, &key);
 	gpu_free(g, &in);
+	gpu_free(g, &first_in);
 	return err ? 0 : check(hashes, PAGES, 0);
 }
 
@@ -137,6 +142,7 @@ static void test_device(const struct gpu_info *info)
 	ok(gpu_alloc(g, 1ULL << 50, &m) == -ENOMEM && !m.handle, "more memory than there is: %s", gpu_error(g));
 	ok(!gpu_alloc(g, 4096, &m) && gpu_write(g, 0, &m, 4096, &byte, 1, NULL) == -EIO, "a copy beyond the end: %s",
 	   gpu_error(g));
+	ok(gpu_copy(g, 0, &m, &m, 4097, NULL) == -EIO, "nor may one be within the device");
 	ok(gpu_write(g, 0, &m, UINT64_MAX, &byte, 2, NULL) == -EIO, "nor does a sum wrap round");
 	ok(!gpu_write(g, 1, &m, 0, pages, 4096, &done) && !gpu_wait(g, &done, &ns) && ns, "a copy takes time");
 	ok(!gpu_wait(g, &done, &ns), "a wait for nothing is none");
