@@ -34,7 +34,7 @@ struct report {
 	struct dedup_reading reading; /* of the second one */
 	struct dedup_sums sums;
 	uint64_t group_ns;
-	uint64_t gone; /* processes that ended meanwhile */
+	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
 };
 
 /* ---- whose memory ---- */
@@ -154,11 +154,15 @@ static int read_process(struct report *r, struct dedup_reader *reader, size_t nr
 	const struct process *p = &r->processes[nr];
 	int err = dedup_read(reader, p->pid, (uint32_t)nr, p->owner, to);
 
-	if (err == -ESRCH) {
+	if (err == -ESRCH)
 		r->gone++;
-		return r->gone < r->nr_processes ? 0 : log_error(err, "%s: no process was there to read", r->targets[p->owner]);
-	}
-	return err ? log_error(err, "process %d: %s", p->pid, strerror(-err)) : 0;
+	else if (err == -EACCES || err == -EPERM)
+		r->refused++;
+	else
+		return err ? log_error(err, "process %d: %s", p->pid, strerror(-err)) : 0;
+	if (r->gone + r->refused == r->nr_processes)
+		return log_error(err, "%s: no process was there to read: %s", r->targets[p->owner], strerror(-err));
+	return 0;
 }
 
 static int read_all(struct report *r, struct dedup_pages *to)
@@ -168,7 +172,7 @@ static int read_all(struct report *r, struct dedup_pages *to)
 
 	if (!reader)
 		return -ENOMEM;
-	r->gone = 0;
+	r->gone = r->refused = 0;
 	for (size_t i = 0; i < r->nr_processes && !err; i++)
 		err = read_process(r, reader, i, to);
 	if (!err && dedup_reader_flush(reader, to))
@@ -240,12 +244,13 @@ static json_t *report_json(const struct report *r)
 
 	for (size_t i = 0; i < r->nr; i++)
 		zero += r->sums.owners[i].zero;
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I}}", "owners",
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I}}", "owners",
 			 owners_json(r), "pairs", pairs_json(r), "potential_bytes", bytes(r->sums.potential), "zero_bytes",
 			 bytes(zero), "merged_bytes", bytes(r->sums.merged), "hashed_by", r->device, "seconds", "look",
 			 (double)d->look_ns / 1e9, "read", (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group",
 			 (double)r->group_ns / 1e9, "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes",
-			 (json_int_t)r->gone, "huge_page_mappings", (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast);
+			 (json_int_t)r->gone, "refused_processes", (json_int_t)r->refused, "huge_page_mappings",
+			 (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast);
 }
 
 static void clear(struct report *r)
