@@ -21,13 +21,7 @@ for file in build/nestord build/nestorctl; do tree_libraries "$tree" $file; done
 systemd-sysusers --root="$tree" "$tree/usr/local/lib/sysusers.d/nestor.conf"
 mkdir -p "$tree/data" "$tree/lib/modules/$release/extra"
 cp "$module" "$tree/lib/modules/$release/extra/"
-: > "$tree/vm-modules"
-for name in ext4 virtio_blk dm-mod loop autofs4; do
-	modprobe -C /dev/null -d "$kernel" -S "$release" --show-depends $name 2> /dev/null | awk '$1 == "insmod" { print $2 }'
-done | while read -r path; do
-	plain=/lib/modules/$release/${path#*"/lib/modules/$release/"}
-	unpack_module "$path" "$tree${plain%.[xz]*}"
-done
+for name in ext4 virtio_blk dm-mod loop autofs4; do tree_module "$tree" "$kernel" "$release" $name no; done
 cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$tree/lib/modules/$release/"
 depmod -b "$tree" "$release"
 cat > "$tree/etc/nestor/policy.d/cache.yaml" << 'END'
@@ -75,7 +69,8 @@ tree_pack "$tree" "$kernel" "$release" "$T/initrd"
 
 start() { # start NAME: until it ends itself; what it says is in $T/NAME
 	: > "$T/$1"
-	timeout 300 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -nodefaults -no-user-config \
+	# Ends with us, be that by kill -9.
+	setpriv --pdeathsig TERM timeout --foreground 300 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -nodefaults -no-user-config \
 		-display none -no-reboot -kernel "$(kernel_image "$kernel")" -initrd "$T/initrd" \
 		-append "console=ttyS0 loglevel=4 panic=-1 oops=panic panic_on_warn=1 random.trust_cpu=on tsc=reliable no5lvl" \
 		-serial "file:$T/console" -serial "file:$T/$1" -drive "file=$T/vda,format=raw,if=virtio" \

@@ -47,7 +47,7 @@ bug() { # bug TEXT FROM TO: of the one file that has FROM, which is there once a
 	mkdir "$dir"
 	cp -r kfuncs "$dir/"
 	file=$(FROM=$2 perl -0ne 'print "$ARGV\n" if /\Q$ENV{FROM}\E/' "$dir"/kfuncs/*.c)
-	FROM=$2 TO=$3 perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/' "$file" || {
+	[ -f "$file" ] && FROM=$2 TO=$3 perl -0pi -e '1 == s/\Q$ENV{FROM}\E/$ENV{TO}/g or exit 3' "$file" || {
 		ok "$1: is where it was" false
 		return
 	}
@@ -66,7 +66,7 @@ if [ "${1:-}" = --vm ]; then
 		dm_accept_partial_bio(bio, nr << SECTORS_SHIFT);' ''
 	bug "a page of the store is copied to all of its run" 'store->address(taken.places[i])' 'store->address(taken.places[0])'
 	bug "what a read brought is noted as the next block's" 'blocks_read_end(where, nr' 'blocks_read_end(where + 1, nr'
-	bug "blocks are counted from the wrong place" 'start >> SECTORS_SHIFT);' '(start >> SECTORS_SHIFT) / 2);'
+	bug "blocks are counted from the wrong place" 'where_of(c->number, start >> SECTORS_SHIFT)' 'where_of(c->number, (start >> SECTORS_SHIFT) / 2)'
 	done_testing
 fi
 bug "a direct write or discard leaves what the store has" 'blind && i < nr' 'false && i < nr'

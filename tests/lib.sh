@@ -158,3 +158,13 @@ metric() {
 		  sum += $NF; found = 1 }
 		END { if (found) printf "%.15g\n", sum }'
 }
+
+# null_disk NAME MIB NANOSECONDS [SETTING=VALUE…]: in a VM, /dev/NAME, a null_blk with memory that answers that late
+null_disk() {
+	local dir=/sys/kernel/config/nullb/$1 setting
+	[ -d "${dir%/*}" ] || mount -t configfs none /sys/kernel/config
+	mkdir "$dir"
+	for setting in "size=$2" memory_backed=1 irqmode=2 "completion_nsec=$3" "${@:4}" power=1; do
+		echo "${setting#*=}" > "$dir/${setting%=*}"
+	done
+}

@@ -66,7 +66,6 @@ in_store_scattered() {
 hits() { metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { printf "%d\n", n }'; }
 
 insmod /nestor.ko
-null_disks
 printf 'agent: {min_age: 0}\nblkio: {mode: off}\npcache: {mode: off}\nnet: {mode: off}\ncache:\n  mode: enforce\n  memory: 16MiB\n  min_free: 16MiB\n  pools: [{container: /one, memory: 100}]\n' > "$T/policy.yaml"
 agent_start --policy "$T/policy.yaml"
 disk hdd 5000000

@@ -67,7 +67,6 @@ with() { # with CASE MEMORY SSD
 }
 
 insmod /nestor.ko
-null_disks
 null_disk hdd 128 20000000 hw_queue_depth=1 submit_queues=1
 null_disk ssd 96 1000000
 mkfs.ext4 -q -b 4096 /dev/hdd

@@ -65,14 +65,3 @@ cpu_ns() { # cpu_ns PID…: time on a CPU so far
 	done
 	echo $sum
 }
-
-# ---- in a VM: disks that answer when they are told to
-
-null_disks() { mount -t configfs none /sys/kernel/config 2> /dev/null || :; }
-null_disk() { # null_disk NAME MIB NANOSECONDS [SETTING=VALUE…]: a null_blk with memory that answers that late
-	local dir=/sys/kernel/config/nullb/$1 setting
-	mkdir "$dir"
-	for setting in "size=$2" memory_backed=1 irqmode=2 "completion_nsec=$3" "${@:4}" power=1; do
-		echo "${setting#*=}" > "$dir/${setting%=*}"
-	done
-}

@@ -11,7 +11,8 @@
 #
 # Machines below a line "kernel" have that one unless they say otherwise; without one it is 6.12. Two hosts at most, joined
 # by a wire. A guest belongs to the host above it. Its disk is /dev/vda. One on the debug kernel has 768 MiB more than it
-# says, which that takes for itself, and its host as much more for each such guest. A container is a cgroup of that name, whose COMMAND is started with the guest and may use what a shell understands.
+# says, which that takes for itself, and its host as much more for each such guest. A container is a cgroup of that
+# name, whose COMMAND is started with the guest and may use what a shell understands.
 
 readonly lab_debug_memory=768
 

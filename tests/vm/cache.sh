@@ -236,15 +236,10 @@ stage_fscrypt() {
 
 # A disk that takes its time: reads and writes of the same block are under way at once, and pages go meanwhile.
 stage_slow() {
-	local dir=/sys/kernel/config/nullb/slow setting
-	mount -t configfs none /sys/kernel/config 2> /dev/null
-	mkdir $dir
-	for setting in size=200 memory_backed=1 irqmode=2 completion_nsec=3000000 power=1; do
-		echo "${setting#*=}" > "$dir/${setting%=*}"
-	done
+	null_disk slow 200 3000000
 	disk=/dev/slow MAPPED=/dev/mapper/slow-nestor
 	on "slow disk" $((OPERATIONS / 8)) mkfs.ext4 -q -F -b 4096
-	rmdir $dir
+	rmdir /sys/kernel/config/nullb/slow
 	disk=/dev/vda MAPPED=/dev/mapper/vda-nestor
 }
 
