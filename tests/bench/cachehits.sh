@@ -6,15 +6,8 @@
 #	cachehits.sh [ROUNDS]
 . "$(dirname "$0")/lib.sh"
 if [ "${1:-}" != --inside ]; then
-	module=$(tests/vm/module 6.12) || exit
-	tests/vm/run 6.12 --timeout 900 --out "$T/out" --tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
-		--module dm-mod --module ext4 --module "null_blk:nr_devices=0" \
-		--add "$module:/nestor.ko" --add build/nestord --add build/nestorctl --add build/tests/tools/filecache \
-		--add tests/lib.sh --add tests/bench/lib.sh --add tests/bench/cachehits.sh \
-		-- bash -c "mkdir -p tests/bench/results; tests/bench/cachehits.sh --inside ${1:-3} && cp tests/bench/results/* /out"
-	status=$?
-	cp "$T"/out/cachehits-* tests/bench/results/
-	exit $status
+	in_cache_vm cachehits 900 "${1:-3}"
+	exit
 fi
 rounds=$2
 ONE=/sys/fs/cgroup/one

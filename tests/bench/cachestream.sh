@@ -7,15 +7,8 @@
 #	cachestream.sh [PASSES]
 . "$(dirname "$0")/lib.sh"
 if [ "${1:-}" != --inside ]; then
-	module=$(tests/vm/module 6.12) || exit
-	tests/vm/run 6.12 --timeout 1500 --out "$T/out" --tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
-		--module dm-mod --module ext4 --module "null_blk:nr_devices=0" \
-		--add "$module:/nestor.ko" --add build/nestord --add build/nestorctl --add build/tests/tools/filecache \
-		--add tests/lib.sh --add tests/bench/lib.sh --add tests/bench/cachestream.sh \
-		-- bash -c "mkdir -p tests/bench/results; tests/bench/cachestream.sh --inside ${1:-10} && cp tests/bench/results/* /out"
-	status=$?
-	cp "$T"/out/cachestream-* tests/bench/results/
-	exit $status
+	in_cache_vm cachestream 1500 "${1:-10}"
+	exit
 fi
 passes=$2
 CG=/sys/fs/cgroup

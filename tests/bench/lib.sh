@@ -65,3 +65,15 @@ cpu_ns() { # cpu_ns PID…: time on a CPU so far
 	done
 	echo $sum
 }
+
+# in_cache_vm NAME SECONDS ARG…: tests/bench/NAME.sh --inside ARG… in a VM with the module, on Debian's 6.12; its figures come here
+in_cache_vm() {
+	local name=$1 module
+	module=$(tests/vm/module 6.12) || return
+	tests/vm/run 6.12 --timeout "$2" --out "$T/out" --tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
+		--module dm-mod --module ext4 --module "null_blk:nr_devices=0" \
+		--add "$module:/nestor.ko" --add build/nestord --add build/nestorctl --add build/tests/tools/filecache \
+		--add tests/lib.sh --add tests/bench/lib.sh --add "tests/bench/$name.sh" \
+		-- bash -c "mkdir -p tests/bench/results; tests/bench/$name.sh --inside ${*:3} && cp tests/bench/results/* /out" &&
+		cp "$T/out/$name"-* tests/bench/results/
+}
