@@ -231,6 +231,19 @@ int kernel_open_cgroup(const struct kernel *k, __u32 hierarchy, __u64 id, struct
 	return fd;
 }
 
+/* Did the kernel write " (deleted)" behind @path? A cgroup may be called so; then it can still be opened. */
+static bool is_marked_deleted(const struct hierarchy *h, __u64 id, const char *path)
+{
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path);
+	_close_ int fd = -1;
+
+	if (len < strlen(mark) || strcmp(path + len - strlen(mark), mark) != 0)
+		return false;
+	fd = open_by_id(h->mount_fd, id);
+	return fd < 0;
+}
+
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size)
 {
 	const struct hierarchy *h = kernel_hierarchy(k, hierarchy);
@@ -248,8 +261,8 @@ int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *
 		return -errno;
 	full[len] = '\0';
 	mount_len = strlen(h->mount);
-	if (strncmp(full, h->mount, mount_len))
-		return -ESTALE; /* not below this mount, e.g. "(deleted)" */
+	if (strncmp(full, h->mount, mount_len) || is_marked_deleted(h, id, full))
+		return -ESTALE; /* not below this mount, or removed since it was opened */
 	snprintf(path, size, "%s", full[mount_len] ? full + mount_len : "/");
 	return 0;
 }

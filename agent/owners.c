@@ -39,6 +39,7 @@ struct owners {
 	LIST_HEAD(, entry) buckets[BUCKETS];
 	LIST_HEAD(, tally) tallies;
 	unsigned int nr_shown; /* different names that are shown */
+	bool renamed; /* one that is shown: nr_shown may be wrong */
 };
 
 /* ---- entries ---- */
@@ -166,8 +167,10 @@ static void look_at(struct owners *o, struct entry *e)
 		e->info.dead_since_ns = 0;
 	else if (!e->info.dead_since_ns)
 		e->info.dead_since_ns = now_ns();
-	if (memcmp(&was, &e->info, sizeof(was)))
-		save(o, e);
+	if (!memcmp(&was, &e->info, sizeof(was)))
+		return;
+	o->renamed |= was.state == OWNER_SHOWN && (strcmp(was.name, e->info.name) || strcmp(was.vm, e->info.vm));
+	save(o, e);
 }
 
 /* ---- what is shown ---- */
@@ -431,6 +434,25 @@ void owners_dead(struct owners *o, const struct owner *owner)
 	decide(o, e);
 }
 
+static void count_shown(struct owners *o)
+{
+	size_t nr;
+	_free_ const struct owner_info **shown = list_shown(o, &nr);
+
+	o->nr_shown = 0;
+	for (size_t i = 0; i < nr; i++)
+		o->nr_shown += !i || by_name(shown[i - 1], shown[i]);
+}
+
+static void keep_to_limit(struct owners *o)
+{
+	if (o->renamed)
+		count_shown(o);
+	o->renamed = false;
+	while (o->nr_shown > o->agent->policy->agent.max_containers)
+		give_up(o, oldest_dead(o) ?: last_shown(o));
+}
+
 void owners_update(struct owners *o)
 {
 	struct entry *e;
@@ -440,6 +462,7 @@ void owners_update(struct owners *o)
 			look_at(o, e);
 		decide(o, e);
 	}
+	keep_to_limit(o);
 	retire(o);
 }
 
@@ -485,8 +508,6 @@ void owners_apply(struct owners *o, const struct policy *p)
 			decide(o, e);
 		}
 	}
-	while (o->nr_shown > p->agent.max_containers)
-		give_up(o, oldest_dead(o) ?: last_shown(o));
 	owners_update(o);
 }
 
@@ -532,15 +553,6 @@ void owners_add_tally(struct owners *o, struct tally *t)
 void owners_remove_tally(struct tally *t)
 {
 	LIST_REMOVE(t, entry);
-}
-
-static void count_shown(struct owners *o)
-{
-	size_t nr;
-	_free_ const struct owner_info **shown = list_shown(o, &nr);
-
-	for (size_t i = 0; i < nr; i++)
-		o->nr_shown += !i || by_name(shown[i - 1], shown[i]);
 }
 
 int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, struct owners **ret)

@@ -134,6 +134,28 @@ dies b
 dies d
 dies e
 
+# The runtime's record comes later than the cgroup; meanwhile it had the name of one that is dead.
+id=$base-x
+policy "agent: {max_containers: 1, include: ['*$id']}"
+defer rmdir --ignore-fail-on-non-empty /run/runc
+defer rm -rf "/run/runc/$id"
+born "$id"
+reads "$id" 2
+is "one has series" 2 "$(of "$id")"
+dies "$id"
+born "$id"
+reads "$id" 3
+is "who is called as before adds to them" 5 "$(of "$id")"
+mkdir -p "/run/runc/$id"
+echo "{\"cgroup_paths\": {\"\": \"$CG/$base/$id\"}}" > "/run/runc/$id/state.json"
+renamed() { metrics | grep -q "^nestor_container_info{container=\"$id\""; }
+ok "a record that comes later gives it another name" until_ok 5 renamed
+is "the dead one makes room for that" "" "$(of "$id")"
+is "still one container has series" 1 "$(shown)"
+dies "$id"
+is "and nothing got lost" $((all + 5)) "$(all)"
+policy ''
+
 # ---- a restart remembers names, deaths and who was shown
 born g h
 reads g 21
