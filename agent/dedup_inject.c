@@ -85,9 +85,10 @@ extern const uint8_t inject_code[], inject_code_taken[], inject_code_made[], inj
 /* The thread that is used, and where its code goes. */
 struct victim {
 	pid_t pid, tid;
-	int memory; /* of the process */
+	int memory; /* of the process, to be read */
 	uint64_t code; /* address */
 	size_t ranges_max;
+	uint8_t former[2048]; /* what was there */
 };
 
 static size_t code_size(void)
@@ -271,9 +272,23 @@ static size_t calls_left(const struct victim *v, const struct user_regs_struct *
 
 /* ---- a step ---- */
 
-static int write_all(const struct victim *v, uint64_t to, const void *from, size_t size)
+/* Whole words. By ptrace(), which needs no right to write to /proc/PID/mem, and writes what the process may only execute. */
+static int poke(const struct victim *v, uint64_t to, const void *from, size_t size)
 {
-	return pwrite(v->memory, from, size, (off_t)to) == (ssize_t)size ? 0 : -EACCES;
+	uint64_t word;
+
+	for (size_t i = 0; i < size; i += sizeof(word)) {
+		memcpy(&word, (const uint8_t *)from + i, sizeof(word));
+		if (ptrace(PTRACE_POKEDATA, v->tid, to + i, word))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Leaves no trace; the thread is at its own work. */
+static int let_go(const struct victim *v, int signal)
+{
+	return poke(v, v->code, v->former, whole_size(v->ranges_max)) ?: ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
 }
 
 /* Sends the thread to the code; *@own becomes what it has to come back to. */
@@ -281,12 +296,14 @@ static int send_there(const struct victim *v, struct user_regs_struct *own, int 
 {
 	struct user_regs_struct go;
 	struct frame frame;
+	int err;
 
 	begin_call_anew(own);
 	frame = (struct frame){ own->r15, own->r14, own->r13, own->r12, own->rbp, own->rbx, own->r11, own->r10,
 				own->r9,  own->r8,  own->rax, own->rcx, own->rdx, own->rsi, own->rdi, own->rip };
-	if (write_all(v, v->code + code_size(), &frame, sizeof(frame)))
-		return -EACCES;
+	err = poke(v, v->code + code_size(), &frame, sizeof(frame));
+	if (err)
+		return err;
 	go = *own;
 	go.rip = v->code;
 	go.rbx = n;
@@ -301,7 +318,7 @@ static int take_back(const struct victim *v, const struct user_regs_struct *own,
 {
 	if (ptrace(PTRACE_SETREGS, v->tid, 0, own))
 		return -errno;
-	return ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
+	return let_go(v, signal);
 }
 
 /* Until the thread is back at its own work, or has no more time; lets go of it. *@ret_left: ranges that it did not come to. */
@@ -328,7 +345,7 @@ static int await_return(const struct victim *v, const struct user_regs_struct *o
 		begin_call_anew(&r);
 		ptrace(PTRACE_SETREGS, v->tid, 0, &r);
 	}
-	return ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
+	return let_go(v, signal);
 }
 
 static bool has_filter(pid_t tid)
@@ -358,7 +375,7 @@ static int attach(const struct victim *v)
  * Stops the thread at a place that it can be sent away from; *@own is what it was about. -EAGAIN: it is at no such place now,
  * and was let go; after other errors it is ours until we end.
  */
-static int catch(const struct victim *v, struct user_regs_struct *own)
+static int catch (const struct victim *v, struct user_regs_struct *own)
 {
 	int signal, err = stop(v, own, &signal);
 
@@ -384,10 +401,10 @@ static ssize_t step(const struct victim *v, int advice, const struct inject_rang
 	if (err)
 		return err;
 	began = now_ns();
-	err = catch(v, &own);
+	err = catch (v, &own);
 	if (!err)
-		err = write_all(v, v->code, inject_code, code_size()) ?:
-		      write_all(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
+		err = poke(v, v->code, inject_code, code_size()) ?:
+		      poke(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
 		      send_there(v, &own, advice, n) ?:
 		      await_return(v, &own, began, &left);
 	if (err)
@@ -434,13 +451,17 @@ static int advise(const struct victim *v, int advice, const struct inject_range 
 static int open_victim(pid_t pid, struct victim *ret)
 {
 	char path[64];
+	size_t size;
 	int err;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	*ret = (struct victim){ .pid = pid, .tid = pid, .memory = open(path, O_RDWR | O_CLOEXEC) };
+	*ret = (struct victim){ .pid = pid, .tid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC) };
 	if (ret->memory < 0)
 		return errno == ENOENT ? -ESRCH : -EPERM;
 	err = find_space(ret);
+	size = err ? 0 : whole_size(ret->ranges_max);
+	if (size > sizeof(ret->former) || pread(ret->memory, ret->former, size, (off_t)ret->code) != (ssize_t)size)
+		err = -ENOEXEC;
 	if (err)
 		close(ret->memory);
 	return err;
@@ -448,20 +469,12 @@ static int open_victim(pid_t pid, struct victim *ret)
 
 static int inject(pid_t pid, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
-	uint8_t former[4096];
 	struct victim v;
-	size_t size;
 	int err = open_victim(pid, &v);
 
 	if (err)
 		return err;
-	size = whole_size(v.ranges_max);
-	if (size > sizeof(former) || pread(v.memory, former, size, (off_t)v.code) != (ssize_t)size)
-		err = -EACCES;
-	if (!err)
-		err = advise(&v, advice, ranges, n, ret);
-	if (!err)
-		write_all(&v, v.code, former, size);
+	err = advise(&v, advice, ranges, n, ret);
 	close(v.memory);
 	return err;
 }

@@ -38,7 +38,7 @@ static struct told {
 	uint8_t *memory;
 	_Atomic int ready;
 	char text[128]; /* of what was wrong first */
-} *told;
+} * told;
 
 static void wrong(const char *what, long got)
 {
@@ -278,6 +278,25 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* What a victim has as its vDSO, all of the pages; a process of ours has the same at the same place. */
+static bool same_vdso(pid_t pid)
+{
+	char path[64], line[512];
+	_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long begin = 0, end = 0;
+	_free_ uint8_t *theirs = NULL;
+	_close_ int memory = -1;
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, "[vdso]"))
+			sscanf(line, "%lx-%lx", &begin, &end);
+	theirs = malloc(end - begin + 1);
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	memory = open(path, O_RDONLY | O_CLOEXEC);
+	return begin && pread(memory, theirs, end - begin, (off_t)begin) == (ssize_t)(end - begin) &&
+	       !memcmp(theirs, (const void *)begin, end - begin);
+}
+
 static void test_advice(const char *name, void (*round)(void))
 {
 	struct inject_range ranges[RANGES];
@@ -296,6 +315,7 @@ static void test_advice(const char *name, void (*round)(void))
 	}
 	is_u64(0, (uint64_t)-err, "  and back, and again");
 	is_u64(RANGES, mergeable(pid), "  are all mergeable");
+	ok(same_vdso(pid), "  leaves no trace in the vDSO");
 	is_alive(pid, name);
 	/* Of five: a busy machine may keep us from letting it go. */
 	ok(longest < INJECT_STOP_MAX_NS, "%s: it was kept for at most %llu us", name, (unsigned long long)longest / 1000);
@@ -360,10 +380,11 @@ int main(void)
 		const char *name;
 		void (*round)(void);
 	} all[] = {
-		{ "nanosleep", round_nanosleep }, { "poll", round_poll },	{ "epoll", round_epoll },
-		{ "sigtimedwait", round_sigwait }, { "futex", round_futex },	{ "read", round_read },
-		{ "computing", round_compute },	  { "signals", round_signals }, { "threads", round_threads },
-		{ "a filter that kills", round_filtered },
+		{ "nanosleep", round_nanosleep }, { "poll", round_poll },
+		{ "epoll", round_epoll },	  { "sigtimedwait", round_sigwait },
+		{ "futex", round_futex },	  { "read", round_read },
+		{ "computing", round_compute },	  { "signals", round_signals },
+		{ "threads", round_threads },	  { "a filter that kills", round_filtered },
 	};
 
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
