@@ -116,26 +116,39 @@ static void add_pairs(const struct group *g, struct dedup_sums *s)
 				s->pairs[g->owners[i] * s->nr + g->owners[j]]++;
 }
 
-/* Empties @g for the next one. */
-static void close_group(struct group *g, struct dedup_sums *s, bool zero)
+/* Of a content that is not zeroes */
+static void add_potential(const struct group *g, struct dedup_sums *s)
 {
+	add_pairs(g, s);
+	if (!g->nr_frames)
+		return;
+	s->potential += g->nr_frames - 1;
 	for (size_t i = 0; i < g->nr_owners; i++) {
 		struct dedup_owner *o = &s->owners[g->owners[i]];
 		uint64_t frames = g->frames[g->owners[i]];
 
-		if (zero)
-			o->zero += frames;
-		else if (frames)
-			o->own += frames - 1;
-		if (!zero && g->nr_owners > 1)
-			o->common += frames;
+		o->own += frames ? frames - 1 : 0;
+		o->common += g->nr_owners > 1 ? frames : 0;
+		o->potential += (double)(frames * (g->nr_frames - 1)) / (double)g->nr_frames;
 	}
-	if (!zero) {
-		add_pairs(g, s);
-		if (g->nr_frames)
-			s->potential += g->nr_frames - 1;
+}
+
+static void mark_worth(struct dedup_page *pages, size_t n, struct dedup_sums *s)
+{
+	for (size_t i = 0; i < n; i++) {
+		pages[i].worth = !pages[i].changing;
+		s->owners[pages[i].owner].huge += pages[i].worth && pages[i].huge;
 	}
+}
+
+/* Empties @g for the next one. */
+static void close_group(struct group *g, struct dedup_sums *s, bool zero)
+{
+	if (!zero)
+		add_potential(g, s);
 	for (size_t i = 0; i < g->nr_owners; i++) {
+		if (zero)
+			s->owners[g->owners[i]].zero += g->frames[g->owners[i]];
 		g->frames[g->owners[i]] = 0;
 		g->has[g->owners[i]] = false;
 	}
@@ -143,10 +156,29 @@ static void close_group(struct group *g, struct dedup_sums *s, bool zero)
 	g->nr_frames = 0;
 }
 
+/* All pages of one content, of which those that are merged already have the same frame and follow each other. */
+static void sum_content(struct dedup_page *pages, size_t n, uint64_t zero, struct group *g, struct dedup_sums *s)
+{
+	const struct dedup_page *last = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		s->owners[pages[i].owner].present++;
+		if (pages[i].changing) {
+			s->owners[pages[i].owner].changing++;
+			continue;
+		}
+		add_page(g, s, &pages[i], !last || last->frame != pages[i].frame);
+		last = &pages[i];
+	}
+	if (g->nr_frames > 1 && pages->hash != zero)
+		mark_worth(pages, n, s);
+	close_group(g, s, pages->hash == zero);
+}
+
 int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct dedup_sums *ret)
 {
 	struct group *g = calloc(1, sizeof(*g));
-	const struct dedup_page *last = NULL;
+	size_t end;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->nr = owners;
@@ -156,21 +188,11 @@ int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct de
 		dedup_sums_free(ret);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < pages->n; i++) {
-		const struct dedup_page *page = &pages->all[i];
-
-		ret->owners[page->owner].present++;
-		if (page->changing) {
-			ret->owners[page->owner].changing++;
-			continue;
-		}
-		if (last && last->hash != page->hash)
-			close_group(g, ret, last->hash == zero);
-		add_page(g, ret, page, !last || last->hash != page->hash || last->frame != page->frame);
-		last = page;
+	for (size_t i = 0; i < pages->n; i = end) {
+		for (end = i + 1; end < pages->n && pages->all[end].hash == pages->all[i].hash;)
+			end++;
+		sum_content(&pages->all[i], end - i, zero, g, ret);
 	}
-	if (last)
-		close_group(g, ret, last->hash == zero);
 	free(g);
 	return 0;
 }

@@ -15,6 +15,8 @@ struct dedup_owner {
 	uint64_t changing;
 	uint64_t own; /* frames that it has more than once, but for one of each */
 	uint64_t common; /* frames whose content another owner has, too */
+	uint64_t huge; /* pages that are worth merging, in transparent huge pages */
+	double potential; /* its part of what merging would free: of n frames with one content, each is (n - 1) / n of one */
 };
 
 struct dedup_sums {
@@ -31,7 +33,8 @@ struct dedup_sums {
  */
 void dedup_mark_changing(const struct dedup_pages *first, struct dedup_pages *second);
 
-/* Sums over @pages, which are sorted thereby. @zero is the hash of a page of zeroes. 0 or -ENOMEM. */
+/* Sums over @pages, which are sorted thereby, and says which are worth merging. @zero is the hash of a page of zeroes. 0 or
+ * -ENOMEM. */
 int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct dedup_sums *ret);
 void dedup_sums_free(struct dedup_sums *s);
 

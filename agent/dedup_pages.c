@@ -38,6 +38,7 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #define PAGE_IS_FILE (1 << 2)
 #define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_HUGE (1 << 6)
 #endif
 
 struct dedup_reader {
@@ -47,6 +48,8 @@ struct dedup_reader {
 	uint64_t *entries; /* of pagemap */
 	size_t waiting; /* pages of the batch that is being filled */
 	size_t hashed; /* of all */
+	unsigned int percent; /* of a processor */
+	uint64_t began, cpu_began; /* ns */
 	struct dedup_reading reading;
 };
 
@@ -58,13 +61,24 @@ struct target {
 	int pagemap, memory;
 };
 
-struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_HASH_SECRET])
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_HASH_SECRET], unsigned int percent)
 {
 	struct dedup_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->secret = secret;
+	r->percent = percent;
+	r->began = now_ns();
+	r->cpu_began = own_cpu_ns();
 	r->entries = malloc(LOOK * sizeof(*r->entries));
 	if (g)
 		r->stream = page_hash_open(g, BATCH, secret);
@@ -106,6 +120,16 @@ static void hash_here(struct dedup_reader *r, struct dedup_pages *to)
 		to->all[r->hashed++].hash = page_hash(r->here + i * PAGE, r->secret);
 }
 
+/* Sleeps for as long as we have had more of the processor than our part. */
+static void keep_to_part(const struct dedup_reader *r)
+{
+	uint64_t due = (own_cpu_ns() - r->cpu_began) * 100 / r->percent, passed = now_ns() - r->began;
+
+	if (due > passed)
+		nanosleep(&(struct timespec){ (time_t)((due - passed) / 1000000000), (long)((due - passed) % 1000000000) },
+			  NULL);
+}
+
 /* A device has a batch under way while the next one is filled. */
 static int send_batch(struct dedup_reader *r, struct dedup_pages *to)
 {
@@ -122,6 +146,7 @@ static int send_batch(struct dedup_reader *r, struct dedup_pages *to)
 	}
 	r->reading.hash_ns += now_ns() - began;
 	r->waiting = 0;
+	keep_to_part(r);
 	return err;
 }
 
@@ -201,7 +226,8 @@ static int add_pages(struct dedup_reader *r, const struct target *t, struct dedu
 }
 
 /* Of @n entries that pagemap has of what begins at @address */
-static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t address, size_t n, struct dedup_pages *to)
+static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t address, size_t n, bool huge,
+		       struct dedup_pages *to)
 {
 	struct dedup_page found[BATCH];
 	size_t nr = 0;
@@ -212,9 +238,11 @@ static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t 
 
 		if ((entry & (PM_PRESENT | PM_FILE)) != PM_PRESENT)
 			continue;
-		found[nr++] = (struct dedup_page){
-			.frame = entry & PM_FRAME, .address = address + i * PAGE, .process = t->process, .owner = t->owner
-		};
+		found[nr++] = (struct dedup_page){ .frame = entry & PM_FRAME,
+						   .address = address + i * PAGE,
+						   .process = t->process,
+						   .owner = t->owner,
+						   .huge = huge };
 		if (nr == BATCH) {
 			err = add_pages(r, t, to, found, nr);
 			nr = 0;
@@ -224,7 +252,8 @@ static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t 
 }
 
 /* What is there from @begin to @end, page by page */
-static int read_range(struct dedup_reader *r, const struct target *t, uint64_t begin, uint64_t end, struct dedup_pages *to)
+static int read_range(struct dedup_reader *r, const struct target *t, uint64_t begin, uint64_t end, bool huge,
+		      struct dedup_pages *to)
 {
 	int err = 0;
 
@@ -237,7 +266,7 @@ static int read_range(struct dedup_reader *r, const struct target *t, uint64_t b
 		r->reading.look_ns += now_ns() - began;
 		if (got <= 0) /* 0: the process has ended */
 			return got ? -errno : -ESRCH;
-		err = add_entries(r, t, begin, (size_t)got / sizeof(*r->entries), to);
+		err = add_entries(r, t, begin, (size_t)got / sizeof(*r->entries), huge, to);
 		begin += (uint64_t)got / sizeof(*r->entries) * PAGE;
 	}
 	return err;
@@ -254,7 +283,7 @@ static int find_ranges(struct dedup_reader *r, const struct target *t, uint64_t 
 				    .vec_len = RANGES,
 				    .category_mask = PAGE_IS_PRESENT | PAGE_IS_FILE,
 				    .category_inverted = PAGE_IS_FILE,
-				    .return_mask = PAGE_IS_PRESENT };
+				    .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE };
 	uint64_t began = now_ns();
 	int n = ioctl(t->pagemap, PAGEMAP_SCAN, &scan);
 
@@ -273,13 +302,13 @@ static int read_mapping(struct dedup_reader *r, const struct target *t, uint64_t
 	while (begin < end && !err) {
 		n = find_ranges(r, t, &begin, end, ranges);
 		if (n == -ENOTTY && end - begin <= VAST)
-			return read_range(r, t, begin, end, to);
+			return read_range(r, t, begin, end, false, to);
 		if (n == -ENOTTY)
 			r->reading.vast++;
 		if (n < 0)
 			return n == -ENOTTY ? 0 : n;
 		for (int i = 0; i < n && !err; i++)
-			err = read_range(r, t, ranges[i].start, ranges[i].end, to);
+			err = read_range(r, t, ranges[i].start, ranges[i].end, ranges[i].categories & PAGE_IS_HUGE, to);
 	}
 	return err;
 }
@@ -303,6 +332,8 @@ static bool is_huge(pid_t pid, uint64_t begin, uint64_t end, const char *name)
 /* Is it private memory, of a kind that KSM takes? */
 static bool is_wanted(struct dedup_reader *r, pid_t pid, uint64_t begin, uint64_t end, const char *perms, const char *name)
 {
+	if (perms[3] != 'p' && (!strncmp(name, "/memfd:", 7) || !strncmp(name, "/dev/shm/", 9)))
+		r->reading.shared++;
 	if (perms[3] != 'p' || !strncmp(name, "[v", 2)) /* vdso, vvar, vsyscall */
 		return false;
 	if (is_huge(pid, begin, end, name)) {

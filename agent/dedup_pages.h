@@ -21,6 +21,8 @@ struct dedup_page {
 	uint32_t process; /* number in the order of reading */
 	uint16_t owner;
 	bool changing; /* between two readings */
+	bool huge; /* part of a transparent huge page, which merging splits; not told before Linux 6.7 */
+	bool worth; /* merging it would free a frame: dedup_sum() says */
 };
 
 struct dedup_pages {
@@ -33,13 +35,17 @@ struct dedup_reading {
 	uint64_t vanished; /* pages that went while they were read */
 	uint64_t huge; /* mappings of hugetlbfs, which KSM cannot merge */
 	uint64_t vast; /* mappings too large to look through, before Linux 6.7 */
+	uint64_t shared; /* mappings of shared memory, such as that of a VM with share=on: KSM merges private memory only */
 	uint64_t look_ns, read_ns, hash_ns; /* hash_ns: by this processor, or spent waiting for the device */
 };
 
 struct dedup_reader;
 
-/* Hashes on @g, or, if that is NULL, here. NULL: no memory, there or here; logged. */
-struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_HASH_SECRET]);
+/*
+ * Hashes on @g, or, if that is NULL, here, and takes at most @percent of a processor for reading. NULL: no memory, there or
+ * here; logged.
+ */
+struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_HASH_SECRET], unsigned int percent);
 void dedup_reader_close(struct dedup_reader *r);
 
 /*

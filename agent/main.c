@@ -12,6 +12,7 @@
 
 #include "agent/agent.h"
 #include "agent/daemon.h"
+#include "agent/dedup_helper.h"
 #include "agent/http.h"
 #include "agent/log.h"
 #include "agent/paths.h"
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(argv[0], HTTPD_NAME))
 		return httpd_main(argv);
+	if (!strcmp(argv[0], DEDUP_NAME))
+		return dedup_main(argv);
 	log_open("nestord", LOG_LEVEL_INFO);
 	libbpf_set_print(log_libbpf);
 	err = parse(argc, argv, &opts);

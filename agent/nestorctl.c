@@ -20,6 +20,7 @@
 #include "agent/ctl_table.h"
 #include "agent/ctl_top.h"
 #include "agent/jsontext.h"
+#include "agent/ksm.h"
 #include "agent/log.h"
 #include "agent/paths.h"
 #include "agent/policy.h"
@@ -183,7 +184,7 @@ static int undo_settings(void)
 	err = settings_undo(dir, &restored);
 	if (restored)
 		log_info("%u limits taken back", restored);
-	return err;
+	return ksm_undo(dir) ?: err;
 }
 
 static int reset_without_agent(void)
@@ -293,7 +294,9 @@ static int do_dedup(int argc, char **argv)
 {
 	if (argc >= 3 && !strcmp(argv[1], "report"))
 		return print_list(dedup_report(argv + 2, (size_t)argc - 2));
-	return wrong("dedup takes report, and processes or cgroups");
+	if (argc == 2 && !strcmp(argv[1], "show"))
+		return ask_and_print("show", "dedup");
+	return wrong("dedup takes show, or report and processes or cgroups");
 }
 
 static int do_cache(int argc, char **argv)

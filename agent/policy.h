@@ -63,6 +63,14 @@ struct cache_pool_rule {
 	__u32 memory, ssd; /* weights, up to 10000; 0: nothing of that store */
 };
 
+/* A domain whose members trust each other, and who is in it. */
+struct dedup_target {
+	char *domain;
+	char *container, *vm;
+};
+
+enum policy_huge { HUGE_LEAVE, HUGE_SPLIT };
+
 struct policy {
 	struct {
 		enum log_level log_level;
@@ -98,6 +106,16 @@ struct policy {
 		struct cache_pool_rule *pools;
 		unsigned int pools_count;
 	} cache;
+	struct {
+		enum policy_mode mode;
+		__u64 interval; /* nanoseconds */
+		__u32 cpu; /* percent of a processor */
+		__u32 max_pressure; /* percent of the time */
+		enum policy_huge huge;
+		char *merge; /* the domain whose pages are merged, or "none" */
+		struct dedup_target *targets;
+		unsigned int targets_count;
+	} dedup;
 };
 
 /* file:line:column: what is wrong */

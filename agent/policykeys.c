@@ -16,6 +16,7 @@
 
 #define GLOB_LEN_MAX 191 /* bytes */
 #define PATH_LEN_MAX 1023
+#define DOMAIN_LEN_MAX 63
 #define DEVICE_LEN_MAX 31 /* DISK_NAME_LEN less the NUL */
 
 static const cyaml_strval_t log_levels[] = {
@@ -41,6 +42,11 @@ static const cyaml_strval_t modes[] = {
 	{ "off", MODE_OFF },
 	{ "monitor", MODE_MONITOR },
 	{ "enforce", MODE_ENFORCE },
+};
+
+static const cyaml_strval_t huge[] = {
+	{ "leave", HUGE_LEAVE },
+	{ "split", HUGE_SPLIT },
 };
 
 static const cyaml_strval_t kinds[] = {
@@ -170,12 +176,33 @@ static const cyaml_schema_field_t cache_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t dedup_target_fields[] = {
+	STRING(domain, struct dedup_target, DOMAIN_LEN_MAX),
+	GLOB(container, struct dedup_target),
+	GLOB(vm, struct dedup_target),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t dedup_target = { CYAML_VALUE_MAPPING(0, struct dedup_target, dedup_target_fields) };
+
+static const cyaml_schema_field_t dedup_fields[] = {
+	ENUM(mode, SECTION(dedup), modes),
+	UNITS(interval, SECTION(dedup), durations),
+	UINT(cpu, SECTION(dedup)),
+	UINT(max_pressure, SECTION(dedup)),
+	ENUM(huge, SECTION(dedup), huge),
+	STRING(merge, SECTION(dedup), DOMAIN_LEN_MAX),
+	LIST(targets, SECTION(dedup), dedup_target),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t sections[] = {
 	CYAML_FIELD_MAPPING("agent", OPTIONAL, struct policy, agent, agent_fields),
 	CYAML_FIELD_MAPPING("blkio", OPTIONAL, struct policy, blkio, blkio_fields),
 	CYAML_FIELD_MAPPING("pcache", OPTIONAL, struct policy, pcache, pcache_fields),
 	CYAML_FIELD_MAPPING("net", OPTIONAL, struct policy, net, net_fields),
 	CYAML_FIELD_MAPPING("cache", OPTIONAL, struct policy, cache, cache_fields),
+	CYAML_FIELD_MAPPING("dedup", OPTIONAL, struct policy, dedup, dedup_fields),
 	CYAML_FIELD_END,
 };
 
@@ -204,6 +231,9 @@ static const struct range {
 	{ "cache.min_free", "0", "1TiB", false },
 	{ "cache.pools.memory", "0", "10000", false },
 	{ "cache.pools.ssd", "0", "10000", false },
+	{ "dedup.interval", "1s", "86400s", false },
+	{ "dedup.cpu", "1", "100", false },
+	{ "dedup.max_pressure", "0", "100", false },
 	{ "net.migration.mark", "1", "4294967295", false },
 };
 
@@ -222,6 +252,8 @@ static const struct need {
 	{ "net.limits", SOME, "egress, ingress, weight" },
 	{ "cache.pools", ALL, "container" },
 	{ "cache.pools", SOME, "memory, ssd" },
+	{ "dedup.targets", ONE, "container, vm" },
+	{ "dedup.targets", ALL, "domain" },
 	{ "net.migration", ALL, "kind" },
 	{ "net.migration", SOME, "process, container, port, mark" },
 };

@@ -6,12 +6,14 @@
 
 extern const struct room room_blkio;
 extern const struct room room_cache;
+extern const struct room room_dedup;
 extern const struct room room_net;
 extern const struct room room_pcache;
 
 const struct room *const rooms[] = {
 	&room_blkio,
 	&room_cache,
+	&room_dedup,
 	&room_net,
 	&room_pcache,
 };

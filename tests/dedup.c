@@ -120,7 +120,7 @@ static struct dedup_reading reading;
 
 static int read_children(struct gpu *g, const struct child *children, size_t n, struct dedup_pages *to)
 {
-	struct dedup_reader *r = dedup_reader_open(g, secret);
+	struct dedup_reader *r = dedup_reader_open(g, secret, 100);
 	int err = r ? 0 : -ENOMEM;
 
 	to->n = 0;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "agent/dedup_helper.h"
+#include "agent/dedup_merge.h"
+#include "agent/log.h"
+#include "agent/util.h"
+
+static volatile int stopped;
+
+static void on_term(int nr)
+{
+	stopped = nr;
+}
+
+static int add_owner(struct dedup_round *r, const json_t *owner, uint16_t nr)
+{
+	const json_t *pid = json_object_get(owner, "pid");
+	int err;
+
+	if (pid)
+		return dedup_round_add_process(r, (pid_t)json_integer_value(pid), nr);
+	err = dedup_round_add_cgroup(r, json_string_value(json_object_get(owner, "path")), nr);
+	return err == -ENOENT ? 0 : err; /* it has gone meanwhile */
+}
+
+static json_t *misses_json(const struct dedup_merged *m)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < DEDUP_MISSES; i++)
+		json_object_set_new(all, dedup_miss_names[i], json_integer((json_int_t)m->missed[i]));
+	return all;
+}
+
+static json_t *merge_json(const struct dedup_merged *m)
+{
+	const struct ksm_counts *a = &m->before, *b = &m->after;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "hinted_pages", (json_int_t)m->hints,
+			 "joined_pages", (json_int_t)m->others, "merged_pages", (json_int_t)m->merged, "left_huge_pages",
+			 (json_int_t)m->left_huge, "calls", (json_int_t)m->injection.calls, "stops",
+			 (json_int_t)m->injection.steps, "longest_stop_seconds", (double)m->injection.longest_ns / 1e9,
+			 "stopped_seconds", (double)m->injection.total_ns / 1e9, "inject_seconds", (double)m->inject_ns / 1e9,
+			 "merge_seconds", (double)m->merge_ns / 1e9, "ksmd_seconds", (double)(b->cpu_ns - a->cpu_ns) / 1e9,
+			 "missed_processes", misses_json(m));
+}
+
+static int do_round(struct dedup_round *r, const json_t *job, int run_dir, json_t **ret)
+{
+	struct dedup_merged merged;
+	int err = dedup_round_look(r);
+
+	if (err)
+		return err;
+	*ret = dedup_round_json(r);
+	if (!json_is_true(json_object_get(job, "merge")))
+		return 0;
+	err = dedup_merge(r, run_dir, json_is_true(json_object_get(job, "leave_huge")), &stopped, &merged);
+	if (err)
+		json_object_set_new(*ret, "refused", json_string(log_last_error()));
+	else
+		json_object_set_new(*ret, "merge", merge_json(&merged));
+	return 0;
+}
+
+static int run(const json_t *job, int run_dir, json_t **ret)
+{
+	const json_t *owners = json_object_get(job, "owners"), *owner;
+	size_t nr = json_array_size(owners), i;
+	_free_ char **names = calloc(nr + 1, sizeof(*names));
+	struct dedup_round r;
+	int err = names ? 0 : -ENOMEM;
+
+	json_array_foreach (owners, i, owner)
+		if (names)
+			names[i] = (char *)json_string_value(json_object_get(owner, "name"));
+	if (err)
+		return log_error(err, "no memory");
+	err = dedup_round_begin(&r, names, nr);
+	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
+	r.first_counts = true;
+	json_array_foreach (owners, i, owner)
+		if (!err)
+			err = add_owner(&r, owner, (uint16_t)i);
+	if (!err)
+		err = do_round(&r, job, run_dir, ret);
+	dedup_round_end(&r);
+	return err;
+}
+
+int dedup_main(char **argv)
+{
+	const struct sigaction term = { .sa_handler = on_term };
+	_close_ int run_dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *job = json_loadfd(STDIN_FILENO, 0, NULL), *result = NULL;
+	int err;
+
+	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
+	sigaction(SIGTERM, &term, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (run_dir < 0 || !job)
+		err = log_error(-EINVAL, "dedup: no job: %m");
+	else
+		err = run(job, run_dir, &result);
+	if (err && !result)
+		result = json_pack("{s:s}", "error", log_last_error());
+	json_dumpfd(result, STDOUT_FILENO, JSON_COMPACT);
+	json_decref(result);
+	json_decref(job);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

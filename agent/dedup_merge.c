@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/dedup_merge.h"
+#include "agent/dedup_plan.h"
+#include "agent/log.h"
+#include "agent/util.h"
+
+#define SCANS 3 /* of ksmd: one may have begun before, one to see that pages do not change, one to merge them */
+#define LOOK_NS 10000000
+#define MERGE_NS (300ULL * 1000000000) /* at most */
+
+const char *const dedup_miss_names[DEDUP_MISSES] = {
+	[DEDUP_MISS_GONE] = "gone",	  [DEDUP_MISS_TRACED] = "traced", [DEDUP_MISS_BUSY] = "busy",
+	[DEDUP_MISS_PROGRAM] = "program", [DEDUP_MISS_FILTER] = "filter", [DEDUP_MISS_MAPS] = "maps",
+};
+
+/* ---- nobody else ---- */
+
+static bool is_ours(const struct dedup_round *r, pid_t pid)
+{
+	for (size_t i = 0; i < r->nr_processes; i++)
+		if (r->processes[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* KSM has one tree for the whole machine: whatever is mergeable is merged with ours. */
+static int refuse_others(const struct dedup_round *r)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	int err = 0;
+
+	while (proc && !err && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+		char path[300], name[32] = "?";
+
+		if (pid <= 0 || is_ours(r, pid) || !ksm_is_mergeable(pid))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		read_file_at(AT_FDCWD, path, name, sizeof(name));
+		name[strcspn(name, "\n")] = '\0';
+		err = log_error(-EPERM,
+				"dedup: nothing is merged: process %d (%s), which is not of the domain, has mergeable memory",
+				pid, name);
+	}
+	if (proc)
+		closedir(proc);
+	return err;
+}
+
+/* ---- telling KSM ---- */
+
+static unsigned long count_lines(pid_t pid)
+{
+	char path[64], text[4096];
+	_fclose_ FILE *f = NULL;
+	unsigned long lines = 0;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "re");
+	while (f && (n = fread(text, 1, sizeof(text), f)))
+		for (size_t i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	return lines;
+}
+
+/* Ranges that may be made of its mappings: half of what it may have, each of which makes up to two more. */
+static size_t most_ranges(pid_t pid)
+{
+	char text[32];
+	unsigned long most = 65530, has = count_lines(pid);
+
+	if (read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", text, sizeof(text)) > 0)
+		most = strtoul(text, NULL, 10);
+	return has < most / 2 ? (most / 2 - has) / 2 : 0;
+}
+
+static enum dedup_miss miss_of(int err)
+{
+	switch (err) {
+	case -ESRCH:
+		return DEDUP_MISS_GONE;
+	case -EPERM:
+		return DEDUP_MISS_TRACED;
+	case -ENOEXEC:
+		return DEDUP_MISS_PROGRAM;
+	case -EACCES:
+		return DEDUP_MISS_FILTER;
+	default:
+		return DEDUP_MISS_BUSY;
+	}
+}
+
+static void add_injection(struct injection *sum, const struct injection *one)
+{
+	sum->calls += one->calls;
+	sum->steps += one->steps;
+	sum->total_ns += one->total_ns;
+	if (one->longest_ns > sum->longest_ns)
+		sum->longest_ns = one->longest_ns;
+}
+
+/* @pages, of one process */
+static int tell_of(pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_merged *m)
+{
+	struct injection done = {};
+	struct dedup_plan plan;
+	int err = dedup_plan(pages, n, most_ranges(pid), &plan);
+
+	if (err)
+		return log_error(err, "dedup: no memory");
+	if (!plan.n) {
+		m->missed[DEDUP_MISS_MAPS]++;
+	} else {
+		err = inject_madvise(pid, MADV_MERGEABLE, plan.ranges, plan.n, &done);
+		add_injection(&m->injection, &done);
+		if (err)
+			m->missed[miss_of(err)]++;
+		else
+			m->hints += plan.pages;
+		m->others += err ? 0 : plan.others;
+	}
+	dedup_plan_free(&plan);
+	return 0;
+}
+
+static int tell(struct dedup_round *r, const volatile int *stop, struct dedup_merged *m)
+{
+	const struct dedup_page *pages = r->second.all;
+	size_t n = dedup_sort_worth(&r->second), end;
+	uint64_t began = now_ns();
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i = end) {
+		for (end = i + 1; end < n && pages[end].process == pages[i].process;)
+			end++;
+		err = *stop ? -EINTR : tell_of(r->processes[pages[i].process].pid, &pages[i], end - i, m);
+	}
+	m->inject_ns = now_ns() - began;
+	return err;
+}
+
+static void leave(struct dedup_round *r, struct dedup_merged *m)
+{
+	for (size_t i = 0; i < r->second.n; i++)
+		if (r->second.all[i].worth && r->second.all[i].huge) {
+			r->second.all[i].worth = false;
+			m->left_huge++;
+		}
+}
+
+/* ---- merging ---- */
+
+static int await_scans(const volatile int *stop, struct dedup_merged *m)
+{
+	uint64_t began = now_ns();
+
+	do {
+		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+		ksm_count(&m->after);
+	} while (!*stop && m->after.full_scans < m->before.full_scans + SCANS && now_ns() - began < MERGE_NS);
+	m->merge_ns = now_ns() - began;
+	return *stop ? -EINTR : 0;
+}
+
+static int merge(struct dedup_round *r, int run_dir, const volatile int *stop, struct dedup_merged *m)
+{
+	int undone, err = ksm_begin(run_dir, r->percent);
+
+	if (err)
+		return err;
+	err = await_scans(stop, m);
+	undone = ksm_undo(run_dir);
+	for (size_t i = 0; i < r->nr_processes; i++)
+		m->merged += ksm_merged(r->processes[i].pid);
+	return err ?: undone;
+}
+
+int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, const volatile int *stop, struct dedup_merged *ret)
+{
+	int err;
+
+	*ret = (struct dedup_merged){};
+	err = ksm_count(&ret->before)
+		      ? log_error(-EOPNOTSUPP, "dedup: this kernel does not merge pages: CONFIG_KSM=y is needed")
+		      : refuse_others(r);
+	if (err)
+		return err;
+	if (leave_huge)
+		leave(r, ret);
+	err = tell(r, stop, ret);
+	ret->after = ret->before;
+	return err ?: ret->hints ? merge(r, run_dir, stop, ret) : 0;
+}

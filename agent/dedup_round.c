@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "agent/dedup_round.h"
+#include "agent/jsontext.h"
+#include "agent/log.h"
+#include "agent/util.h"
+
+#define PAUSE 1 /* seconds between the readings: what changes meanwhile is not worth merging */
+
+/* ---- whose memory ---- */
+
+int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
+{
+	for (size_t i = 0; i < r->nr_processes; i++)
+		if (r->processes[i].pid == pid && r->first_counts)
+			return 0;
+		else if (r->processes[i].pid == pid)
+			return log_error(-EINVAL, "process %d is among those of %s and of %s", pid,
+					 r->names[r->processes[i].owner], r->names[owner]);
+	if (r->nr_processes == r->size) {
+		size_t size = r->size ? r->size * 2 : 64;
+		struct dedup_process *all = reallocarray(r->processes, size, sizeof(*all));
+
+		if (!all)
+			return log_error(-ENOMEM, "no memory");
+		r->processes = all;
+		r->size = size;
+	}
+	r->processes[r->nr_processes++] = (struct dedup_process){ pid, owner };
+	return 0;
+}
+
+static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
+{
+	char path[PATH_MAX];
+	_fclose_ FILE *f = NULL;
+	int pid, err = 0;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/cgroup.procs", dir) >= sizeof(path))
+		return -ENAMETOOLONG;
+	f = fopen(path, "re");
+	while (f && !err && fscanf(f, "%d", &pid) == 1)
+		if (pid) /* 0: of a PID namespace that is not ours */
+			err = dedup_round_add_process(r, pid, owner);
+	return err;
+}
+
+int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	char path[PATH_MAX];
+	int err;
+
+	if (!d)
+		return -errno;
+	err = add_members(r, dir, owner);
+	while (!err && (entry = readdir(d)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path))
+			err = dedup_round_add_cgroup(r, path, owner);
+	closedir(d);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* ---- reading ---- */
+
+/* A real one, if there is: an OpenCL that computes on this processor is slower than this processor without. */
+static void find_device(struct dedup_round *r)
+{
+	struct gpu_list list;
+	char why[192];
+
+	snprintf(r->device, sizeof(r->device), "this processor");
+	gpu_list(&list);
+	for (size_t i = 0; i < list.n && !r->gpu; i++) {
+		if (list.devices[i].is_cpu || list.devices[i].refused[0])
+			continue;
+		r->gpu = gpu_open(&list.devices[i], why);
+		if (r->gpu)
+			snprintf(r->device, sizeof(r->device), "%s", list.devices[i].name);
+		else
+			log_warning("%s: %s", list.devices[i].name, why);
+	}
+}
+
+static int read_process(struct dedup_round *r, struct dedup_reader *reader, size_t nr, struct dedup_pages *to)
+{
+	const struct dedup_process *p = &r->processes[nr];
+	int err = dedup_read(reader, p->pid, (uint32_t)nr, p->owner, to);
+
+	if (err == -ESRCH)
+		r->gone++;
+	else if (err == -EACCES || err == -EPERM)
+		r->refused++;
+	else
+		return err ? log_error(err, "process %d: %s", p->pid, strerror(-err)) : 0;
+	if (r->gone + r->refused == r->nr_processes)
+		return log_error(err, "%s: no process was there to read: %s", r->names[p->owner], strerror(-err));
+	return 0;
+}
+
+static int read_all(struct dedup_round *r, struct dedup_pages *to)
+{
+	struct dedup_reader *reader = dedup_reader_open(r->gpu, r->secret, r->percent);
+	int err = 0;
+
+	if (!reader)
+		return -ENOMEM;
+	r->gone = r->refused = 0;
+	for (size_t i = 0; i < r->nr_processes && !err; i++)
+		err = read_process(r, reader, i, to);
+	if (!err && dedup_reader_flush(reader, to))
+		err = log_error(-EIO, "%s: %s", r->device, gpu_error(r->gpu));
+	r->reading = *dedup_reader_reading(reader);
+	dedup_reader_close(reader);
+	if (!err)
+		log_info("read %zu MiB of %zu processes", to->n >> 8, r->nr_processes);
+	return err;
+}
+
+int dedup_round_look(struct dedup_round *r)
+{
+	static const uint8_t zeroes[PAGE_HASH_PAGE];
+	uint64_t began;
+	int err;
+
+	find_device(r);
+	err = read_all(r, &r->first);
+
+	if (err)
+		return err;
+	sleep(PAUSE);
+	err = read_all(r, &r->second);
+	if (err)
+		return err;
+	began = now_ns();
+	dedup_mark_changing(&r->first, &r->second);
+	err = dedup_sum(&r->second, r->nr, page_hash(zeroes, r->secret), &r->sums);
+	r->group_ns = now_ns() - began;
+	return err ? log_error(err, "no memory") : 0;
+}
+
+/* ---- what was found ---- */
+
+static json_int_t bytes(uint64_t pages)
+{
+	return (json_int_t)pages * PAGE_HASH_PAGE;
+}
+
+static json_t *owners_json(const struct dedup_round *r)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < r->nr; i++) {
+		const struct dedup_owner *o = &r->sums.owners[i];
+
+		json_array_append_new(all, json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "owner",
+						     json_text(r->names[i]), "present_bytes", bytes(o->present), "zero_bytes",
+						     bytes(o->zero), "merged_bytes", bytes(o->merged), "changing_bytes",
+						     bytes(o->changing), "own_bytes", bytes(o->own), "common_bytes",
+						     bytes(o->common), "huge_bytes", bytes(o->huge), "potential_bytes",
+						     (json_int_t)(o->potential * PAGE_HASH_PAGE)));
+	}
+	return all;
+}
+
+static json_t *pairs_json(const struct dedup_round *r)
+{
+	json_t *all = json_array();
+
+	for (size_t a = 0; a < r->nr; a++)
+		for (size_t b = a + 1; b < r->nr; b++)
+			json_array_append_new(all, json_pack("{s:o, s:o, s:I}", "owner", json_text(r->names[a]), "and",
+							     json_text(r->names[b]), "common_bytes",
+							     bytes(r->sums.pairs[a * r->nr + b])));
+	return all;
+}
+
+json_t *dedup_round_json(const struct dedup_round *r)
+{
+	const struct dedup_reading *d = &r->reading;
+	uint64_t zero = 0;
+
+	for (size_t i = 0; i < r->nr; i++)
+		zero += r->sums.owners[i].zero;
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "owners",
+			 owners_json(r), "pairs", pairs_json(r), "potential_bytes", bytes(r->sums.potential), "zero_bytes",
+			 bytes(zero), "merged_bytes", bytes(r->sums.merged), "hashed_by", r->device, "seconds", "look",
+			 (double)d->look_ns / 1e9, "read", (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group",
+			 (double)r->group_ns / 1e9, "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes",
+			 (json_int_t)r->gone, "refused_processes", (json_int_t)r->refused, "huge_page_mappings",
+			 (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
+}
+
+int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr)
+{
+	*r = (struct dedup_round){ .names = names, .nr = nr, .percent = 100 };
+	if (nr > DEDUP_OWNERS_MAX)
+		return log_error(-E2BIG, "at most %d processes, cgroups or VMs can be compared", DEDUP_OWNERS_MAX);
+	if (getrandom(r->secret, sizeof(r->secret), 0) != sizeof(r->secret))
+		return log_error(-errno, "no random numbers: %m");
+	return 0;
+}
+
+void dedup_round_end(struct dedup_round *r)
+{
+	gpu_close(r->gpu);
+	dedup_sums_free(&r->sums);
+	free(r->first.all);
+	free(r->second.all);
+	free(r->processes);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A look at the memory of some owners: which of their pages have the same content, and do not change. */
+#ifndef NESTOR_DEDUP_ROUND_H
+#define NESTOR_DEDUP_ROUND_H
+
+#include <jansson.h>
+
+#include "agent/dedup_groups.h"
+
+struct dedup_process {
+	pid_t pid;
+	uint16_t owner;
+};
+
+struct dedup_round {
+	char *const *names; /* of owners; not owned */
+	size_t nr;
+	unsigned int percent; /* of a processor that reading may take; 100 */
+	bool first_counts; /* a process of two owners is the first one's; else that is an error */
+	struct dedup_process *processes;
+	size_t nr_processes, size;
+	struct gpu *gpu; /* NULL: this processor hashes */
+	char device[128];
+	uint8_t secret[PAGE_HASH_SECRET];
+	struct dedup_pages first, second;
+	struct dedup_reading reading; /* of the second one */
+	struct dedup_sums sums;
+	uint64_t group_ns;
+	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
+};
+
+/* At most DEDUP_OWNERS_MAX owners. 0 or -errno, logged. dedup_round_end() in any case. */
+int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr);
+void dedup_round_end(struct dedup_round *r);
+
+/* A process, or those of a cgroup, whose directory that is, and of all below it. 0 or -errno; logged, but for -ENOENT. */
+int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner);
+int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner);
+
+/* Reads all of it twice. Takes seconds. 0 or -errno, logged. */
+int dedup_round_look(struct dedup_round *r);
+
+/* What was found; a new reference. */
+json_t *dedup_round_json(const struct dedup_round *r);
+
+#endif

@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 200
+# Memory that containers have twice: how much it is, what of it KSM merges, and that nothing else happens to them: not a byte
+# changes, nobody of another domain is merged, KSM is as it was before, also after a kill.
+. "$(dirname "$0")/lib.sh"
+
+KSM=/sys/kernel/mm/ksm
+[ -w $KSM/run ] || skip_all "this kernel has no KSM"
+CG=/sys/fs/cgroup
+[ -e $CG/cgroup.controllers ] || CG=$CG/memory
+base=nestor-dedup-$$
+mkdir $CG/$base
+defer rmdir $CG/$base
+
+ksm_settings() { (cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode); }
+# As they were, whatever this test ends with.
+advisor=$(sed 's/.*\[\(.*\)\].*/\1/' $KSM/advisor_mode 2> /dev/null)
+former=$(cat $KSM/run)
+restore_ksm() {
+	echo "$former" > $KSM/run
+	[ -z "$advisor" ] || echo "$advisor" > $KSM/advisor_mode
+}
+defer restore_ksm
+is "nobody has KSM at work, for a start" 0 "$former"
+
+declare -A pid
+ends() { # ends NAME: its status is that of the process
+	kill "${pid[$1]}" 2> /dev/null
+	wait "${pid[$1]}" 2> /dev/null
+}
+starts() { # starts NAME DUPS-ARGUMENT…
+	local name=$1
+	shift
+	[ -d "$CG/$base/$name" ] || {
+		mkdir "$CG/$base/$name"
+		defer rmdir "$CG/$base/$name"
+	}
+	bash -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' - "$CG/$base/$name" \
+		"$ROOT/build/tests/tools/dups" "$@" > "$T/$name.ready" &
+	pid[$name]=$!
+	defer ends "$name"
+	until_ok 30 grep -q ready "$T/$name.ready"
+}
+still() { ends "$1"; [ $? = 0 ]; }
+merged() { awk '/^ksm_merging_pages/ { print $2 }' "/proc/${pid[$1]}/ksm_stat"; }
+policy() {
+	printf '%s\n' "$1" > "$T/policy.d/dedup.yaml"
+	ctl policy reload > /dev/null
+}
+rounds() { metric "nestor_dedup_rounds_total{domain=\"$1\",result=\"$2\"}"; }
+more_than() { [ "$(rounds "$1" "$2")" -gt "$3" ] 2> /dev/null; }
+await_round() { # await_round DOMAIN RESULT: one that begins after this
+	local n
+	n=$(rounds "$1" "$2")
+	until_ok 60 more_than "$1" "$2" "$((${n:-0} + ${3:-1}))"
+}
+of() { metric "nestor_dedup_$2_bytes{domain=\"$3\",vm=\"\",container=\"/$base/$1\"}"; }
+
+# 16 MiB each, of which half is the same; c is another's.
+starts a 4096 50 8 500
+starts b 4096 50 8 500
+starts c 4096 50 8 500
+targets="
+    - {domain: ours, container: '/$base/[ab]*'}
+    - {domain: theirs, container: '/$base/c*'}"
+mkdir "$T/policy.d"
+before=$(ksm_settings)
+
+# ---- how much
+cat > "$T/policy.d/dedup.yaml" <<- END
+	dedup:
+	  interval: 1s
+	  cpu: 100
+	  max_pressure: 100
+	  targets: $targets
+END
+agent_start --policy "$T/policy.d"
+ok "a round is done" await_round ours done
+# Of each, 16 pages at a time have another content.
+within "what a's part of merging would be" $((3990 * 1024)) "$(of a potential ours)" $((4096 * 1024))
+within "and b's" $((3990 * 1024)) "$(of b potential ours)" $((4096 * 1024))
+ok "the other domain has its round" await_round theirs done
+within "and no content twice" 0 "$(of c potential theirs)" $((64 * 1024))
+is "nothing is merged" "0 0 0" "$(merged a) $(merged b) $(merged c)"
+is "KSM is as it was" "$before" "$(ksm_settings)"
+ok "nestorctl shows it" [ "$(ctl --json dedup show | jq -r '.[0].owners | length')" = 2 ]
+
+# ---- merged
+policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 100, max_pressure: 100, targets: [
+	{domain: ours, container: '/$base/[ab]*'}, {domain: theirs, container: '/$base/c*'}]}"
+ok "a round merges" await_round ours done
+ok "and the other domain has one" await_round theirs done
+echo "# merged: $(merged a) and $(merged b) pages; saved: $(of a saved ours), $(of b saved ours); hinted: $(metric 'nestor_dedup_hinted_pages_total{domain="ours"}')"
+within "all but what is written in a" 1945 "$(merged a)" 2048
+within "and in b" 1945 "$(merged b)" 2048
+is "of c, which is another's, nothing" 0 "$(merged c)"
+hinted=$(metric 'nestor_dedup_hinted_pages_total{domain="ours"}')
+within "KSM was told of little else" 1 "$hinted" 20000
+longest=$(metric 'nestor_dedup_longest_stop_seconds{domain="ours"}')
+echo "# longest stop: $longest s"
+
+# ---- not with one that has mergeable memory and is not of the domain
+MERGEABLE=1 starts d 16 0 1
+ok "a process of no domain that may be merged is a reason to refuse" await_round ours refused
+like "which names it" "process ${pid[d]} \\(dups\\)" "$(ctl --json dedup show | jq -r '.[0].refused')"
+is "and it is not merged" 0 "$(merged d)"
+ends d
+ok "without it, rounds merge again" await_round ours done
+
+# ---- one that cannot be told
+kill -STOP "${pid[b]}"
+ok "with one that is stopped, a round is done" await_round ours done 2
+within "that counts it" 1 "$(metric 'nestor_dedup_missed_processes{domain="ours",reason="busy"}')" 1
+kill -CONT "${pid[b]}"
+
+# ---- killed at any moment
+helper() { pgrep -P "$agent_pid" -f nestord-dedup; }
+has_helper() { helper > /dev/null; }
+for i in 1 2 3 4 5 6; do
+	until_ok 20 has_helper
+	read -rt "1.$((i * 3))" _ <> <(:)
+	kill -KILL "$(helper)" 2> /dev/null
+done
+ok "rounds go on after helpers were killed" await_round ours done
+policy 'dedup: {mode: off}'
+is "and KSM is as it was" "$before" "$(ksm_settings)"
+at_work() { [ "$(cat $KSM/run)" = 1 ]; }
+policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 1, max_pressure: 100, targets: [
+	{domain: ours, container: '/$base/[ab]*'}]}"
+ok "KSM is at work" until_ok 60 at_work
+kill -KILL "$(helper)" "$agent_pid"
+wait "$agent_pid" 2> /dev/null
+ok "and goes on, if all are killed" at_work
+agent_start --policy "$T/policy.d"
+policy 'dedup: {mode: off}'
+is "the next agent puts its settings back" "$before" "$(ksm_settings)"
+agent_stop
+
+for name in a b c; do
+	ok "$name had no wrong byte, all the time" still "$name"
+done
+done_testing

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dups PAGES PERCENT RUN [WRITES]: memory of which PERCENT of the pages, in runs of RUN, have the same content in every process
+ * of this program, each another one, and the others have one that no other page has. Says "ready" and its address when it is
+ * there. With WRITES that many pages a second, chosen at random, are checked, written anew to a content that no other has, and,
+ * when 16 more have been, back to what they were. MERGEABLE in the environment: it tells KSM of all its memory itself. On
+ * SIGTERM checks all pages, and tells how many were wrong by its status.
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096
+#define WORDS (PAGE / sizeof(uint64_t))
+
+static volatile sig_atomic_t stopped;
+
+static void on_term(int nr)
+{
+	stopped = nr;
+}
+
+/* splitmix64, of Steele, Lea and Flood */
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+static void fill(uint64_t *page, uint64_t content)
+{
+	for (size_t i = 0; i < WORDS; i++)
+		page[i] = mix(content * WORDS + i);
+}
+
+static int is_wrong(const uint64_t *page, uint64_t content)
+{
+	for (size_t i = 0; i < WORDS; i++)
+		if (page[i] != mix(content * WORDS + i))
+			return 1;
+	return 0;
+}
+
+/* Pages, what each has to contain, and those that have it for a while only. */
+struct memory {
+	size_t pages, wrong;
+	uint64_t *memory, *contents;
+	uint64_t next, random; /* content that no other has */
+	struct {
+		size_t page;
+		uint64_t content;
+	} changed[16];
+	size_t nr_changed;
+};
+
+static void set_content(struct memory *m, size_t page, uint64_t content)
+{
+	m->wrong += (size_t)is_wrong(&m->memory[page * WORDS], m->contents[page]);
+	m->contents[page] = content;
+	fill(&m->memory[page * WORDS], content);
+}
+
+static void write_one(struct memory *m)
+{
+	size_t slot = m->nr_changed++ % 16, page = (m->random = mix(m->random)) % m->pages;
+
+	if (m->nr_changed > 16)
+		set_content(m, m->changed[slot].page, m->changed[slot].content);
+	m->changed[slot].page = page;
+	m->changed[slot].content = m->contents[page];
+	set_content(m, page, m->next++);
+}
+
+int main(int argc, char **argv)
+{
+	size_t pages = argc > 3 ? strtoul(argv[1], NULL, 10) : 0, percent = pages ? strtoul(argv[2], NULL, 10) : 0;
+	size_t run = pages ? strtoul(argv[3], NULL, 10) : 0, writes = argc > 4 ? strtoul(argv[4], NULL, 10) : 0;
+	struct memory m = { .pages = pages };
+
+	if (!pages || !run || percent > 100) {
+		fputs("usage: dups PAGES PERCENT RUN [WRITES]\n", stderr);
+		return 2;
+	}
+	signal(SIGTERM, on_term);
+	m.next = m.random = mix((uint64_t)getpid()) >> 20 | 1ULL << 50;
+	m.memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m.contents = malloc(pages * sizeof(*m.contents));
+	if (m.memory == MAP_FAILED || !m.contents)
+		return 2;
+	madvise(m.memory, pages * PAGE, MADV_NOHUGEPAGE);
+	if (getenv("MERGEABLE") && madvise(m.memory, pages * PAGE, MADV_MERGEABLE))
+		return 2;
+	for (size_t i = 0; i < pages; i++) {
+		/* Of every hundred runs the same ones in every process, spread evenly. */
+		m.contents[i] = i / run * percent % 100 < percent ? i + 1 : m.next++;
+		fill(&m.memory[i * WORDS], m.contents[i]);
+	}
+	printf("ready %p\n", (void *)m.memory);
+	fflush(stdout);
+	while (!stopped) {
+		if (writes) {
+			write_one(&m);
+			nanosleep(&(struct timespec){ .tv_nsec = (long)(1000000000 / writes) % 1000000000 }, NULL);
+		} else {
+			pause();
+		}
+	}
+	for (size_t i = 0; i < pages; i++)
+		m.wrong += (size_t)is_wrong(&m.memory[i * WORDS], m.contents[i]);
+	if (m.wrong)
+		fprintf(stderr, "dups: %zu pages are wrong\n", m.wrong);
+	return m.wrong ? 1 : 0;
+}
