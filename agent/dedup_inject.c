@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -91,9 +92,14 @@ struct victim {
 	uint8_t former[2048]; /* what was there */
 };
 
+static size_t offset_of(const uint8_t *label)
+{
+	return (size_t)((uintptr_t)label - (uintptr_t)inject_code);
+}
+
 static size_t code_size(void)
 {
-	return (size_t)(inject_code_end - inject_code);
+	return offset_of(inject_code_end);
 }
 
 static size_t whole_size(size_t ranges)
@@ -263,11 +269,12 @@ static bool is_in_code(const struct victim *v, const struct user_regs_struct *r)
 /* Of a thread that is in the code: calls that it has not made. */
 static size_t calls_left(const struct victim *v, const struct user_regs_struct *r)
 {
-	const uint8_t *at = inject_code + (r->rip - v->code);
+	size_t at = r->rip - v->code;
 
-	if (at >= inject_code_back)
+	if (at >= offset_of(inject_code_back))
 		return 0;
-	return r->rbx + (at >= inject_code_taken && (at < inject_code_made || (int64_t)r->rax == -RESTARTSYS));
+	return r->rbx +
+	       (at >= offset_of(inject_code_taken) && (at < offset_of(inject_code_made) || (int64_t)r->rax == -RESTARTSYS));
 }
 
 /* ---- a step ---- */
@@ -497,6 +504,7 @@ int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, siz
 	child = fork();
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpriority(PRIO_PROCESS, 0, -20); /* a thread waits for it; without CAP_SYS_NICE it waits longer */
 		s->err = getppid() == parent ? inject(pid, advice, ranges, n, &s->done) : 0;
 		_exit(0);
 	}

@@ -13,7 +13,9 @@
 #include "agent/log.h"
 #include "agent/util.h"
 
-#define SCANS 3 /* of ksmd: one may have begun before, one to see that pages do not change, one to merge them */
+#define SCANS 2 /* of ksmd: one to see that pages do not change, one to merge them */
+#define SCANS_MAX 3 /* where one had begun before */
+#define ENOUGH 98 /* percent of what it was told of */
 #define LOOK_NS 10000000
 #define MERGE_NS (300ULL * 1000000000) /* at most */
 
@@ -136,8 +138,8 @@ static int tell_of(pid_t pid, const struct dedup_page *pages, size_t n, struct d
 
 static int tell(struct dedup_round *r, const volatile int *stop, struct dedup_merged *m)
 {
-	const struct dedup_page *pages = r->second.all;
-	size_t n = dedup_sort_worth(&r->second), end;
+	const struct dedup_page *pages = r->pages.all;
+	size_t n = dedup_sort_worth(&r->pages), end;
 	uint64_t began = now_ns();
 	int err = 0;
 
@@ -152,23 +154,40 @@ static int tell(struct dedup_round *r, const volatile int *stop, struct dedup_me
 
 static void leave(struct dedup_round *r, struct dedup_merged *m)
 {
-	for (size_t i = 0; i < r->second.n; i++)
-		if (r->second.all[i].worth && r->second.all[i].huge) {
-			r->second.all[i].worth = false;
+	for (size_t i = 0; i < r->pages.n; i++)
+		if (r->pages.all[i].worth && r->pages.all[i].huge) {
+			r->pages.all[i].worth = false;
 			m->left_huge++;
 		}
 }
 
 /* ---- merging ---- */
 
-static int await_scans(const volatile int *stop, struct dedup_merged *m)
+static uint64_t merged_of(const struct dedup_round *r)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < r->nr_processes; i++)
+		pages += ksm_merged(r->processes[i].pid);
+	return pages;
+}
+
+/* Is there nothing more to be had? */
+static bool is_done(const struct dedup_round *r, const struct dedup_merged *m)
+{
+	uint64_t scans = m->after.full_scans - m->before.full_scans;
+
+	return scans >= SCANS_MAX || (scans >= SCANS && merged_of(r) >= m->hints * ENOUGH / 100);
+}
+
+static int await_scans(const struct dedup_round *r, const volatile int *stop, struct dedup_merged *m)
 {
 	uint64_t began = now_ns();
 
 	do {
 		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
 		ksm_count(&m->after);
-	} while (!*stop && m->after.full_scans < m->before.full_scans + SCANS && now_ns() - began < MERGE_NS);
+	} while (!*stop && !is_done(r, m) && now_ns() - began < MERGE_NS);
 	m->merge_ns = now_ns() - began;
 	return *stop ? -EINTR : 0;
 }
@@ -179,10 +198,9 @@ static int merge(struct dedup_round *r, int run_dir, const volatile int *stop, s
 
 	if (err)
 		return err;
-	err = await_scans(stop, m);
+	err = await_scans(r, stop, m);
 	undone = ksm_undo(run_dir);
-	for (size_t i = 0; i < r->nr_processes; i++)
-		m->merged += ksm_merged(r->processes[i].pid);
+	m->merged = merged_of(r);
 	return err ?: undone;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -17,13 +18,15 @@
 #include "agent/util.h"
 
 #define PAGE PAGE_HASH_PAGE
-#define BATCH 2048 /* pages */
+#define BATCH 2048 /* pages, for a device */
+#define BATCH_HERE 256 /* that the cache of a processor holds while they are hashed */
 #define LOOK 32768 /* entries of pagemap at a time */
 #define RANGES 256 /* that the kernel finds at a time */
 #define VAST (1ULL << 40) /* bytes: sanitizers map more, and fill next to nothing of it; to look through takes long */
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define PM_FRAME ((1ULL << 55) - 1)
+#define PM_EXCLUSIVE (1ULL << 56)
 #define PM_FILE (1ULL << 61)
 #define PM_PRESENT (1ULL << 63)
 
@@ -46,7 +49,8 @@ struct dedup_reader {
 	const uint8_t *secret;
 	uint8_t *here; /* pages, then */
 	uint64_t *entries; /* of pagemap */
-	size_t waiting; /* pages of the batch that is being filled */
+	size_t batch; /* pages */
+	size_t waiting; /* of the batch that is being filled */
 	size_t hashed; /* of all */
 	unsigned int percent; /* of a processor */
 	uint64_t began, cpu_began; /* ns */
@@ -77,13 +81,14 @@ struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_
 		return NULL;
 	r->secret = secret;
 	r->percent = percent;
+	r->batch = g ? BATCH : BATCH_HERE;
 	r->began = now_ns();
 	r->cpu_began = own_cpu_ns();
 	r->entries = malloc(LOOK * sizeof(*r->entries));
 	if (g)
-		r->stream = page_hash_open(g, BATCH, secret);
+		r->stream = page_hash_open(g, r->batch, secret);
 	else
-		r->here = malloc((size_t)BATCH * PAGE);
+		r->here = malloc(r->batch * PAGE);
 	if (r->entries && (r->stream || r->here))
 		return r;
 	log_error(0, "dedup: %s", g ? gpu_error(g) : "no memory");
@@ -180,22 +185,28 @@ static uint8_t *room(struct dedup_reader *r)
 }
 
 /*
- * Copies those of @pages that are next to each other; returns how many, 0 if the first one has gone, or -errno. Not by
- * process_vm_readv(): that pins pages, for which the kernel first gives each its own copy of what is merged or shared since
- * a fork.
+ * Copies those of @pages that are next to each other; returns how many, 0 if the first one has gone, or -errno. Those that are
+ * mapped elsewhere, too, by /proc/PID/mem: process_vm_readv(), which takes two thirds of the time, pins pages, for which the
+ * kernel first gives each process its own copy of what is merged or shared since a fork.
  */
 static ssize_t copy_pages(struct dedup_reader *r, const struct target *t, const struct dedup_page *pages, size_t n)
 {
 	uint64_t began = now_ns();
+	struct iovec to, from;
 	size_t run = 1;
 	ssize_t got;
 
-	while (run < n && pages[run].address == pages[0].address + run * PAGE)
+	while (run < n && pages[run].address == pages[0].address + run * PAGE && pages[run].exclusive == pages[0].exclusive)
 		run++;
-	got = pread(t->memory, room(r), run * PAGE, (off_t)pages[0].address);
+	to = (struct iovec){ room(r), run * PAGE };
+	from = (struct iovec){ (void *)(uintptr_t)pages[0].address, run * PAGE };
+	if (pages[0].exclusive)
+		got = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
+	else
+		got = pread(t->memory, to.iov_base, to.iov_len, (off_t)pages[0].address);
 	r->reading.read_ns += now_ns() - began;
 	if (got < 0)
-		return errno == EIO ? 0 : -errno;
+		return errno == EIO || errno == EFAULT ? 0 : -errno;
 	return got / PAGE;
 }
 
@@ -203,7 +214,7 @@ static int add_pages(struct dedup_reader *r, const struct target *t, struct dedu
 		     size_t n)
 {
 	while (n) {
-		ssize_t got = copy_pages(r, t, pages, n < BATCH - r->waiting ? n : BATCH - r->waiting);
+		ssize_t got = copy_pages(r, t, pages, n < r->batch - r->waiting ? n : r->batch - r->waiting);
 		int err = got < 0 ? (int)got : 0;
 
 		for (ssize_t i = 0; i < got && !err; i++)
@@ -211,7 +222,7 @@ static int add_pages(struct dedup_reader *r, const struct target *t, struct dedu
 		if (err)
 			return err;
 		r->waiting += (size_t)got;
-		if (r->waiting == BATCH)
+		if (r->waiting == r->batch)
 			err = send_batch(r, to);
 		if (err)
 			return err;
@@ -242,6 +253,7 @@ static int add_entries(struct dedup_reader *r, const struct target *t, uint64_t 
 						   .address = address + i * PAGE,
 						   .process = t->process,
 						   .owner = t->owner,
+						   .exclusive = entry & PM_EXCLUSIVE,
 						   .huge = huge };
 		if (nr == BATCH) {
 			err = add_pages(r, t, to, found, nr);
@@ -341,6 +353,20 @@ static bool is_wanted(struct dedup_reader *r, pid_t pid, uint64_t begin, uint64_
 		return false;
 	}
 	return true;
+}
+
+int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_pages *to)
+{
+	char path[64];
+	_close_ int memory = -1;
+	struct target t = { .pid = pid };
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	memory = open(path, O_RDONLY | O_CLOEXEC);
+	if (memory < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	t.memory = memory;
+	return add_pages(r, &t, to, pages, n);
 }
 
 int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t owner, struct dedup_pages *to)

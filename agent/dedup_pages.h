@@ -20,6 +20,7 @@ struct dedup_page {
 	uint64_t address;
 	uint32_t process; /* number in the order of reading */
 	uint16_t owner;
+	bool exclusive; /* nobody else maps its frame */
 	bool changing; /* between two readings */
 	bool huge; /* part of a transparent huge page, which merging splits; not told before Linux 6.7 */
 	bool worth; /* merging it would free a frame: dedup_sum() says */
@@ -53,6 +54,8 @@ void dedup_reader_close(struct dedup_reader *r);
  * appended until then stays. Call dedup_reader_flush() before hashes are looked at.
  */
 int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t owner, struct dedup_pages *to);
+/* The same of the @n pages alone, which are @pid's and in order. Those that have gone are left out. */
+int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_pages *to);
 int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
 const struct dedup_reading *dedup_reader_reading(const struct dedup_reader *r);
 

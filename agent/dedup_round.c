@@ -8,12 +8,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "agent/dedup_plan.h"
 #include "agent/dedup_round.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/util.h"
 
-#define PAUSE 1 /* seconds between the readings: what changes meanwhile is not worth merging */
+#define PAUSE 1 /* seconds until what is worth merging is read again: what changes meanwhile is not */
 
 /* ---- whose memory ---- */
 
@@ -92,10 +93,10 @@ static void find_device(struct dedup_round *r)
 	}
 }
 
-static int read_process(struct dedup_round *r, struct dedup_reader *reader, size_t nr, struct dedup_pages *to)
+/* One that has gone, or may not be looked at, is no reason not to look at the others. */
+static int take_error(struct dedup_round *r, size_t nr, int err)
 {
 	const struct dedup_process *p = &r->processes[nr];
-	int err = dedup_read(reader, p->pid, (uint32_t)nr, p->owner, to);
 
 	if (err == -ESRCH)
 		r->gone++;
@@ -108,45 +109,91 @@ static int read_process(struct dedup_round *r, struct dedup_reader *reader, size
 	return 0;
 }
 
-static int read_all(struct dedup_round *r, struct dedup_pages *to)
+static int read_all(struct dedup_round *r, struct dedup_reader *reader)
 {
-	struct dedup_reader *reader = dedup_reader_open(r->gpu, r->secret, r->percent);
 	int err = 0;
 
-	if (!reader)
-		return -ENOMEM;
-	r->gone = r->refused = 0;
 	for (size_t i = 0; i < r->nr_processes && !err; i++)
-		err = read_process(r, reader, i, to);
-	if (!err && dedup_reader_flush(reader, to))
-		err = log_error(-EIO, "%s: %s", r->device, gpu_error(r->gpu));
-	r->reading = *dedup_reader_reading(reader);
-	dedup_reader_close(reader);
-	if (!err)
-		log_info("read %zu MiB of %zu processes", to->n >> 8, r->nr_processes);
+		err = take_error(r, i, dedup_read(reader, r->processes[i].pid, (uint32_t)i, r->processes[i].owner, &r->pages));
 	return err;
 }
 
-int dedup_round_look(struct dedup_round *r)
+/* What is worth merging, which comes first and by process */
+static int read_worth(struct dedup_round *r, struct dedup_reader *reader)
+{
+	const struct dedup_page *pages = r->pages.all;
+	size_t end;
+
+	r->worth = dedup_sort_worth(&r->pages);
+	for (size_t i = 0; i < r->worth; i = end) {
+		int err;
+
+		for (end = i + 1; end < r->worth && pages[end].process == pages[i].process;)
+			end++;
+		err = dedup_read_again(reader, r->processes[pages[i].process].pid, &pages[i], end - i, &r->again);
+		if (err && err != -ESRCH && err != -EACCES && err != -EPERM)
+			return log_error(err, "process %d: %s", r->processes[pages[i].process].pid, strerror(-err));
+	}
+	return 0;
+}
+
+static void add_reading(struct dedup_reading *sum, const struct dedup_reading *one)
+{
+	sum->vanished += one->vanished;
+	sum->huge += one->huge;
+	sum->vast += one->vast;
+	sum->shared += one->shared;
+	sum->look_ns += one->look_ns;
+	sum->read_ns += one->read_ns;
+	sum->hash_ns += one->hash_ns;
+}
+
+static int read_by(struct dedup_round *r, int (*read)(struct dedup_round *r, struct dedup_reader *reader),
+		   struct dedup_pages *to)
+{
+	struct dedup_reader *reader = dedup_reader_open(r->gpu, r->secret, r->percent);
+	int err;
+
+	if (!reader)
+		return -ENOMEM;
+	err = read(r, reader);
+	if (!err && dedup_reader_flush(reader, to))
+		err = log_error(-EIO, "%s: %s", r->device, gpu_error(r->gpu));
+	add_reading(&r->reading, dedup_reader_reading(reader));
+	dedup_reader_close(reader);
+	return err;
+}
+
+static int sum(struct dedup_round *r)
 {
 	static const uint8_t zeroes[PAGE_HASH_PAGE];
-	uint64_t began;
+	uint64_t began = now_ns();
+	int err;
+
+	dedup_sums_free(&r->sums);
+	err = dedup_sum(&r->pages, r->nr, page_hash(zeroes, r->secret), &r->sums);
+	r->group_ns += now_ns() - began;
+	return err ? log_error(err, "no memory") : 0;
+}
+
+/* Only what has a double is read again: nobody cares whether the others change. */
+int dedup_round_look(struct dedup_round *r)
+{
+	struct dedup_pages worth;
 	int err;
 
 	find_device(r);
-	err = read_all(r, &r->first);
-
+	err = read_by(r, read_all, &r->pages) ?: sum(r);
 	if (err)
 		return err;
+	log_info("read %zu MiB of %zu processes", r->pages.n >> 8, r->nr_processes);
 	sleep(PAUSE);
-	err = read_all(r, &r->second);
+	err = read_by(r, read_worth, &r->again);
 	if (err)
 		return err;
-	began = now_ns();
-	dedup_mark_changing(&r->first, &r->second);
-	err = dedup_sum(&r->second, r->nr, page_hash(zeroes, r->secret), &r->sums);
-	r->group_ns = now_ns() - began;
-	return err ? log_error(err, "no memory") : 0;
+	worth = (struct dedup_pages){ .all = r->pages.all, .n = r->worth };
+	dedup_mark_changing(&r->again, &worth);
+	return sum(r);
 }
 
 /* ---- what was found ---- */
@@ -215,7 +262,7 @@ void dedup_round_end(struct dedup_round *r)
 {
 	gpu_close(r->gpu);
 	dedup_sums_free(&r->sums);
-	free(r->first.all);
-	free(r->second.all);
+	free(r->pages.all);
+	free(r->again.all);
 	free(r->processes);
 }

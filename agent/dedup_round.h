@@ -22,8 +22,10 @@ struct dedup_round {
 	struct gpu *gpu; /* NULL: this processor hashes */
 	char device[128];
 	uint8_t secret[PAGE_HASH_SECRET];
-	struct dedup_pages first, second;
-	struct dedup_reading reading; /* of the second one */
+	struct dedup_pages pages;
+	struct dedup_pages again; /* those that have a double, read a second time */
+	size_t worth; /* as many */
+	struct dedup_reading reading;
 	struct dedup_sums sums;
 	uint64_t group_ns;
 	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
@@ -37,7 +39,7 @@ void dedup_round_end(struct dedup_round *r);
 int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner);
 int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner);
 
-/* Reads all of it twice. Takes seconds. 0 or -errno, logged. */
+/* Reads all of it, and then again what is worth merging. Takes seconds. 0 or -errno, logged. */
 int dedup_round_look(struct dedup_round *r);
 
 /* What was found; a new reference. */

@@ -76,11 +76,11 @@ cat > "$T/policy.d/dedup.yaml" <<- END
 	  targets: $targets
 END
 agent_start --policy "$T/policy.d"
-ok "a round is done" await_round ours done
+ok "a round is done" await_round ours "done"
 # Of each, 16 pages at a time have another content.
 within "what a's part of merging would be" $((3990 * 1024)) "$(of a potential ours)" $((4096 * 1024))
 within "and b's" $((3990 * 1024)) "$(of b potential ours)" $((4096 * 1024))
-ok "the other domain has its round" await_round theirs done
+ok "the other domain has its round" await_round theirs "done"
 within "and no content twice" 0 "$(of c potential theirs)" $((64 * 1024))
 is "nothing is merged" "0 0 0" "$(merged a) $(merged b) $(merged c)"
 is "KSM is as it was" "$before" "$(ksm_settings)"
@@ -89,8 +89,8 @@ ok "nestorctl shows it" [ "$(ctl --json dedup show | jq -r '.[0].owners | length
 # ---- merged
 policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 100, max_pressure: 100, targets: [
 	{domain: ours, container: '/$base/[ab]*'}, {domain: theirs, container: '/$base/c*'}]}"
-ok "a round merges" await_round ours done
-ok "and the other domain has one" await_round theirs done
+ok "a round merges" await_round ours "done"
+ok "and the other domain has one" await_round theirs "done"
 echo "# merged: $(merged a) and $(merged b) pages; saved: $(of a saved ours), $(of b saved ours); hinted: $(metric 'nestor_dedup_hinted_pages_total{domain="ours"}')"
 within "all but what is written in a" 1945 "$(merged a)" 2048
 within "and in b" 1945 "$(merged b)" 2048
@@ -106,11 +106,11 @@ ok "a process of no domain that may be merged is a reason to refuse" await_round
 like "which names it" "process ${pid[d]} \\(dups\\)" "$(ctl --json dedup show | jq -r '.[0].refused')"
 is "and it is not merged" 0 "$(merged d)"
 ends d
-ok "without it, rounds merge again" await_round ours done
+ok "without it, rounds merge again" await_round ours "done"
 
 # ---- one that cannot be told
 kill -STOP "${pid[b]}"
-ok "with one that is stopped, a round is done" await_round ours done 2
+ok "with one that is stopped, a round is done" await_round ours "done" 2
 within "that counts it" 1 "$(metric 'nestor_dedup_missed_processes{domain="ours",reason="busy"}')" 1
 kill -CONT "${pid[b]}"
 
@@ -122,7 +122,7 @@ for i in 1 2 3 4 5 6; do
 	read -rt "1.$((i * 3))" _ <> <(:)
 	kill -KILL "$(helper)" 2> /dev/null
 done
-ok "rounds go on after helpers were killed" await_round ours done
+ok "rounds go on after helpers were killed" await_round ours "done"
 policy 'dedup: {mode: off}'
 is "and KSM is as it was" "$before" "$(ksm_settings)"
 at_work() { [ "$(cat $KSM/run)" = 1 ]; }

@@ -60,11 +60,16 @@ struct memory {
 	size_t nr_changed;
 };
 
+static uint64_t *page_of(const struct memory *m, size_t nr)
+{
+	return m->memory + nr * WORDS;
+}
+
 static void set_content(struct memory *m, size_t page, uint64_t content)
 {
-	m->wrong += (size_t)is_wrong(&m->memory[page * WORDS], m->contents[page]);
+	m->wrong += (size_t)is_wrong(page_of(m, page), m->contents[page]);
 	m->contents[page] = content;
-	fill(&m->memory[page * WORDS], content);
+	fill(page_of(m, page), content);
 }
 
 static void write_one(struct memory *m)
@@ -100,7 +105,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < pages; i++) {
 		/* Of every hundred runs the same ones in every process, spread evenly. */
 		m.contents[i] = i / run * percent % 100 < percent ? i + 1 : m.next++;
-		fill(&m.memory[i * WORDS], m.contents[i]);
+		fill(page_of(&m, i), m.contents[i]);
 	}
 	printf("ready %p\n", (void *)m.memory);
 	fflush(stdout);
@@ -113,7 +118,7 @@ int main(int argc, char **argv)
 		}
 	}
 	for (size_t i = 0; i < pages; i++)
-		m.wrong += (size_t)is_wrong(&m.memory[i * WORDS], m.contents[i]);
+		m.wrong += (size_t)is_wrong(page_of(&m, i), m.contents[i]);
 	if (m.wrong)
 		fprintf(stderr, "dups: %zu pages are wrong\n", m.wrong);
 	return m.wrong ? 1 : 0;
