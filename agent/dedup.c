@@ -53,15 +53,39 @@ static const struct dedup_target *target_of(const struct policy *p, const struct
 	return NULL;
 }
 
+/* "/sys/fs/cgroup/a/b"; to be freed */
+static char *directory_of(const struct dedup *d, const struct who_one *one)
+{
+	char *path;
+
+	return asprintf(&path, "%s%s", kernel_task_hierarchy(&d->agent->kernel)->mount, one->path) < 0 ? NULL : path;
+}
+
 static json_t *owner_json(const struct dedup *d, const struct who_one *one)
 {
-	const char *mount = kernel_task_hierarchy(&d->agent->kernel)->mount;
+	_free_ char *path = directory_of(d, one);
 
 	if (one->pid)
-		return json_pack("{s:o, s:s, s:s, s:i}", "name", json_text(one->vm), "vm", one->vm, "container", "", "pid",
-				 one->pid);
-	return json_pack("{s:o, s:s, s:s, s:o}", "name", json_text(one->container), "vm", "", "container", one->container,
-			 "path", json_sprintf("%s%s", mount, one->path));
+		return json_pack("{s:o, s:o, s:s, s:i}", "name", json_text(one->vm), "vm", json_text(one->vm), "container", "",
+				 "pid", one->pid);
+	return json_pack("{s:o, s:s, s:o, s:o}", "name", json_text(one->container), "vm", "", "container",
+			 json_text(one->container), "path", json_text(path ?: ""));
+}
+
+/* Whoever is one himself, a VM whose process is in a container's cgroup, or a container below another's. */
+static json_t *excepted(const struct dedup *d)
+{
+	json_t *all = json_object();
+	const struct member *m;
+	char pid[16];
+
+	LIST_FOREACH (m, &d->members, entry) {
+		_free_ char *path = directory_of(d, m->one);
+
+		snprintf(pid, sizeof(pid), "%d", m->one->pid);
+		json_object_set_new(all, m->one->pid ? pid : path ?: "", json_true());
+	}
+	return all;
 }
 
 static json_t *owners_of(const struct dedup *d, const char *domain)
@@ -81,15 +105,15 @@ static json_t *owners_of(const struct dedup *d, const char *domain)
 
 static bool is_merged(const struct policy *p, const char *domain)
 {
-	return p->dedup.mode == MODE_ENFORCE && !strcmp(p->dedup.merge, domain);
+	return p->dedup.mode == MODE_ENFORCE && strcmp(p->dedup.merge, NO_DOMAIN) != 0 && !strcmp(p->dedup.merge, domain);
 }
 
 static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 {
 	const struct policy *p = d->agent->policy;
 
-	return json_pack("{s:O, s:i, s:b, s:b}", "owners", domain->owners, "percent", (int)p->dedup.cpu, "merge",
-			 is_merged(p, domain->name), "leave_huge", p->dedup.huge == HUGE_LEAVE);
+	return json_pack("{s:O, s:o, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
+			 (int)p->dedup.cpu, "merge", is_merged(p, domain->name), "leave_huge", p->dedup.huge == HUGE_LEAVE);
 }
 
 /* ---- the helper ---- */
@@ -263,6 +287,8 @@ static int dedup_apply(void *self, const struct policy *p)
 
 	if (err)
 		return log_error(err, "dedup: no memory");
+	if (p->dedup.mode == MODE_ENFORCE && !dedup_domains_find(&d->domains, p->dedup.merge))
+		log_warning("dedup: nothing is merged: no target has the domain that merge names, %s", p->dedup.merge);
 	stop_helper(d);
 	d->now = NULL;
 	timer_rearm(d->timer.fd, SOON_NS, 0);

@@ -93,7 +93,8 @@ struct group {
 	uint64_t nr_frames;
 };
 
-static void add_page(struct group *g, struct dedup_sums *s, const struct dedup_page *page, bool new_frame)
+/* Zeroes that have one frame are the kernel's page of zeroes, as a rule: nobody has merged them. */
+static void add_page(struct group *g, struct dedup_sums *s, const struct dedup_page *page, bool new_frame, bool zero)
 {
 	if (!g->has[page->owner]) {
 		g->has[page->owner] = true;
@@ -102,7 +103,7 @@ static void add_page(struct group *g, struct dedup_sums *s, const struct dedup_p
 	if (new_frame) {
 		g->frames[page->owner]++;
 		g->nr_frames++;
-	} else {
+	} else if (!zero) {
 		s->owners[page->owner].merged++;
 		s->merged++;
 	}
@@ -167,7 +168,7 @@ static void sum_content(struct dedup_page *pages, size_t n, uint64_t zero, struc
 			s->owners[pages[i].owner].changing++;
 			continue;
 		}
-		add_page(g, s, &pages[i], !last || last->frame != pages[i].frame);
+		add_page(g, s, &pages[i], !last || last->frame != pages[i].frame, pages->hash == zero);
 		last = &pages[i];
 	}
 	if (g->nr_frames > 1 && pages->hash != zero)

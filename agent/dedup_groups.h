@@ -11,7 +11,7 @@
 struct dedup_owner {
 	uint64_t present;
 	uint64_t zero; /* frames of zeroes */
-	uint64_t merged; /* further mappings of frames that are counted already */
+	uint64_t merged; /* further mappings of frames that are counted already, those of zeroes aside */
 	uint64_t changing;
 	uint64_t own; /* frames that it has more than once, but for one of each */
 	uint64_t common; /* frames whose content another owner has, too */

@@ -10,6 +10,7 @@
 
 #include "agent/dedup_helper.h"
 #include "agent/dedup_merge.h"
+#include "agent/kernel.h"
 #include "agent/log.h"
 #include "agent/util.h"
 
@@ -65,7 +66,7 @@ static int do_round(struct dedup_round *r, const json_t *job, int run_dir, json_
 		return 0;
 	err = dedup_merge(r, run_dir, json_is_true(json_object_get(job, "leave_huge")), &stopped, &merged);
 	if (err)
-		json_object_set_new(*ret, "refused", json_string(log_last_error()));
+		json_object_set_new(*ret, "refused", json_string(err == -EINTR ? "stopped" : log_last_error()));
 	else
 		json_object_set_new(*ret, "merge", merge_json(&merged));
 	return 0;
@@ -86,6 +87,7 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 		return log_error(err, "no memory");
 	err = dedup_round_begin(&r, names, nr);
 	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
+	r.except = json_object_get(job, "except");
 	r.first_counts = true;
 	json_array_foreach (owners, i, owner)
 		if (!err)
@@ -106,9 +108,10 @@ int dedup_main(char **argv)
 	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
 	sigaction(SIGTERM, &term, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (run_dir < 0 || !job)
-		err = log_error(-EINVAL, "dedup: no job: %m");
-	else
+	err = kernel_keep_needed(); /* exec gives root all of them back */
+	if (!err && (run_dir < 0 || !job))
+		err = log_error(-EINVAL, "dedup: there is no job");
+	if (!err)
 		err = run(job, run_dir, &result);
 	if (err && !result)
 		result = json_pack("{s:s}", "error", log_last_error());

@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -89,6 +88,8 @@ struct victim {
 	int memory; /* of the process, to be read */
 	uint64_t code; /* address */
 	size_t ranges_max;
+	bool filter; /* of seccomp */
+	uint64_t let_go_ns; /* when it was, last */
 	uint8_t former[2048]; /* what was there */
 };
 
@@ -146,36 +147,48 @@ static int find_space(struct victim *v)
 
 /* ---- a thread that may be sent there ---- */
 
+/* Why a thread has stopped. */
+struct stop {
+	struct user_regs_struct regs;
+	int signal; /* that is about to be handled; 0: none */
+	bool at_call; /* at the begin or end of a system call; only of one with a filter */
+};
+
 /*
- * Waits until the thread has stopped, for us or, then *@ret_signal is not 0, because that signal is about to be handled.
- * -EBUSY: it does not, or it is stopped by job control.
+ * Waits up to @timeout_ns until the thread has stopped, of which SIGCHLD, which is blocked, tells. -EAGAIN: it has not; -EBUSY:
+ * it is stopped by job control.
  */
-static int await_stop(const struct victim *v, int *ret_signal)
+static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *ret)
 {
-	uint64_t until = now_ns() + STOP_TIMEOUT_NS;
-	int status;
+	uint64_t until = now_ns() + timeout_ns, now;
+	sigset_t child;
+	pid_t got;
+	int status, event;
 
-	while (now_ns() < until) {
-		pid_t got = waitpid(v->tid, &status, __WALL | WNOHANG);
-
-		if (got < 0 || (got && !WIFSTOPPED(status)))
-			return -ESRCH;
-		if (got && status >> 16 && WSTOPSIG(status) != SIGTRAP)
-			return -EBUSY;
-		if (got) {
-			*ret_signal = status >> 16 ? 0 : WSTOPSIG(status);
-			return 0;
-		}
-		nanosleep(&(struct timespec){ .tv_nsec = 5000 }, NULL);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (!(got = waitpid(v->tid, &status, __WALL | WNOHANG))) {
+		now = now_ns();
+		if (now >= until)
+			return -EAGAIN;
+		sigtimedwait(&child, NULL, &(struct timespec){ .tv_nsec = (long)(until - now) });
 	}
-	return -EBUSY;
+	if (got < 0 || !WIFSTOPPED(status))
+		return -ESRCH;
+	event = status >> 16;
+	if (event && WSTOPSIG(status) != SIGTRAP)
+		return -EBUSY;
+	ret->at_call = WSTOPSIG(status) == (SIGTRAP | 0x80); /* PTRACE_O_TRACESYSGOOD */
+	ret->signal = event || ret->at_call ? 0 : WSTOPSIG(status);
+	return ptrace(PTRACE_GETREGS, v->tid, 0, &ret->regs) ? -errno : 0;
 }
 
-static int stop(const struct victim *v, struct user_regs_struct *ret, int *ret_signal)
+/* -EBUSY: it does not stop. */
+static int stop(const struct victim *v, struct stop *ret)
 {
-	int err = ptrace(PTRACE_INTERRUPT, v->tid, 0, 0) ? -errno : await_stop(v, ret_signal);
+	int err = ptrace(PTRACE_INTERRUPT, v->tid, 0, 0) ? -errno : await_stop(v, STOP_TIMEOUT_NS, ret);
 
-	return err ?: ptrace(PTRACE_GETREGS, v->tid, 0, ret) ? -errno : 0;
+	return err == -EAGAIN ? -EBUSY : err;
 }
 
 /* Those calls that fail with EINTR for a stop, though no signal comes; see signal(7). Nothing has happened in them yet. */
@@ -266,15 +279,15 @@ static bool is_in_code(const struct victim *v, const struct user_regs_struct *r)
 	return r->rip - v->code < code_size();
 }
 
-/* Of a thread that is in the code: calls that it has not made. */
+/* Of a thread that is in the code: calls that it has not made. One that begins has the result ENOSYS so far. */
 static size_t calls_left(const struct victim *v, const struct user_regs_struct *r)
 {
 	size_t at = r->rip - v->code;
 
 	if (at >= offset_of(inject_code_back))
 		return 0;
-	return r->rbx +
-	       (at >= offset_of(inject_code_taken) && (at < offset_of(inject_code_made) || (int64_t)r->rax == -RESTARTSYS));
+	return r->rbx + (at >= offset_of(inject_code_taken) &&
+			 (at < offset_of(inject_code_made) || (int64_t)r->rax == -RESTARTSYS || (int64_t)r->rax == -ENOSYS));
 }
 
 /* ---- a step ---- */
@@ -293,9 +306,18 @@ static int poke(const struct victim *v, uint64_t to, const void *from, size_t si
 }
 
 /* Leaves no trace; the thread is at its own work. */
-static int let_go(const struct victim *v, int signal)
+static int let_go(struct victim *v, int signal)
 {
-	return poke(v, v->code, v->former, whole_size(v->ranges_max)) ?: ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
+	int err = poke(v, v->code, v->former, whole_size(v->ranges_max));
+
+	v->let_go_ns = now_ns(); /* afterwards it may have our processor */
+	return err ?: ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
+}
+
+/* One whose filter is suspended stops at its next system call: its own ones the filter is to see. */
+static int go_on(const struct victim *v)
+{
+	return ptrace(v->filter ? PTRACE_SYSCALL : PTRACE_CONT, v->tid, 0, 0) ? -errno : 0;
 }
 
 /* Sends the thread to the code; *@own becomes what it has to come back to. */
@@ -317,42 +339,48 @@ static int send_there(const struct victim *v, struct user_regs_struct *own, int 
 	go.r12 = v->code + whole_size(0);
 	go.r13 = (uint64_t)advice;
 	go.orig_rax = ~0ULL;
-	return ptrace(PTRACE_SETREGS, v->tid, 0, &go) || ptrace(PTRACE_CONT, v->tid, 0, 0) ? -errno : 0;
+	return ptrace(PTRACE_SETREGS, v->tid, 0, &go) ? -errno : go_on(v);
 }
 
 /* A handler must not run on top of the code, which the next step writes anew: the thread goes back to its own work first. */
-static int take_back(const struct victim *v, const struct user_regs_struct *own, int signal)
+static int take_back(struct victim *v, const struct user_regs_struct *own, int signal)
 {
-	if (ptrace(PTRACE_SETREGS, v->tid, 0, own))
-		return -errno;
-	return let_go(v, signal);
+	return ptrace(PTRACE_SETREGS, v->tid, 0, own) ? -errno : let_go(v, signal);
 }
 
-/* Until the thread is back at its own work, or has no more time; lets go of it. *@ret_left: ranges that it did not come to. */
-static int await_return(const struct victim *v, const struct user_regs_struct *own, uint64_t began, size_t *ret_left)
+/* The thread is at its own work again, and maybe in a system call that our looking at it has interrupted. */
+static int leave(struct victim *v, struct stop *at)
 {
-	struct user_regs_struct r;
-	int signal, err;
+	if (!at->at_call && !at->signal && !has_signals(v)) {
+		begin_call_anew(&at->regs);
+		ptrace(PTRACE_SETREGS, v->tid, 0, &at->regs);
+	}
+	return let_go(v, at->signal);
+}
+
+/* Until the thread is back at its own work, or has made a call and has no more time; lets go of it. *@ret_left: ranges that it
+ * did not come to. */
+static int await_return(struct victim *v, const struct user_regs_struct *own, uint64_t began, size_t n, size_t *ret_left)
+{
+	struct stop at;
+	int err;
 
 	for (;;) {
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
-		err = stop(v, &r, &signal);
+		err = await_stop(v, LOOK_NS, &at);
+		if (err == -EAGAIN)
+			err = stop(v, &at);
 		if (err)
 			return err;
-		if (!is_in_code(v, &r))
-			break;
-		*ret_left = calls_left(v, &r);
-		if (signal || now_ns() - began > STEP_NS)
-			return take_back(v, own, signal);
+		if (!is_in_code(v, &at.regs))
+			return leave(v, &at);
+		*ret_left = calls_left(v, &at.regs);
+		if (at.signal || (now_ns() - began > STEP_NS && *ret_left < n))
+			return take_back(v, own, at.signal);
 		*ret_left = 0;
-		if (ptrace(PTRACE_CONT, v->tid, 0, 0))
-			return -errno;
+		err = go_on(v);
+		if (err)
+			return err;
 	}
-	if (!signal && !has_signals(v)) {
-		begin_call_anew(&r);
-		ptrace(PTRACE_SETREGS, v->tid, 0, &r);
-	}
-	return let_go(v, signal);
 }
 
 static bool has_filter(pid_t tid)
@@ -369,54 +397,55 @@ static bool has_filter(pid_t tid)
 	return mode;
 }
 
-static int attach(const struct victim *v)
+/* Is it at a place that it can be sent away from? Its filter is suspended from now on, until it is let go. */
+static int prepare(const struct victim *v, const struct stop *at)
 {
-	bool filter = has_filter(v->tid);
-
-	if (!ptrace(PTRACE_SEIZE, v->tid, 0, filter ? PTRACE_O_SUSPEND_SECCOMP : 0))
-		return 0;
-	return filter && errno != ESRCH ? -EACCES : -errno;
+	if (at->signal || has_signals(v) || is_in_sequence(v, &at->regs) || is_in_code(v, &at->regs))
+		return -EAGAIN;
+	if (!is_64_bit(&at->regs))
+		return -ENOEXEC;
+	if (v->filter && ptrace(PTRACE_SETOPTIONS, v->tid, 0, PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD))
+		return -EACCES;
+	return 0;
 }
 
 /*
- * Stops the thread at a place that it can be sent away from; *@own is what it was about. -EAGAIN: it is at no such place now,
- * and was let go; after other errors it is ours until we end.
+ * Stops the thread at a place that it can be sent away from; *@own is what it was about. -EAGAIN: it is at no such place now;
+ * it was let go, as after any error but -EBUSY and -ESRCH.
  */
-static int catch (const struct victim *v, struct user_regs_struct *own)
+static int hold(struct victim *v, struct user_regs_struct *own)
 {
-	int signal, err = stop(v, own, &signal);
+	struct stop at;
+	int err = ptrace(PTRACE_SEIZE, v->tid, 0, 0) ? -errno : stop(v, &at);
 
 	if (err)
 		return err;
-	if (signal || has_signals(v) || is_in_sequence(v, own) || is_in_code(v, own))
-		err = -EAGAIN;
-	else if (!is_64_bit(own))
-		err = -ENOEXEC;
+	v->filter = has_filter(v->tid);
+	*own = at.regs;
+	err = prepare(v, &at);
 	if (err)
-		ptrace(PTRACE_DETACH, v->tid, 0, signal);
+		ptrace(PTRACE_DETACH, v->tid, 0, at.signal);
 	return err;
 }
 
 /* Returns how many of the ranges were advised, or -errno as above. */
-static ssize_t step(const struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+static ssize_t step(struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
 	struct user_regs_struct own;
 	uint64_t began, took;
 	size_t left = 0;
-	int err = attach(v);
+	int err;
 
-	if (err)
-		return err;
 	began = now_ns();
-	err = catch (v, &own);
+	err = hold(v, &own);
 	if (!err)
 		err = poke(v, v->code, inject_code, code_size()) ?:
 		      poke(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
 		      send_there(v, &own, advice, n) ?:
-		      await_return(v, &own, began, &left);
+		      await_return(v, &own, began, n, &left);
 	if (err)
 		return err;
-	took = now_ns() - began;
+	took = v->let_go_ns - began;
 	ret->calls += n - left;
 	ret->steps++;
 	ret->total_ns += took;
@@ -429,7 +458,7 @@ static ssize_t step(const struct victim *v, int advice, const struct inject_rang
 /* ---- all of it ---- */
 
 /* A thread that cannot be stopped now may be later; one step after another, of as many ranges as are made in time. */
-static int advise(const struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+static int advise(struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
 	size_t most = 8 < v->ranges_max ? 8 : v->ranges_max;
 	unsigned int tries = 0;
@@ -503,8 +532,12 @@ int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, siz
 	s->err = -EAGAIN;
 	child = fork();
 	if (!child) {
+		sigset_t child_stops;
+
+		sigemptyset(&child_stops);
+		sigaddset(&child_stops, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &child_stops, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setpriority(PRIO_PROCESS, 0, -20); /* a thread waits for it; without CAP_SYS_NICE it waits longer */
 		s->err = getppid() == parent ? inject(pid, advice, ranges, n, &s->done) : 0;
 		_exit(0);
 	}

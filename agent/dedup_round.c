@@ -39,6 +39,14 @@ int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
 	return 0;
 }
 
+static bool is_excepted_process(const struct dedup_round *r, int pid)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	return json_object_get(r->except, number);
+}
+
 static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
 {
 	char path[PATH_MAX];
@@ -49,7 +57,7 @@ static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
 		return -ENAMETOOLONG;
 	f = fopen(path, "re");
 	while (f && !err && fscanf(f, "%d", &pid) == 1)
-		if (pid) /* 0: of a PID namespace that is not ours */
+		if (pid && !is_excepted_process(r, pid)) /* 0: of a PID namespace that is not ours */
 			err = dedup_round_add_process(r, pid, owner);
 	return err;
 }
@@ -66,7 +74,8 @@ int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owne
 	err = add_members(r, dir, owner);
 	while (!err && (entry = readdir(d)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
-		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path))
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path) &&
+		    !json_object_get(r->except, path))
 			err = dedup_round_add_cgroup(r, path, owner);
 	closedir(d);
 	return err == -ENOENT ? 0 : err;

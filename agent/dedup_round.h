@@ -16,6 +16,7 @@ struct dedup_round {
 	char *const *names; /* of owners; not owned */
 	size_t nr;
 	unsigned int percent; /* of a processor that reading may take; 100 */
+	const json_t *except; /* keys: processes and cgroups' directories that are left out of cgroups above; NULL: none */
 	bool first_counts; /* a process of two owners is the first one's; else that is an error */
 	struct dedup_process *processes;
 	size_t nr_processes, size;

@@ -18,7 +18,7 @@ static const char *const stage_names[DEDUP_STAGES] = { "look", "read", "hash", "
 
 /* ---- domains ---- */
 
-static struct dedup_domain *find(const struct dedup_domains *all, const char *name)
+struct dedup_domain *dedup_domains_find(const struct dedup_domains *all, const char *name)
 {
 	struct dedup_domain *d;
 
@@ -64,9 +64,9 @@ int dedup_domains_keep(struct dedup_domains *all, const struct policy *p)
 
 	for (unsigned int i = 0; i < p->dedup.targets_count && !err; i++) {
 		const char *name = p->dedup.targets[i].domain;
-		struct dedup_domain *d = find(all, name);
+		struct dedup_domain *d = dedup_domains_find(all, name);
 
-		if (find(&kept, name))
+		if (dedup_domains_find(&kept, name))
 			continue;
 		if (d)
 			TAILQ_REMOVE(all, d, entry);
@@ -139,7 +139,7 @@ static void open_families(struct metrics *m, struct families *f)
 			"What merging would free of it, by equal parts of those that have a content; zeroes aside."),
 		.saved = metrics_family(
 			m, "nestor_dedup_saved_bytes", METRIC_GAUGE,
-			"Further mappings of frames that merging, or a fork, has saved; the first of each counts not."),
+			"Further mappings of frames that merging, or a fork, has saved; the first of each does not count."),
 		.zero = metrics_family(m, "nestor_dedup_zero_bytes", METRIC_GAUGE, "Pages of zeroes."),
 		.huge = metrics_family(m, "nestor_dedup_huge_bytes", METRIC_GAUGE,
 				       "Pages worth merging that are parts of huge pages. Linux 6.7 or later."),

@@ -36,6 +36,7 @@ TAILQ_HEAD(dedup_domains, dedup_domain);
 
 /* Has just the domains that @p names, in that order, and what was known of them. 0 or -ENOMEM. */
 int dedup_domains_keep(struct dedup_domains *all, const struct policy *p);
+struct dedup_domain *dedup_domains_find(const struct dedup_domains *all, const char *name); /* NULL: there is none */
 void dedup_domains_free(struct dedup_domains *all);
 
 /* What a helper has said. */

@@ -182,33 +182,31 @@ static uint64_t ksmd_cpu_ns(void)
 	return read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-/* The number behind @name in a file of lines "name number"; -1: it has none. */
-static long long value_in(const char *path, const char *name)
+/* The number behind @name in a file of lines "name number"; 0: it has none. */
+static uint64_t value_in(const char *path, const char *name)
 {
 	char line[256], found[128];
 	_fclose_ FILE *f = fopen(path, "re");
-	long long value;
+	unsigned long long value;
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%127s %lld", found, &value) == 2 && !strcmp(found, name))
+		if (sscanf(line, "%127s %llu", found, &value) == 2 && !strcmp(found, name))
 			return value;
-	return -1;
+	return 0;
 }
 
 int ksm_count(struct ksm_counts *ret)
 {
 	_close_ int folder = open_folder();
-	long long breaks;
 
 	if (folder < 0)
 		return folder;
-	breaks = value_in("/proc/vmstat", "cow_ksm");
 	*ret = (struct ksm_counts){
 		.full_scans = number(folder, "full_scans"),
 		.pages_scanned = number(folder, "pages_scanned"),
 		.shared = number(folder, "pages_shared"),
 		.sharing = number(folder, "pages_sharing"),
-		.cow_breaks = breaks < 0 ? 0 : (uint64_t)breaks,
+		.cow_breaks = value_in("/proc/vmstat", "cow_ksm"),
 		.cpu_ns = ksmd_cpu_ns(),
 	};
 	return 0;
@@ -216,12 +214,10 @@ int ksm_count(struct ksm_counts *ret)
 
 uint64_t ksm_merged(pid_t pid)
 {
-	char path[64];
-	long long pages;
+	char path[64], text[32];
 
-	snprintf(path, sizeof(path), "/proc/%d/ksm_stat", pid);
-	pages = value_in(path, "ksm_merging_pages");
-	return pages < 0 ? 0 : (uint64_t)pages;
+	snprintf(path, sizeof(path), "/proc/%d/ksm_merging_pages", pid);
+	return read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
 /* ---- whose memory is mergeable ---- */

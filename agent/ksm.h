@@ -37,7 +37,8 @@ int ksm_count(struct ksm_counts *ret);
 /* How many pages of @pid are merged with others; 0 before Linux 6.1. */
 uint64_t ksm_merged(pid_t pid);
 
-/* Has @pid memory that KSM may merge? Also of one that is gone: no. Takes long for a process with much memory before 6.13. */
+/* Has @pid memory that KSM may merge? Also of one that is gone: no. Takes long for a process with much memory where ksm_stat
+ * does not tell. */
 bool ksm_is_mergeable(pid_t pid);
 
 #endif

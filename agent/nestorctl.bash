@@ -6,7 +6,7 @@
 _nestorctl_rooms() {
 	local rooms
 	rooms=$(timeout 0.5 "$1" --json rooms 2> /dev/null | sed -n 's/.*"room": "\([a-z]*\)".*/\1/p')
-	echo "${rooms:-blkio pcache net cache}"
+	echo "${rooms:-blkio pcache net cache dedup}"
 }
 
 # The words of the command so far, without options and their values.
@@ -60,14 +60,14 @@ _nestorctl() {
 		return
 	fi
 	case ${words[*]} in
-	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu dedup reset $(_nestorctl_rooms "$1")" ;;
+	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
 	'policy check' | 'cache policy load')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
-	dedup) _nestorctl_offer "report" ;;
+	dedup) _nestorctl_offer "show report" ;;
 	cache) _nestorctl_offer "show top list attach detach policy" ;;
 	'cache policy') _nestorctl_offer "load reset" ;;
 	'cache attach')
