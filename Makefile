@@ -304,6 +304,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/grafana $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -m 644 dashboards/grafana/*.json $(DESTDIR)$(PREFIX)/share/nestor/grafana
 	install -m 644 dashboards/prometheus/*.rules.yml $(DESTDIR)$(PREFIX)/share/nestor/prometheus
+	install -D -m 644 agent/nestord-merge.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/merge.conf
 	install -D -m 644 bpf/cache_choose.h $(DESTDIR)$(PREFIX)/share/nestor/include/bpf/cache_choose.h
 	install -D -m 644 kfuncs/cache.h $(DESTDIR)$(PREFIX)/share/nestor/include/kfuncs/cache.h
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
@@ -319,8 +320,8 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
 		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl \
 		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml \
-		share/nestor/include/bpf/cache_choose.h share/nestor/include/kfuncs/cache.h
-	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor/include/* nestor/include nestor
+		share/nestor/systemd/merge.conf share/nestor/include/bpf/cache_choose.h share/nestor/include/kfuncs/cache.h
+	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor/systemd nestor/include/* nestor/include nestor
 
 # ---- module ----
 

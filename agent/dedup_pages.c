@@ -49,6 +49,7 @@ struct dedup_reader {
 	const uint8_t *secret;
 	uint8_t *here; /* pages, then */
 	uint64_t *entries; /* of pagemap */
+	bool refused; /* process_vm_readv(), by a filter of our own */
 	size_t batch; /* pages */
 	size_t waiting; /* of the batch that is being filled */
 	size_t hashed; /* of all */
@@ -200,9 +201,12 @@ static ssize_t copy_pages(struct dedup_reader *r, const struct target *t, const 
 		run++;
 	to = (struct iovec){ room(r), run * PAGE };
 	from = (struct iovec){ (void *)(uintptr_t)pages[0].address, run * PAGE };
-	if (pages[0].exclusive)
+	got = -1;
+	if (pages[0].exclusive && !r->refused) {
 		got = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
-	else
+		r->refused = got < 0 && (errno == EPERM || errno == ENOSYS);
+	}
+	if (!pages[0].exclusive || r->refused)
 		got = pread(t->memory, to.iov_base, to.iov_len, (off_t)pages[0].address);
 	r->reading.read_ns += now_ns() - began;
 	if (got < 0)

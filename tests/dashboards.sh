@@ -83,7 +83,7 @@ sort -u "$T/scraped" "$T/documented" > "$T/known"
 
 # shellcheck disable=SC2016 # for jq and awk
 families() { sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$T/metrics"; }
-in_code() { grep -ohE '"nestor_(agent|blkio|bpf|build|cache|container|counters|events|net|pcache|policy|room|vm)_[a-z0-9_]+"' agent/*.[ch] | tr -d '"' |
+in_code() { grep -ohE '"nestor_(agent|blkio|bpf|build|cache|container|counters|dedup|events|net|pcache|policy|room|vm)_[a-z0-9_]+"' agent/*.[ch] | tr -d '"' |
 	sed 's/_bucket$//' | sort -u; } # the client looks for that
 in_page() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "$page" | sort -u; }
 ok "there are families" [ "$(families | wc -l)" -ge 25 ]
@@ -99,8 +99,9 @@ done)"
 unitless='nestor_(room_up|room_wanted|policy_last_reload_successful|pcache_approximate|net_limit_possible|net_limit_refused'
 #   numbers of things that the name tells
 unitless+='|cache_index_entries|bpf_map_entries|bpf_map_capacity|blkio_limits_refused|blkio_target_lowered|net_limit_devices'
-#   the label kind tells: bytes or I/Os a second, or a weight
-unitless+='|blkio_limit)'
+unitless+='|dedup_missed_processes'
+#   a label tells: kind: bytes or I/Os a second, or a weight; reason: pages, processes or mappings
+unitless+='|blkio_limit|dedup_left_out)'
 wrong_units() { # of lines NAME TYPE
 	grep -vE "^$unitless gauge\$" | grep -vE '_total counter$|_(seconds|bytes|pages|ratio|info|bits_per_second) gauge$|_(seconds|bytes) histogram$'
 }

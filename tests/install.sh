@@ -31,9 +31,10 @@ expected() { # expected PREFIX
 		644 .$1/share/man/man1/nestorctl.1
 		644 .$1/share/man/man5/nestor-policy.5
 		644 .$1/share/man/man8/nestord.8
+		644 .$1/share/nestor/systemd/merge.conf
 		$(printf "644 .$1/share/nestor/include/%s\n" bpf/cache_choose.h kfuncs/cache.h)
-		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,net,overview,pcache}.json)
-		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,net,pcache}.rules.yml)
+		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,dedup,net,overview,pcache}.json)
+		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,dedup,net,pcache}.rules.yml)
 	END
 }
 
@@ -156,6 +157,7 @@ same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed '
 	"$(offers --sort "")"
 same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers cache top --sort "")"
+completes "what there is of dedup" "report show" dedup ""
 completes "policies of the cache" "load reset" cache policy ""
 completes "a program to load" "agent/policy.yaml" cache policy load agent/policy.y
 completes "options of cache top's" "--sort" cache top --s

@@ -56,8 +56,10 @@ static void test_defaults(void)
 	is_u64(MODE_MONITOR, p->blkio.mode, "default of blkio.mode: monitor");
 	is_u64(MODE_MONITOR, p->pcache.mode, "default of pcache.mode: monitor");
 	is_u64(MODE_MONITOR, p->net.mode, "default of net.mode: monitor");
+	is_u64(MODE_MONITOR, p->dedup.mode, "default of dedup.mode: monitor");
 	ok(p->agent.include_count == 1 && !strcmp(p->agent.include[0], "*"), "default of agent.include: all");
-	ok(!p->agent.exclude_count && !p->blkio.limits_count && !p->blkio.targets_count && !p->net.limits_count,
+	ok(!p->agent.exclude_count && !p->blkio.limits_count && !p->blkio.targets_count && !p->net.limits_count &&
+		   !p->dedup.targets_count,
 	   "all other lists but net.migration are empty");
 	policy_free(p);
 }
@@ -93,7 +95,17 @@ static void test_json(void)
 		"  min_free: 0\n"
 		"  pools:\n"
 		"  - {container: web, memory: 60, ssd: 10000}\n"
-		"  - {container: 'b*', ssd: 1}\n";
+		"  - {container: 'b*', ssd: 1}\n"
+		"dedup:\n"
+		"  mode: enforce\n"
+		"  interval: 1s\n"
+		"  cpu: 100\n"
+		"  max_pressure: 0\n"
+		"  huge: split\n"
+		"  merge: d\n"
+		"  targets:\n"
+		"  - {domain: d, container: web}\n"
+		"  - {domain: e, vm: 'g*'}\n";
 	static const char expected[] =
 		"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
 		"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\"}, "
@@ -110,7 +122,10 @@ static void test_json(void)
 		"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}, "
 		"\"cache\": {\"mode\": \"enforce\", \"memory\": 1073741824, \"min_free\": 0, \"ssd\": \"/dev/vdb\", "
 		"\"ssd_size\": 2097152, \"pools\": [{\"container\": \"web\", \"memory\": 60, \"ssd\": 10000}, "
-		"{\"container\": \"b*\", \"ssd\": 1}]}}";
+		"{\"container\": \"b*\", \"ssd\": 1}]}, "
+		"\"dedup\": {\"mode\": \"enforce\", \"interval\": 1000000000, \"cpu\": 100, \"max_pressure\": 0, "
+		"\"huge\": \"split\", \"merge\": \"d\", \"targets\": [{\"domain\": \"d\", \"container\": \"web\"}, "
+		"{\"domain\": \"e\", \"vm\": \"g*\"}]}}";
 	struct policy_error error;
 	struct policy *p;
 	json_t *json;

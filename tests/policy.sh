@@ -108,6 +108,8 @@ bad_lists() {
 	text who-none ':1:18: blkio\.limits\[0\]: needs exactly one of' 'blkio: {limits: [{device: vda, read: 1MB}]}\n'
 	text who-target ':1:19: blkio\.targets\[0\]: needs exactly one of: container, vm$' 'blkio: {targets: [{device: vda, p99: 5ms}]}\n'
 	text who-net ':1:16: net\.limits\[0\]: needs exactly one of' 'net: {limits: [{vm: a, migration: qemu, egress: 1Mbit}]}\n'
+	text who-dedup ':1:19: dedup\.targets\[0\]: needs exactly one of: container, vm$' 'dedup: {targets: [{domain: d, container: a, vm: b}]}\n'
+	text who-dedup-none ':1:19: dedup\.targets\[0\]: needs exactly one of: container, vm$' 'dedup: {targets: [{domain: d}]}\n'
 	text who-empty ':1:30: blkio\.limits\[0\]\.container: is empty' 'blkio: {limits: [{container: , device: vda, read: 1MB}]}\n'
 	text device-none ':1:18: blkio\.limits\[0\]: needs device$' 'blkio: {limits: [{vm: a, read: 1MB}]}\n'
 	text device-path ":1:34: blkio\.limits\[0\]\.device: '/dev/vda' is not the bare name of a disk, such as vda" \
@@ -115,6 +117,9 @@ bad_lists() {
 	text device-empty ':1:34: blkio\.limits\[0\]\.device: is empty' 'blkio: {limits: [{vm: a, device: "", read: 1MB}]}\n'
 	text device-long ':1:34: blkio\.limits\[0\]\.device: is longer than 31 characters' "blkio: {limits: [{vm: a, device: $(repeat 32 a)}]}\n"
 	text target-bare ':1:19: blkio\.targets\[0\]: needs device, p99$' 'blkio: {targets: [{vm: a, device: vda}]}\n'
+	text domain-none ':1:19: dedup\.targets\[0\]: needs domain$' 'dedup: {targets: [{vm: a}]}\n'
+	text domain-empty ':1:28: dedup\.targets\[0\]\.domain: is empty' 'dedup: {targets: [{domain: "", vm: a}]}\n'
+	text domain-long ':1:28: dedup\.targets\[0\]\.domain: is longer than 63 characters' "dedup: {targets: [{domain: $(repeat 64 a), vm: a}]}\n"
 	text limit-none ':1:18: blkio\.limits\[0\]: needs at least one of: read, write, read_iops, write_iops, weight$' "blkio: {limits: [{$limit}]}\n"
 	text limit-none-net ':1:16: net\.limits\[0\]: needs at least one of: egress, ingress, weight$' 'net: {limits: [{container: a}]}\n'
 	text condition-none ':1:19: net\.migration\[0\]: needs at least one of: process, container, port, mark$' 'net: {migration: [{kind: qemu}]}\n'
@@ -162,6 +167,17 @@ bad_units() {
 	text link-low ':1:13: net\.link: 10 is out of range; it may be 0, or 1Mbit to 10Tbit' 'net: {link: 10}\n'
 	text link-unit ":1:13: net\.link: '10G' is not a whole number with none or one of: kbit, Mbit, Gbit, Tbit" 'net: {link: 10G}\n'
 	text min-age ':1:18: agent\.min_age: 86401 is out of range; it may be 0 to 86400' 'agent: {min_age: 86401}\n'
+	text dedup-mode ":1:15: dedup\.mode: 'on' is none of: off, monitor, enforce\$" 'dedup: {mode: on}\n'
+	text dedup-interval-low ':1:19: dedup\.interval: 0s is out of range; it may be 1s to 86400s' 'dedup: {interval: 0s}\n'
+	text dedup-interval-high ':1:19: dedup\.interval: 86401s is out of range; it may be 1s to 86400s' 'dedup: {interval: 86401s}\n'
+	text dedup-interval-unit ":1:19: dedup\.interval: '600' is not a whole number with one of: ns, us, ms, s" 'dedup: {interval: 600}\n'
+	text dedup-cpu-low ':1:14: dedup\.cpu: 0 is out of range; it may be 1 to 100' 'dedup: {cpu: 0}\n'
+	text dedup-cpu-high ':1:14: dedup\.cpu: 101 is out of range; it may be 1 to 100' 'dedup: {cpu: 101}\n'
+	text dedup-cpu-unit ":1:14: dedup\.cpu: '25%' is not a whole number" 'dedup: {cpu: 25%%}\n'
+	text dedup-pressure ':1:23: dedup\.max_pressure: 101 is out of range; it may be 0 to 100' 'dedup: {max_pressure: 101}\n'
+	text dedup-huge ":1:15: dedup\.huge: 'maybe' is none of: leave, split\$" 'dedup: {huge: maybe}\n'
+	text dedup-merge-empty ':1:16: dedup\.merge: is empty' 'dedup: {merge: ""}\n'
+	text dedup-merge-long ':1:16: dedup\.merge: is longer than 63 characters' "dedup: {merge: $(repeat 64 a)}\n"
 	text pcache-enforce ":1:16: pcache\.mode: 'enforce' is none of: off, monitor\$" 'pcache: {mode: enforce}\n'
 }
 
@@ -357,6 +373,8 @@ check_good() {
 	good "empty lists" 'agent: {include: [], exclude: []}\nblkio: {limits: [], targets: []}\nnet: {limits: [], migration: []}\n'
 	good "lowest limits" 'net: {link: 1Mbit, limits: [{vm: a, egress: 8kbit, ingress: 8000, weight: 1}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1kB, write: 1000, read_iops: 1, weight: 1}]\n  targets: [{vm: a, device: a, p99: 10us}]\n'
 	good "highest limits" 'net: {link: 10Tbit, limits: [{vm: a, egress: 10000Gbit, weight: 10000}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1TB, write_iops: 1000000000}]\n  targets: [{vm: a, device: a, p99: 60s}]\n'
+	good "lowest of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, huge: leave, merge: a, targets: []}\n'
+	good "highest of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
 	good "long names" "agent: {include: [$(repeat 191 a)]}\nblkio: {limits: [{vm: $(repeat 191 a), device: $(repeat 31 a), read: 1GiB}]}\n"
 	good "500 limits" "blkio:\n  limits:\n$(printf '    - {container: "web-%d-*", device: nvme0n1, read: 50MiB, write: 20MiB, read_iops: 1000, write_iops: 500, weight: 100}\n' {1..500})\n"
 	is "check: good: policy.yaml itself" "$POLICY_YAML: good" "$(check "$POLICY_YAML")"
@@ -592,7 +610,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"huge":"leave","merge":"none","targets":[]}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable
