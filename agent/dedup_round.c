@@ -83,6 +83,17 @@ int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owne
 
 /* ---- reading ---- */
 
+/* To load the drivers takes longer than to read a gibibyte, and a GPU has one of these. */
+static bool may_have_gpu(void)
+{
+	static const char *const nodes[] = { "/dev/nvidiactl", "/dev/dri", "/dev/kfd" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++)
+		if (!access(nodes[i], F_OK))
+			return true;
+	return false;
+}
+
 /* A real one, if there is: an OpenCL that computes on this processor is slower than this processor without. */
 static void find_device(struct dedup_round *r)
 {
@@ -90,6 +101,8 @@ static void find_device(struct dedup_round *r)
 	char why[192];
 
 	snprintf(r->device, sizeof(r->device), "this processor");
+	if (!may_have_gpu())
+		return;
 	gpu_list(&list);
 	for (size_t i = 0; i < list.n && !r->gpu; i++) {
 		if (list.devices[i].is_cpu || list.devices[i].refused[0])
