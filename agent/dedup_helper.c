@@ -8,9 +8,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cap-ng.h>
+
 #include "agent/dedup_helper.h"
 #include "agent/dedup_merge.h"
-#include "agent/kernel.h"
 #include "agent/log.h"
 #include "agent/util.h"
 
@@ -98,6 +99,21 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 	return err;
 }
 
+/* Exec has given root all of them back. CAP_SYS_NICE, for injecting, where we have it. */
+static int keep_needed(void)
+{
+	static const unsigned int needed[] = { CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_PTRACE };
+	bool has[ARRAY_SIZE(needed)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		has[i] = capng_have_capability(CAPNG_PERMITTED, needed[i]);
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (has[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i]);
+	return capng_apply(CAPNG_SELECT_CAPS) ? log_error(-EPERM, "dedup: cannot give up capabilities") : 0;
+}
+
 int dedup_main(char **argv)
 {
 	const struct sigaction term = { .sa_handler = on_term };
@@ -108,7 +124,7 @@ int dedup_main(char **argv)
 	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
 	sigaction(SIGTERM, &term, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	err = kernel_keep_needed(); /* exec gives root all of them back */
+	err = keep_needed();
 	if (!err && (run_dir < 0 || !job))
 		err = log_error(-EINVAL, "dedup: there is no job");
 	if (!err)

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -84,7 +85,7 @@ extern const uint8_t inject_code[], inject_code_taken[], inject_code_made[], inj
 
 /* The thread that is used, and where its code goes. */
 struct victim {
-	pid_t pid, tid;
+	pid_t tid; /* the process' first */
 	int memory; /* of the process, to be read */
 	uint64_t code; /* address */
 	size_t ranges_max;
@@ -110,15 +111,16 @@ static size_t whole_size(size_t ranges)
 
 /* ---- where there is space ---- */
 
+/* A file may be called so, too, but has an inode. */
 static bool find_vdso(pid_t pid, uint64_t *begin, uint64_t *end)
 {
-	char path[64], line[4352];
+	char path[64], line[4352], name[32];
 	_fclose_ FILE *maps = NULL;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	maps = fopen(path, "re");
 	while (maps && fgets(line, sizeof(line), maps))
-		if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", begin, end) == 2)
+		if (sscanf(line, "%lx-%lx %*s %*s 00:00 0 %31s", begin, end, name) == 3 && !strcmp(name, "[vdso]"))
 			return true;
 	return false;
 }
@@ -130,7 +132,7 @@ static int find_space(struct victim *v)
 	Elf64_Ehdr head;
 	Elf64_Phdr load;
 
-	if (!find_vdso(v->pid, &begin, &end) || pread(v->memory, &head, sizeof(head), (off_t)begin) != sizeof(head))
+	if (!find_vdso(v->tid, &begin, &end) || pread(v->memory, &head, sizeof(head), (off_t)begin) != sizeof(head))
 		return -ENOEXEC;
 	if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != EM_X86_64 ||
 	    pread(v->memory, &load, sizeof(load), (off_t)(begin + head.e_phoff)) != sizeof(load) || load.p_type != PT_LOAD)
@@ -358,29 +360,36 @@ static int leave(struct victim *v, struct stop *at)
 	return let_go(v, at->signal);
 }
 
-/* Until the thread is back at its own work, or has made a call and has no more time; lets go of it. *@ret_left: ranges that it
- * did not come to. */
-static int await_return(struct victim *v, const struct user_regs_struct *own, uint64_t began, size_t n, size_t *ret_left)
+/* Other threads may have made the code writable, and their own, to have calls made that a filter is not to see. */
+static bool is_our_call(const struct user_regs_struct *r, int advice)
+{
+	return r->orig_rax == SYS_madvise && r->rdx == (uint64_t)advice;
+}
+
+/* Until the thread is back at its own work, or has made a call and has no more time; lets go of it. Then those of @n are left.
+ */
+static ssize_t await_return(struct victim *v, const struct user_regs_struct *own, uint64_t began, int advice, size_t n)
 {
 	struct stop at;
-	int err;
+	size_t left;
+	int err = 0;
 
-	for (;;) {
+	while (!err) {
 		err = await_stop(v, LOOK_NS, &at);
 		if (err == -EAGAIN)
 			err = stop(v, &at);
 		if (err)
-			return err;
+			break;
 		if (!is_in_code(v, &at.regs))
 			return leave(v, &at);
-		*ret_left = calls_left(v, &at.regs);
-		if (at.signal || (now_ns() - began > STEP_NS && *ret_left < n))
-			return take_back(v, own, at.signal);
-		*ret_left = 0;
+		if (at.at_call && !is_our_call(&at.regs, advice))
+			return take_back(v, own, 0) ?: -EACCES;
+		left = calls_left(v, &at.regs);
+		if (at.signal || (now_ns() - began > STEP_NS && left < n))
+			return take_back(v, own, at.signal) ?: (ssize_t)left;
 		err = go_on(v);
-		if (err)
-			return err;
 	}
+	return err;
 }
 
 static bool has_filter(pid_t tid)
@@ -431,28 +440,25 @@ static int hold(struct victim *v, struct user_regs_struct *own)
 /* Returns how many of the ranges were advised, or -errno as above. */
 static ssize_t step(struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
+	uint64_t began = now_ns(), took;
 	struct user_regs_struct own;
-	uint64_t began, took;
-	size_t left = 0;
-	int err;
+	ssize_t left = hold(v, &own);
 
-	began = now_ns();
-	err = hold(v, &own);
-	if (!err)
-		err = poke(v, v->code, inject_code, code_size()) ?:
-		      poke(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
-		      send_there(v, &own, advice, n) ?:
-		      await_return(v, &own, began, n, &left);
-	if (err)
-		return err;
+	if (!left)
+		left = poke(v, v->code, inject_code, code_size()) ?:
+		       poke(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
+		       send_there(v, &own, advice, n) ?:
+		       await_return(v, &own, began, advice, n);
+	if (left < 0)
+		return left;
 	took = v->let_go_ns - began;
-	ret->calls += n - left;
+	ret->calls += n - (size_t)left;
 	ret->steps++;
 	ret->total_ns += took;
 	if (took > ret->longest_ns)
 		ret->longest_ns = took;
 	nanosleep(&(struct timespec){ .tv_nsec = (long)(took * PAUSE % 1000000000) }, NULL);
-	return (ssize_t)(n - left);
+	return (ssize_t)n - left;
 }
 
 /* ---- all of it ---- */
@@ -491,7 +497,7 @@ static int open_victim(pid_t pid, struct victim *ret)
 	int err;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	*ret = (struct victim){ .pid = pid, .tid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC) };
+	*ret = (struct victim){ .tid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC) };
 	if (ret->memory < 0)
 		return errno == ENOENT ? -ESRCH : -EPERM;
 	err = find_space(ret);
@@ -503,13 +509,20 @@ static int open_victim(pid_t pid, struct victim *ret)
 	return err;
 }
 
+/* In the child */
 static int inject(pid_t pid, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
 	struct victim v;
+	sigset_t stops;
 	int err = open_victim(pid, &v);
 
 	if (err)
 		return err;
+	setpriority(PRIO_PROCESS, 0,
+		    -20); /* a thread waits for us; without CAP_SYS_NICE it waits longer where others do, too */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &stops, NULL);
 	err = advise(&v, advice, ranges, n, ret);
 	close(v.memory);
 	return err;
@@ -532,11 +545,6 @@ int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, siz
 	s->err = -EAGAIN;
 	child = fork();
 	if (!child) {
-		sigset_t child_stops;
-
-		sigemptyset(&child_stops);
-		sigaddset(&child_stops, SIGCHLD);
-		sigprocmask(SIG_BLOCK, &child_stops, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		s->err = getppid() == parent ? inject(pid, advice, ranges, n, &s->done) : 0;
 		_exit(0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Has another process call madvise() on ranges of its own memory, since nobody else may: MADV_MERGEABLE has no form for the
- * memory of others. One of its threads does it on its way; the process is never left in a state from which it needs us, so
+ * memory of others. Its first thread does it on its way; the process is never left in a state from which it needs us, so
  * whoever injects may be killed at any moment.
  */
 #ifndef NESTOR_DEDUP_INJECT_H
@@ -30,7 +30,7 @@ struct injection {
  *	-EPERM	it may not be looked at, or a debugger has it,
  *	-EBUSY	it could not be stopped: it is frozen, stopped, or in a system call that does not end,
  *	-ENOEXEC it is no 64-bit program of x86-64, or its vDSO leaves no space,
- *	-EACCES	its seccomp filter cannot be suspended,
+ *	-EACCES	its seccomp filter cannot be suspended, or it meddles with the calls meanwhile,
  *	-EAGAIN	there is no memory or process for it here.
  * What was done until then is in @ret. Whether the kernel took a range, smaps tells.
  */

@@ -24,7 +24,7 @@ defer demo_off
 port() { sed -n "s/.*127.0.0.1:\([0-9]*\) is the guest's port $1\$/\1/p" "$T/demo"; }
 serves() { curl -s --max-time 5 -o "$T/rooms" "http://127.0.0.1:$(port 6378)/api/v1/rooms"; }
 ok "the demonstration boots, and its page can be reached from here" until_ok 60 serves || sed 's/^/# /' "$T/demo"
-is "all rooms are up" "up up up up" "$(jq -r '.[].state' "$T/rooms" | paste -sd ' ')"
+is "all rooms are up" "up up up up up" "$(jq -r '.[].state' "$T/rooms" | paste -sd ' ')"
 exec 3<> "/dev/tcp/127.0.0.1/$(port 6379)"
 in_vm() { echo "$1" >&3; }
 
@@ -45,13 +45,17 @@ drawn() { # drawn CHART: is anything but its background painted?
 }
 ok "the tree has the five containers" until_ok 30 all_there
 is "below the machine" 1 "$(js "return document.querySelectorAll('#tree > li').length")"
-for room in blkio net pcache cache; do
+for room in blkio net pcache cache dedup; do
 	ok "$room is shown as up" js_true "return document.querySelector('#rooms').textContent.includes('$room: up')"
 done
 like "policy is shown as in force" 'in force' "$(js "return document.querySelector('#policy').textContent")"
 for chart in heat latency bytes hits evictions cachememory cachepages net migration; do
 	ok "the machine: $chart is drawn" until_ok 60 drawn $chart
 done
+in_common() { js_true "return document.querySelectorAll('#domains .heat tbody tr').length >= 4 && /[0-9] [KM]iB/.test(document.querySelector('#domains tbody').textContent)"; }
+ok "what containers have in common is a table with heat" until_ok 60 in_common
+like "which says what merging would free" 'Domain demo: merging would free [0-9.]+ [KM]?i?B' \
+	"$(js "return document.querySelector('#domains caption').textContent")"
 shares='/mail now [0-9.]+ MiB of a share of 6.40 MiB; /web now [0-9.]+ MiB of a share of 9.60 MiB'
 ok "who has what of the cache, in words" until_ok 20 says cachememory "^$shares\$"
 stacks() { # stacks STACK: the highest that these areas or lines are, in MiB

@@ -109,6 +109,7 @@ export class Store {
 		this.rooms = [];
 		this.containers = [];
 		this.vms = [];
+		this.domains = []; // of the room dedup; none while it is down
 		this.readAt = 0; // when the agent answered last
 		this.away = false;
 		this.restartedAt = 0;
@@ -124,9 +125,11 @@ export class Store {
 				read("api/v1/vms"),
 			]);
 
+			const domains = rooms.some((r) => r.room === "dedup" && r.state === "up") ? await read("api/v1/dedup") : [];
+
 			if (this.history.merge(history))
 				this.restartedAt = Date.now();
-			Object.assign(this, { status, rooms, containers, vms, readAt: Date.now(), away: false });
+			Object.assign(this, { status, rooms, containers, vms, domains, readAt: Date.now(), away: false });
 		} catch (error) {
 			this.away = true;
 			console.info(`Nestor does not answer: ${error.message}`);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -93,6 +94,7 @@ int main(int argc, char **argv)
 		fputs("usage: dups PAGES PERCENT RUN [WRITES]\n", stderr);
 		return 2;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTERM, on_term);
 	m.next = m.random = mix((uint64_t)getpid()) >> 20 | 1ULL << 50;
 	m.memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -68,6 +68,11 @@ say_policy() { # say_policy POOL…
 		  mode: enforce
 		  limits:
 		    - {container: /backup, egress: 20Mbit}
+		dedup:
+		  interval: 5s
+		  max_pressure: 100
+		  targets:
+		    - {domain: demo, container: "/*"}
 		cache:
 		  mode: enforce
 		  memory: 16MiB
