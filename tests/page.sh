@@ -139,13 +139,12 @@ const parse = (c) => (c.match(/[\d.]+/g) ?? []).map(Number);
 const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
 	.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
-const behind = (e) => {
-	for (; e; e = e.parentElement) {
-		const c = parse(getComputedStyle(e).backgroundColor);
-		if (c.length === 3 || c[3] > 0)
-			return c;
-	}
-	return [255, 255, 255];
+const behind = (e) => { // what one sees through is mixed with what is behind that
+	if (!e)
+		return [255, 255, 255];
+	const [r, g, b, part = 1] = parse(getComputedStyle(e).backgroundColor);
+	const rest = part < 1 ? behind(e.parentElement) : [0, 0, 0];
+	return [r, g, b].map((v, i) => v * part + rest[i] * (1 - part));
 };
 const bad = new Set();
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
