@@ -362,7 +362,7 @@ static json_t *dedup_show(void *self)
 
 const struct room room_dedup = {
 	.name = "dedup",
-	.doc = "Memory that containers and VMs of a trust domain have twice, and its merging by KSM.",
+	.doc = "memory that containers and VMs of a trust domain have twice, and its merging by KSM",
 	.wanted = dedup_wanted,
 	.probe = dedup_probe,
 	.start = dedup_start,
