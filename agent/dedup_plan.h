@@ -17,8 +17,8 @@ struct dedup_plan {
 size_t dedup_sort_worth(struct dedup_pages *pages);
 
 /*
- * Ranges of the @n pages, which are of one process and in order. At most @max: each makes up to two more mappings of the
- * process; beyond that, those are joined that are nearest to each other. 0 or -ENOMEM.
+ * Ranges of the @n pages, which are of one process and in order; those with few others between them are one. At most @max: each
+ * makes up to two more mappings of the process; beyond that, those are joined that are nearest to each other. 0 or -ENOMEM.
  */
 int dedup_plan(const struct dedup_page *pages, size_t n, size_t max, struct dedup_plan *ret);
 void dedup_plan_free(struct dedup_plan *p);
