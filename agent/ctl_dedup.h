@@ -11,4 +11,10 @@
  */
 json_t *dedup_report(char *const *targets, size_t nr);
 
+/*
+ * `nestorctl dedup undo`: takes apart what KSM has merged of @targets, and has KSM leave it alone: of all their memory that is
+ * mergeable, whoever told KSM of it. They get frames of their own, which takes memory. NULL: refused or failed; logged.
+ */
+json_t *dedup_undo(char *const *targets, size_t nr);
+
 #endif

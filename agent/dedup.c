@@ -132,6 +132,18 @@ static void __attribute__((noreturn)) exec_helper(const struct dedup *d, int job
 	_exit(127);
 }
 
+static void stop_helper(struct dedup *d)
+{
+	if (!d->helper)
+		return;
+	kill(d->helper, SIGTERM);
+	loop_remove(&d->agent->loop, &d->output);
+	waitpid(d->helper, NULL, 0);
+	d->helper = 0;
+	d->now = NULL;
+	ksm_undo(d->agent->run_dir_fd);
+}
+
 static void on_output(struct source *s);
 
 static int start_helper(struct dedup *d, const json_t *job)
@@ -152,7 +164,11 @@ static int start_helper(struct dedup *d, const json_t *job)
 	}
 	buf_clear(&d->result);
 	d->output = (struct source){ .fd = pipes[0], .ready = on_output, .data = d };
-	return loop_add(&d->agent->loop, &d->output);
+	if (loop_add(&d->agent->loop, &d->output)) {
+		stop_helper(d);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /* Kernels without PSI tell nothing: then it is no reason to wait. */
@@ -214,18 +230,6 @@ static void on_output(struct source *s)
 	if (d->now) /* else policy has changed meanwhile */
 		dedup_take(d->now, d->result.text ? d->result.text : "", d->result.len);
 	begin_next(d);
-}
-
-static void stop_helper(struct dedup *d)
-{
-	if (!d->helper)
-		return;
-	kill(d->helper, SIGTERM);
-	loop_remove(&d->agent->loop, &d->output);
-	waitpid(d->helper, NULL, 0);
-	d->helper = 0;
-	d->now = NULL;
-	ksm_undo(d->agent->run_dir_fd);
 }
 
 static void on_timer(struct source *s)

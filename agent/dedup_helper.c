@@ -15,13 +15,6 @@
 #include "agent/log.h"
 #include "agent/util.h"
 
-static volatile int stopped;
-
-static void on_term(int nr)
-{
-	stopped = nr;
-}
-
 static int add_owner(struct dedup_round *r, const json_t *owner, uint16_t nr)
 {
 	const json_t *pid = json_object_get(owner, "pid");
@@ -65,7 +58,7 @@ static int do_round(struct dedup_round *r, const json_t *job, int run_dir, json_
 	*ret = dedup_round_json(r);
 	if (!json_is_true(json_object_get(job, "merge")))
 		return 0;
-	err = dedup_merge(r, run_dir, json_is_true(json_object_get(job, "leave_huge")), &stopped, &merged);
+	err = dedup_merge(r, run_dir, json_is_true(json_object_get(job, "leave_huge")), &merged);
 	if (err)
 		json_object_set_new(*ret, "refused", json_string(err == -EINTR ? "stopped" : log_last_error()));
 	else
@@ -116,13 +109,11 @@ static int keep_needed(void)
 
 int dedup_main(char **argv)
 {
-	const struct sigaction term = { .sa_handler = on_term };
 	_close_ int run_dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	json_t *job = json_loadfd(STDIN_FILENO, 0, NULL), *result = NULL;
 	int err;
 
 	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
-	sigaction(SIGTERM, &term, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	err = keep_needed();
 	if (!err && (run_dir < 0 || !job))

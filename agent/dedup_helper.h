@@ -13,7 +13,7 @@
 #define NESTOR_DEDUP_HELPER_H
 
 #define DEDUP_NAME "nestord-dedup"
-/* argv: name, run directory. On SIGTERM it puts the settings of KSM back, and ends. Returns an exit status. */
+/* argv: name, run directory. SIGTERM ends it at once, once the settings of KSM are put back. Returns an exit status. */
 int dedup_main(char **argv);
 
 #endif

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static int tell_of(pid_t pid, const struct dedup_page *pages, size_t n, struct d
 	return 0;
 }
 
-static int tell(struct dedup_round *r, const volatile int *stop, struct dedup_merged *m)
+static int tell(struct dedup_round *r, struct dedup_merged *m)
 {
 	const struct dedup_page *pages = r->pages.all;
 	size_t n = dedup_sort_worth(&r->pages), end;
@@ -146,7 +147,7 @@ static int tell(struct dedup_round *r, const volatile int *stop, struct dedup_me
 	for (size_t i = 0; i < n && !err; i = end) {
 		for (end = i + 1; end < n && pages[end].process == pages[i].process;)
 			end++;
-		err = *stop ? -EINTR : tell_of(r->processes[pages[i].process].pid, &pages[i], end - i, m);
+		err = tell_of(r->processes[pages[i].process].pid, &pages[i], end - i, m);
 	}
 	m->inject_ns = now_ns() - began;
 	return err;
@@ -162,6 +163,13 @@ static void leave(struct dedup_round *r, struct dedup_merged *m)
 }
 
 /* ---- merging ---- */
+
+static volatile sig_atomic_t stopped;
+
+static void on_term(int nr)
+{
+	stopped = nr;
+}
 
 static uint64_t merged_of(const struct dedup_round *r)
 {
@@ -180,31 +188,38 @@ static bool is_done(const struct dedup_round *r, const struct dedup_merged *m)
 	return scans >= SCANS_MAX || (scans >= SCANS && merged_of(r) >= m->hints * ENOUGH / 100);
 }
 
-static int await_scans(const struct dedup_round *r, const volatile int *stop, struct dedup_merged *m)
+static int await_scans(const struct dedup_round *r, struct dedup_merged *m)
 {
 	uint64_t began = now_ns();
 
 	do {
 		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
 		ksm_count(&m->after);
-	} while (!*stop && !is_done(r, m) && now_ns() - began < MERGE_NS);
+	} while (!stopped && !is_done(r, m) && now_ns() - began < MERGE_NS);
 	m->merge_ns = now_ns() - began;
-	return *stop ? -EINTR : 0;
+	return stopped ? -EINTR : 0;
 }
 
-static int merge(struct dedup_round *r, int run_dir, const volatile int *stop, struct dedup_merged *m)
+/* Whoever ends us has to wait only here, until the settings of KSM are put back. */
+static int merge(struct dedup_round *r, int run_dir, struct dedup_merged *m)
 {
-	int undone, err = ksm_begin(run_dir, r->percent);
+	const struct sigaction term = { .sa_handler = on_term };
+	struct sigaction former;
+	int undone, err;
 
-	if (err)
-		return err;
-	err = await_scans(r, stop, m);
-	undone = ksm_undo(run_dir);
-	m->merged = merged_of(r);
-	return err ?: undone;
+	sigaction(SIGTERM, &term, &former);
+	err = ksm_begin(run_dir, r->percent);
+	if (!err) {
+		err = await_scans(r, m);
+		undone = ksm_undo(run_dir);
+		err = err ?: undone;
+		m->merged = merged_of(r);
+	}
+	sigaction(SIGTERM, &former, NULL);
+	return err;
 }
 
-int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, const volatile int *stop, struct dedup_merged *ret)
+int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, struct dedup_merged *ret)
 {
 	int err;
 
@@ -216,7 +231,7 @@ int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, const volat
 		return err;
 	if (leave_huge)
 		leave(r, ret);
-	err = tell(r, stop, ret);
+	err = tell(r, ret);
 	ret->after = ret->before;
-	return err ?: ret->hints ? merge(r, run_dir, stop, ret) : 0;
+	return err ?: ret->hints ? merge(r, run_dir, ret) : 0;
 }

@@ -67,7 +67,7 @@ _nestorctl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
-	dedup) _nestorctl_offer "show report" ;;
+	dedup) _nestorctl_offer "show report undo" ;;
 	cache) _nestorctl_offer "show top list attach detach policy" ;;
 	'cache policy') _nestorctl_offer "load reset" ;;
 	'cache attach')

@@ -48,6 +48,7 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  cache top             who has what of the cache, and rates, as they change\n"
 			    "  dedup report WHOSE    how much of the memory of processes (by number) and cgroups (by\n"
 			    "                        path), such as VMs and containers, is the same\n"
+			    "  dedup undo WHOSE      take apart what is merged of it, and have it left alone\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
 			    "  reset                 forget all counters; without a running agent also\n"
@@ -296,7 +297,9 @@ static int do_dedup(int argc, char **argv)
 		return print_list(dedup_report(argv + 2, (size_t)argc - 2));
 	if (argc == 2 && !strcmp(argv[1], "show"))
 		return ask_and_print("show", "dedup");
-	return wrong("dedup takes show, or report and processes or cgroups");
+	if (argc >= 3 && !strcmp(argv[1], "undo"))
+		return print_list(dedup_undo(argv + 2, (size_t)argc - 2));
+	return wrong("dedup takes show, or report or undo and processes or cgroups");
 }
 
 static int do_cache(int argc, char **argv)

@@ -265,8 +265,10 @@ run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
 is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
 	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0) and (.[:-1] | all(.within_bytes_per_second > 0))' <<< "$out")"
-refused "dedup alone" 2 "dedup takes show, or report and processes or cgroups" "$NESTORCTL" dedup
+refused "dedup alone" 2 "dedup takes show, or report or undo and processes or cgroups" "$NESTORCTL" dedup
 refused "dedup report of nothing" 2 "dedup takes" "$NESTORCTL" dedup report
+refused "dedup undo of nothing" 2 "dedup takes" "$NESTORCTL" dedup undo
+refused "dedup undo of a word" 1 "'frob' is neither the number of a process nor the path of a cgroup" "$NESTORCTL" dedup undo frob
 refused "dedup report of a word" 1 "'frob' is neither the number of a process nor the path of a cgroup" "$NESTORCTL" dedup report frob
 refused "dedup report of no cgroup" 1 "there is no cgroup /nowhere" "$NESTORCTL" dedup report /nowhere
 refused "dedup report of a process twice" 1 "process $$ is among those of $$ and of $$" "$NESTORCTL" dedup report $$ $$

@@ -129,11 +129,23 @@ done
 ok "rounds go on after helpers were killed" await_round ours "done"
 policy 'dedup: {mode: off}'
 is "and KSM is as it was" "$before" "$(ksm_settings)"
+
+# ---- undone
+within "without rounds, what is merged stays so" 4096 "$(shared_frames a b)" $((2048 * 4096))
+ctl --json dedup undo "/$base/b" > "$T/undone"
+is "it can be undone" "1 0" "$(jq -r '"\(.processes) \(.failed_processes)"' "$T/undone")"
+is "then it shares no frame" 0 "$(shared_frames a b)" # the kernel's count of merged pages waits for ksmd
+is "or mergeable" "" "$(grep '^VmFlags:.* mg' "/proc/${pid[b]}/smaps")"
 at_work() { [ "$(cat $KSM/run)" = 1 ]; }
 policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 1, max_pressure: 100, targets: [
 	{domain: ours, container: '/$base/[ab]*'}]}"
-ok "KSM is at work" until_ok 60 at_work
-kill -KILL "$(helper)" "$agent_pid"
+stops_at_work() { # the helper, while KSM is at work
+	stopped=$(helper) && kill -STOP "$stopped" && at_work && return
+	kill -CONT "$stopped" 2> /dev/null
+	return 1
+}
+ok "KSM is at work" until_ok 60 stops_at_work
+kill -KILL "$agent_pid" "$stopped" # in this order: it would put back what its helper left
 wait "$agent_pid" 2> /dev/null
 ok "and goes on, if all are killed" at_work
 agent_start --policy "$T/policy.d"

@@ -157,7 +157,7 @@ same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed '
 	"$(offers --sort "")"
 same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers cache top --sort "")"
-completes "what there is of dedup" "report show" dedup ""
+completes "what there is of dedup" "report show undo" dedup ""
 completes "policies of the cache" "load reset" cache policy ""
 completes "a program to load" "agent/policy.yaml" cache policy load agent/policy.y
 completes "options of cache top's" "--sort" cache top --s
