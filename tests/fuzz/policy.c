@@ -19,7 +19,8 @@ static struct policy *start(void)
 	struct policy *p = calloc(1, sizeof(*p));
 
 	MUST(p);
-	p->agent.max_containers = 1; /* may not be 0 */
+	p->agent.max_containers = p->dedup.cpu = 1; /* may not be 0 */
+	p->dedup.interval = 1000000000;
 	return p;
 }
 
@@ -52,17 +53,22 @@ static void check_who_refused(const char *text, size_t len, const struct policy_
 }
 
 /* Times have no meaning without a unit; in JSON they are nanoseconds. */
+static void add_unit(json_t *object, const char *key)
+{
+	json_t *ns = json_object_get(object, key);
+
+	MUST(json_is_integer(ns));
+	json_object_set_new(object, key, json_sprintf("%" JSON_INTEGER_FORMAT "ns", json_integer_value(ns)));
+}
+
 static void add_units(json_t *policy)
 {
 	json_t *targets = json_object_get(json_object_get(policy, "blkio"), "targets"), *target;
 	size_t i;
 
-	json_array_foreach (targets, i, target) {
-		json_t *p99 = json_object_get(target, "p99");
-
-		MUST(json_is_integer(p99));
-		json_object_set_new(target, "p99", json_sprintf("%" JSON_INTEGER_FORMAT "ns", json_integer_value(p99)));
-	}
+	json_array_foreach (targets, i, target)
+		add_unit(target, "p99");
+	add_unit(json_object_get(policy, "dedup"), "interval");
 }
 
 /* JSON is YAML, if what it says is plain: a policy that was shown can be given back, and is the same. */
