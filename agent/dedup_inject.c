@@ -29,12 +29,12 @@
 #include "agent/dedup_inject.h"
 #include "agent/util.h"
 
-#define STEP_NS 1200000 /* after which a step is cut short: two stops and a call that is under way come on top */
+#define STEP_NS 600000 /* after which a step is cut short: two stops and a call that is under way come on top */
 #define LOOK_NS 100000 /* so often it is looked whether the thread is through */
 #define STOP_TIMEOUT_NS 50000000
 #define TRIES 100 /* to stop a thread at a place that it may be sent away from */
 #define PAUSE 10 /* times as long as a step it is left alone */
-#define RANGES_MAX 64 /* in a step */
+#define RANGES_MAX 32 /* in a step */
 
 /* linux/errno.h, not for user space */
 enum { RESTARTSYS = 512, RESTARTNOINTR = 513, RESTARTNOHAND = 514, RESTART_BLOCK = 516 };

@@ -206,11 +206,12 @@ static void sum_by_comparison(const struct dedup_pages *pages, const uint8_t *al
 	qsort(sorted, n, sizeof(*sorted), compare_pages);
 	for (size_t i = 0; i < n; i++) {
 		bool like_last = i && !memcmp(sorted[i].content, sorted[i - 1].content, PAGE);
+		bool new_frame = !like_last || sorted[i].frame != sorted[i - 1].frame;
 
-		if (like_last && sorted[i].frame == sorted[i - 1].frame)
+		if (!memcmp(sorted[i].content, zeroes, PAGE))
+			*zero += new_frame;
+		else if (!new_frame)
 			++*merged;
-		else if (!memcmp(sorted[i].content, zeroes, PAGE))
-			++*zero;
 		else if (like_last)
 			++*potential;
 	}
@@ -230,7 +231,7 @@ static void compare_sums(struct dedup_pages *pages, const struct child *children
 		changing_summed += sums.owners[i].changing;
 	}
 	is_u64(potential, sums.potential, "frames that merging would free, as by comparison");
-	is_u64(merged, sums.merged, "frames that are saved already");
+	is_u64(merged, sums.merged, "frames that are saved already, those of zeroes aside");
 	is_u64(zero, zeroes_summed, "frames of zeroes");
 	is_u64(changing, changing_summed, "pages that change");
 	printf("# of %zu pages: %llu, %llu, %llu, %llu\n", pages->n, (unsigned long long)potential, (unsigned long long)merged,
