@@ -97,8 +97,14 @@ static json_t *owners_of(const struct dedup *d, const char *domain)
 	LIST_FOREACH (m, &d->members, entry) {
 		const struct dedup_target *t = target_of(p, m->one);
 
-		if (t && !strcmp(t->domain, domain) && json_array_size(all) < DEDUP_OWNERS_MAX)
-			json_array_append_new(all, owner_json(d, m->one));
+		if (!t || strcmp(t->domain, domain) != 0)
+			continue;
+		if (json_array_size(all) == DEDUP_OWNERS_MAX) {
+			log_warning("dedup: domain %s: more than %d cannot be compared, the others are left out", domain,
+				    DEDUP_OWNERS_MAX);
+			break;
+		}
+		json_array_append_new(all, owner_json(d, m->one));
 	}
 	return all;
 }

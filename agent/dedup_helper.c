@@ -72,13 +72,12 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 	size_t nr = json_array_size(owners), i;
 	_free_ char **names = calloc(nr + 1, sizeof(*names));
 	struct dedup_round r;
-	int err = names ? 0 : -ENOMEM;
+	int err;
 
+	if (!names)
+		return log_error(-ENOMEM, "no memory");
 	json_array_foreach (owners, i, owner)
-		if (names)
-			names[i] = (char *)json_string_value(json_object_get(owner, "name"));
-	if (err)
-		return log_error(err, "no memory");
+		names[i] = (char *)json_string_value(json_object_get(owner, "name"));
 	err = dedup_round_begin(&r, names, nr);
 	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
 	r.except = json_object_get(job, "except");

@@ -182,19 +182,6 @@ static uint64_t ksmd_cpu_ns(void)
 	return read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-/* The number behind @name in a file of lines "name number"; 0: it has none. */
-static uint64_t value_in(const char *path, const char *name)
-{
-	char line[256], found[128];
-	_fclose_ FILE *f = fopen(path, "re");
-	unsigned long long value;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%127s %llu", found, &value) == 2 && !strcmp(found, name))
-			return value;
-	return 0;
-}
-
 int ksm_count(struct ksm_counts *ret)
 {
 	_close_ int folder = open_folder();
@@ -203,10 +190,6 @@ int ksm_count(struct ksm_counts *ret)
 		return folder;
 	*ret = (struct ksm_counts){
 		.full_scans = number(folder, "full_scans"),
-		.pages_scanned = number(folder, "pages_scanned"),
-		.shared = number(folder, "pages_shared"),
-		.sharing = number(folder, "pages_sharing"),
-		.cow_breaks = value_in("/proc/vmstat", "cow_ksm"),
 		.cpu_ns = ksmd_cpu_ns(),
 	};
 	return 0;

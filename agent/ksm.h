@@ -13,9 +13,7 @@
 #define KSM_FILE "ksm.json"
 
 struct ksm_counts {
-	uint64_t full_scans, pages_scanned;
-	uint64_t shared, sharing; /* pages, and further mappings of these, which is what is saved */
-	uint64_t cow_breaks; /* merged pages that were written to, since the machine began; 0 before Linux 5.19 */
+	uint64_t full_scans;
 	uint64_t cpu_ns; /* of ksmd */
 };
 

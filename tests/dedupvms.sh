@@ -6,8 +6,14 @@
 . "$(dirname "$0")/lib.sh"
 
 KSM=/sys/kernel/mm/ksm
-[ -w $KSM/run ] || skip_all "this kernel has no KSM"
-command -v qemu-system-x86_64 > /dev/null || skip_all "there is no QEMU"
+if [ ! -w $KSM/run ]; then
+	skip "merging" "this kernel has no KSM"
+	done_testing
+fi
+if ! command -v qemu-system-x86_64 > /dev/null; then
+	skip "VMs" "there is no QEMU"
+	done_testing
+fi
 is "nobody has KSM at work, for a start" 0 "$(cat $KSM/run)"
 before=$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode)
 
