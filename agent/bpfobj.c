@@ -361,10 +361,10 @@ static void collect_losses(const struct bpf_map *lost, unsigned long long nested
 	static const char *const reasons[] = {
 		[LOST_INFLIGHT_FULL] = "inflight_full", [LOST_COUNTERS_FULL] = "counters_full",
 		[LOST_DEVICES_FULL] = "devices_full",	[LOST_RING_FULL] = "ring_full",
-		[LOST_COMPLETION] = "completion",
+		[LOST_COMPLETION] = "completion",	[LOST_OWNER] = "owner",
 	};
-	struct family *f =
-		metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER, "Events that were not counted, by reason.");
+	struct family *f = metrics_family(m, "nestor_events_lost_total", METRIC_COUNTER,
+					  "Events that were not counted, or not in full, by reason.");
 
 	_Static_assert(ARRAY_SIZE(reasons) == LOST_REASONS, "a name for each reason");
 	for (__u32 i = 0; i < LOST_REASONS; i++)

@@ -299,7 +299,7 @@ static __always_inline void watch_end(struct bio *bio, __u64 now)
 /*
  * The kernel does not run a program within itself: an issue is not seen that comes while blkio_issue was
  * interrupted or preempted on that CPU. Such a request is counted here, from what it still tells: not its stages,
- * and not the task.
+ * and not the task. A blkcg tells as surely as it did then; memory may be charged to one further up.
  */
 static __always_inline int complete_unseen(struct request *rq, struct gendisk *disk, __u32 nr_bytes, bool failed)
 {
@@ -314,6 +314,8 @@ static __always_inline int complete_unseen(struct request *rq, struct gendisk *d
 		io.owner = (struct owner){ .id = OWNER_ID_REST };
 		source = BLKIO_SOURCE_NONE;
 	}
+	if (source != BLKIO_SOURCE_BLKCG)
+		lost_count(&blkio_lost, LOST_OWNER);
 	io.source = source;
 	io.lower = is_lower(bio, disk);
 	count(&io, disk, op_of(rq->cmd_flags, nr_bytes), false, bpf_ktime_get_ns());

@@ -102,6 +102,7 @@ within "as many by the host ($ips by the guest)" $((ips - 200)) $grown $((ips + 
 run h1 sh -c "$netio udp-sink 127.0.0.1 100 > /tmp/port-b &"
 has_port() { run h1 test -s /tmp/port-b; }
 until_ok 10 has_port
+run b ping -c 1 -W 5 10.0.2.2 > /dev/null # its neighbour, as above
 tx=$(net tx b)
 run b $netio udp-source 10.0.2.2 "$(run h1 cat /tmp/port-b)" 100 1000
 by_qemu() { grown=$(($(net tx b) - ${tx:-0})) && [ $grown -ge $((100 * 1028)) ]; }
