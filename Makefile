@@ -41,7 +41,7 @@ CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
-CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_inject dedup_pages dedup_plan dedup_round \
+CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
 	disk jsontext ksm log loop metrics policy policy.yaml policydata policykeys reply settings settingsfile units utf8 util yaml)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
@@ -202,7 +202,7 @@ $(B)/gpu/kernels.%.o: build/gpu/kernels.%
 	$(embed)
 
 # In place of NVIDIA's library, for tests
-$(B)/tests/stub/libcuda.so.1: tests/stub/cuda.c tests/stub/cuda.h gpu/cuda_api.h gpu/pagehash.h Makefile
+$(B)/tests/stub/libcuda.so.1: tests/stub/cuda.c tests/stub/cuda.h gpu/cuda_api.h $(GPU_SOURCES) Makefile
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<

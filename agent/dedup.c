@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,8 +119,9 @@ static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 {
 	const struct policy *p = d->agent->policy;
 
-	return json_pack("{s:O, s:o, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
-			 (int)p->dedup.cpu, "merge", is_merged(p, domain->name), "leave_huge", p->dedup.huge == HUGE_LEAVE);
+	return json_pack("{s:O, s:o, s:i, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
+			 (int)p->dedup.cpu, "device", (int)p->dedup.device, "merge", is_merged(p, domain->name), "leave_huge",
+			 p->dedup.huge == HUGE_LEAVE);
 }
 
 /* ---- the helper ---- */
@@ -127,9 +129,13 @@ static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 static void __attribute__((noreturn)) exec_helper(const struct dedup *d, int job, int output)
 {
 	char *argv[] = { (char *)DEDUP_NAME, (char *)d->agent->opts.run_dir, NULL };
-	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	char home[PATH_MAX + 8];
+	char *const envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
+			       getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
 	sigset_t none;
 
+	/* What drivers of devices keep for the next time they keep there. */
+	snprintf(home, sizeof(home), "HOME=%s", d->agent->opts.run_dir);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(job, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/dedup_groups.h"
+#include "agent/dedup_sort.h"
 
 static int compare_places(const struct dedup_page *a, const struct dedup_page *b)
 {
@@ -24,62 +25,6 @@ void dedup_mark_changing(const struct dedup_pages *first, struct dedup_pages *se
 		page->changing = was == first->n || compare_places(&first->all[was], page) ||
 				 first->all[was].hash != page->hash;
 	}
-}
-
-/* ---- sorting: by hash, and what has the same one by frame ---- */
-
-static int compare_contents(const void *p, const void *q)
-{
-	const struct dedup_page *a = p, *b = q;
-
-	if (a->hash != b->hash)
-		return a->hash < b->hash ? -1 : 1;
-	return (a->frame > b->frame) - (a->frame < b->frame);
-}
-
-#define DIGIT 16 /* bits */
-
-/* Moves @n pages into the order of 16 bits of their hashes; what has the same ones stays in order. */
-static void sort_digit(const struct dedup_page *from, struct dedup_page *to, size_t n, unsigned int shift, size_t *places)
-{
-	size_t next = 0;
-
-	memset(places, 0, sizeof(*places) << DIGIT);
-	for (size_t i = 0; i < n; i++)
-		places[(uint16_t)(from[i].hash >> shift)]++;
-	for (size_t d = 0; d < 1 << DIGIT; d++) {
-		size_t of_digit = places[d];
-
-		places[d] = next;
-		next += of_digit;
-	}
-	for (size_t i = 0; i < n; i++)
-		to[places[(uint16_t)(from[i].hash >> shift)]++] = from[i];
-}
-
-/*
- * The upper half of the hash by two passes; few different contents have the same one, so what is left to compare is short,
- * but for equal pages, of which each run is sorted by frame.
- */
-static int sort(struct dedup_pages *pages)
-{
-	struct dedup_page *other = malloc((pages->n ?: 1) * sizeof(*other));
-	size_t *places = malloc(sizeof(*places) << DIGIT);
-	size_t end;
-
-	if (other && places) {
-		sort_digit(pages->all, other, pages->n, 64 - 2 * DIGIT, places);
-		sort_digit(other, pages->all, pages->n, 64 - DIGIT, places);
-		for (size_t i = 0; i < pages->n; i = end) {
-			for (end = i + 1; end < pages->n && pages->all[end].hash >> 32 == pages->all[i].hash >> 32;)
-				end++;
-			if (end > i + 1)
-				qsort(&pages->all[i], end - i, sizeof(*pages->all), compare_contents);
-		}
-	}
-	free(places);
-	free(other);
-	return other && places ? 0 : -ENOMEM;
 }
 
 /* ---- groups ---- */
@@ -176,25 +121,25 @@ static void sum_content(struct dedup_page *pages, size_t n, uint64_t zero, struc
 	close_group(g, s, pages->hash == zero);
 }
 
-int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct dedup_sums *ret)
+int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct gpu *g, struct dedup_sums *ret)
 {
-	struct group *g = calloc(1, sizeof(*g));
+	struct group *group = calloc(1, sizeof(*group));
 	size_t end;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->nr = owners;
 	ret->pairs = calloc(owners * owners ?: 1, sizeof(*ret->pairs));
-	if (!g || !ret->pairs || sort(pages)) {
-		free(g);
+	if (!group || !ret->pairs || dedup_sort(pages, g, &ret->device_ns)) {
+		free(group);
 		dedup_sums_free(ret);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < pages->n; i = end) {
 		for (end = i + 1; end < pages->n && pages->all[end].hash == pages->all[i].hash;)
 			end++;
-		sum_content(&pages->all[i], end - i, zero, g, ret);
+		sum_content(&pages->all[i], end - i, zero, group, ret);
 	}
-	free(g);
+	free(group);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct dedup_sums {
 	size_t nr; /* owners */
 	uint64_t potential; /* frames that merging would free, those of zeroes aside */
 	uint64_t merged; /* that merging, or a fork, has saved */
+	uint64_t device_ns; /* that sorting took of a device */
 };
 
 /*
@@ -33,9 +34,11 @@ struct dedup_sums {
  */
 void dedup_mark_changing(const struct dedup_pages *first, struct dedup_pages *second);
 
-/* Sums over @pages, which are sorted thereby, and says which are worth merging. @zero is the hash of a page of zeroes. 0 or
- * -ENOMEM. */
-int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct dedup_sums *ret);
+/*
+ * Sums over @pages, which are sorted thereby, by @g if it is not NULL, and says which are worth merging. @zero is the hash of a
+ * page of zeroes. 0 or -ENOMEM.
+ */
+int dedup_sum(struct dedup_pages *pages, size_t owners, uint64_t zero, struct gpu *g, struct dedup_sums *ret);
 void dedup_sums_free(struct dedup_sums *s);
 
 #endif

@@ -81,6 +81,7 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 	err = dedup_round_begin(&r, names, nr);
 	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
 	r.except = json_object_get(job, "except");
+	r.wanted = (enum policy_device)json_integer_value(json_object_get(job, "device"));
 	r.first_counts = true;
 	json_array_foreach (owners, i, owner)
 		if (!err)

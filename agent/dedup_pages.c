@@ -107,8 +107,9 @@ void dedup_reader_close(struct dedup_reader *r)
 	free(r);
 }
 
-const struct dedup_reading *dedup_reader_reading(const struct dedup_reader *r)
+const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r)
 {
+	r->reading.device_ns = r->stream ? page_hash_device_ns(r->stream) : 0;
 	return &r->reading;
 }
 

@@ -38,6 +38,7 @@ struct dedup_reading {
 	uint64_t vast; /* mappings too large to look through, before Linux 6.7 */
 	uint64_t shared; /* mappings of shared memory, such as that of a VM with share=on: KSM merges private memory only */
 	uint64_t look_ns, read_ns, hash_ns; /* hash_ns: by this processor, or spent waiting for the device */
+	uint64_t device_ns; /* of the device */
 };
 
 struct dedup_reader;
@@ -57,6 +58,6 @@ int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t own
 /* The same of the @n pages alone, which are @pid's and in order. Those that have gone are left out. */
 int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_pages *to);
 int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
-const struct dedup_reading *dedup_reader_reading(const struct dedup_reader *r);
+const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r);
 
 #endif

@@ -94,18 +94,18 @@ static bool may_have_gpu(void)
 	return false;
 }
 
-/* A real one, if there is: an OpenCL that computes on this processor is slower than this processor without. */
+/* By itself a real one: an OpenCL that computes on this processor is slower than this processor without. */
 static void find_device(struct dedup_round *r)
 {
 	struct gpu_list list;
 	char why[192];
 
 	snprintf(r->device, sizeof(r->device), "this processor");
-	if (!may_have_gpu())
+	if (r->wanted == DEVICE_PROCESSOR || (r->wanted == DEVICE_AUTO && !may_have_gpu()))
 		return;
 	gpu_list(&list);
 	for (size_t i = 0; i < list.n && !r->gpu; i++) {
-		if (list.devices[i].is_cpu || list.devices[i].refused[0])
+		if ((list.devices[i].is_cpu && r->wanted == DEVICE_AUTO) || list.devices[i].refused[0])
 			continue;
 		r->gpu = gpu_open(&list.devices[i], why);
 		if (r->gpu)
@@ -168,6 +168,7 @@ static void add_reading(struct dedup_reading *sum, const struct dedup_reading *o
 	sum->look_ns += one->look_ns;
 	sum->read_ns += one->read_ns;
 	sum->hash_ns += one->hash_ns;
+	sum->device_ns += one->device_ns;
 }
 
 static int read_by(struct dedup_round *r, int (*read)(struct dedup_round *r, struct dedup_reader *reader),
@@ -193,8 +194,9 @@ static int sum(struct dedup_round *r)
 	int err;
 
 	dedup_sums_free(&r->sums);
-	err = dedup_sum(&r->pages, r->nr, page_hash(zeroes, r->secret), &r->sums);
+	err = dedup_sum(&r->pages, r->nr, page_hash(zeroes, r->secret), r->gpu, &r->sums);
 	r->group_ns += now_ns() - began;
+	r->reading.device_ns += r->sums.device_ns;
 	return err ? log_error(err, "no memory") : 0;
 }
 
@@ -261,13 +263,14 @@ json_t *dedup_round_json(const struct dedup_round *r)
 
 	for (size_t i = 0; i < r->nr; i++)
 		zero += r->sums.owners[i].zero;
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "owners",
-			 owners_json(r), "pairs", pairs_json(r), "potential_bytes", bytes(r->sums.potential), "zero_bytes",
-			 bytes(zero), "merged_bytes", bytes(r->sums.merged), "hashed_by", r->device, "seconds", "look",
-			 (double)d->look_ns / 1e9, "read", (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group",
-			 (double)r->group_ns / 1e9, "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes",
-			 (json_int_t)r->gone, "refused_processes", (json_int_t)r->refused, "huge_page_mappings",
-			 (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:f, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
+			 "owners", owners_json(r), "pairs", pairs_json(r), "potential_bytes", bytes(r->sums.potential),
+			 "zero_bytes", bytes(zero), "merged_bytes", bytes(r->sums.merged), "hashed_by", r->device,
+			 "device_seconds", (double)d->device_ns / 1e9, "seconds", "look", (double)d->look_ns / 1e9, "read",
+			 (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group", (double)r->group_ns / 1e9,
+			 "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes", (json_int_t)r->gone,
+			 "refused_processes", (json_int_t)r->refused, "huge_page_mappings", (json_int_t)d->huge,
+			 "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
 }
 
 int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr)

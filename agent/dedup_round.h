@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "agent/dedup_groups.h"
+#include "agent/policy.h"
 
 struct dedup_process {
 	pid_t pid;
@@ -20,6 +21,7 @@ struct dedup_round {
 	bool first_counts; /* a process of two owners is the first one's; else that is an error */
 	struct dedup_process *processes;
 	size_t nr_processes, size;
+	enum policy_device wanted; /* DEVICE_AUTO */
 	struct gpu *gpu; /* NULL: this processor hashes */
 	char device[128];
 	uint8_t secret[PAGE_HASH_SECRET];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,7 @@ static void add_seconds(struct dedup_domain *d, const json_t *result)
 		d->seconds[s] += number_in(seconds, stage_names[s]);
 	d->seconds[DEDUP_INJECT] += number_in(merge, "inject_seconds");
 	d->seconds[DEDUP_KSMD] += number_in(merge, "ksmd_seconds");
+	d->device += number_in(result, "device_seconds");
 	d->stopped += number_in(merge, "stopped_seconds");
 	if (number_in(merge, "longest_stop_seconds") > d->longest_stop)
 		d->longest_stop = number_in(merge, "longest_stop_seconds");
@@ -125,8 +127,8 @@ void dedup_take(struct dedup_domain *d, const char *text, size_t len)
 /* ---- showing ---- */
 
 struct families {
-	struct family *present, *potential, *saved, *zero, *huge, *rounds, *seconds, *hinted, *merged, *stopped, *longest,
-		*missed, *left_out;
+	struct family *present, *potential, *saved, *zero, *huge, *rounds, *seconds, *device, *hinted, *merged, *stopped,
+		*longest, *missed, *left_out;
 };
 
 static void open_families(struct metrics *m, struct families *f)
@@ -147,6 +149,8 @@ static void open_families(struct metrics *m, struct families *f)
 					 "Rounds: done, refused (nothing merged), failed, or put off under CPU pressure."),
 		.seconds = metrics_family(m, "nestor_dedup_stage_seconds_total", METRIC_COUNTER,
 					  "Time that each stage of rounds took; ksmd is CPU time of the kernel's."),
+		.device = metrics_family(m, "nestor_dedup_device_seconds_total", METRIC_COUNTER,
+					 "Time that a GPU took to hash and to sort."),
 		.hinted = metrics_family(m, "nestor_dedup_hinted_pages_total", METRIC_COUNTER, "Pages that KSM was told of."),
 		.merged = metrics_family(m, "nestor_dedup_merged_bytes", METRIC_GAUGE,
 					 "Memory that was merged after the last round. Linux 6.1 or later."),
@@ -197,10 +201,24 @@ static void collect_domain(const struct dedup_domain *d, struct metrics *m, stru
 	collect_reasons(d, json_object_get(merge, "missed_processes"), m, f->missed);
 	collect_reasons(d, json_object_get(d->last, "left_out"), m, f->left_out);
 	labels = metrics_labels(m, "domain", d->name, NULL);
+	family_double(f->device, labels, d->device);
 	family_u64(f->hinted, labels, d->hinted);
 	family_double(f->merged, labels, number_in(merge, "merged_pages") * PAGE);
 	family_double(f->stopped, labels, d->stopped);
 	family_double(f->longest, labels, d->longest_stop);
+}
+
+/* The kernel counts them for the whole machine; without KSM, or before Linux 5.19, not at all. */
+static void collect_cow_breaks(struct metrics *m)
+{
+	static const char *const name = "\ncow_ksm ";
+	char text[16384];
+	const char *found = read_file_at(AT_FDCWD, "/proc/vmstat", text, sizeof(text)) > 0 ? strstr(text, name) : NULL;
+
+	if (found)
+		family_u64(metrics_family(m, "nestor_dedup_cow_breaks_total", METRIC_COUNTER,
+					  "Merged pages that were written to, and copied for that, in the whole machine."),
+			   "", strtoull(found + strlen(name), NULL, 10));
 }
 
 void dedup_domains_collect(const struct dedup_domains *all, struct metrics *m)
@@ -211,6 +229,7 @@ void dedup_domains_collect(const struct dedup_domains *all, struct metrics *m)
 	open_families(m, &f);
 	TAILQ_FOREACH (d, all, entry)
 		collect_domain(d, m, &f);
+	collect_cow_breaks(m);
 }
 
 void dedup_domains_sample(const struct dedup_domains *all, struct history *h)

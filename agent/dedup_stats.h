@@ -28,6 +28,7 @@ struct dedup_domain {
 	json_t *last; /* what that has told; NULL: there was none yet */
 	unsigned long long rounds[DEDUP_ROUND_RESULTS];
 	double seconds[DEDUP_STAGES];
+	double device; /* seconds */
 	double stopped, longest_stop; /* seconds */
 	unsigned long long hinted; /* pages, of all rounds */
 	TAILQ_ENTRY(dedup_domain) entry;

@@ -71,6 +71,12 @@ struct dedup_target {
 
 enum policy_huge { HUGE_LEAVE, HUGE_SPLIT };
 
+enum policy_device {
+	DEVICE_AUTO, /* a GPU, if there is one */
+	DEVICE_PROCESSOR, /* never */
+	DEVICE_ANY, /* also OpenCL that computes on the processor */
+};
+
 struct policy {
 	struct {
 		enum log_level log_level;
@@ -111,6 +117,7 @@ struct policy {
 		__u64 interval; /* nanoseconds */
 		__u32 cpu; /* percent of a processor */
 		__u32 max_pressure; /* percent of the time */
+		enum policy_device device; /* that hashes and sorts */
 		enum policy_huge huge;
 		char *merge; /* the domain whose pages are merged, or "none" */
 		struct dedup_target *targets;

@@ -44,6 +44,12 @@ static const cyaml_strval_t modes[] = {
 	{ "enforce", MODE_ENFORCE },
 };
 
+static const cyaml_strval_t devices[] = {
+	{ "auto", DEVICE_AUTO },
+	{ "processor", DEVICE_PROCESSOR },
+	{ "any", DEVICE_ANY },
+};
+
 static const cyaml_strval_t huge[] = {
 	{ "leave", HUGE_LEAVE },
 	{ "split", HUGE_SPLIT },
@@ -190,6 +196,7 @@ static const cyaml_schema_field_t dedup_fields[] = {
 	UNITS(interval, SECTION(dedup), durations),
 	UINT(cpu, SECTION(dedup)),
 	UINT(max_pressure, SECTION(dedup)),
+	ENUM(device, SECTION(dedup), devices),
 	ENUM(huge, SECTION(dedup), huge),
 	STRING(merge, SECTION(dedup), DOMAIN_LEN_MAX),
 	LIST(targets, SECTION(dedup), dedup_target),

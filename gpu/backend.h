@@ -5,7 +5,7 @@
 
 #include "gpu/gpu.h"
 
-#define GPU_ARGS_MAX 8 /* of a kernel, with the first one, which is its first group */
+#define GPU_ARGS_MAX 12 /* of a kernel, with the first one, which is its first group */
 
 struct gpu {
 	const struct gpu_backend *backend;

@@ -8,10 +8,16 @@
 
 #include "agent/util.h"
 #include "gpu/backend.h"
+#include "gpu/doubles.h"
 #include "gpu/pagehash.h"
 
 const struct gpu_kernel_info gpu_kernels[GPU_KERNELS] = {
 	[GPU_KERNEL_PAGE_HASH] = { "page_hash", PAGE_HASH_GROUP * 8 },
+	[GPU_KERNEL_DIGITS_COUNT] = { "digits_count", 64 },
+	[GPU_KERNEL_DIGITS_MOVE] = { "digits_move", 64 },
+	[GPU_KERNEL_COUNTS_SUM] = { "counts_sum", 64 },
+	[GPU_KERNEL_DOUBLES_COUNT] = { "doubles_count", 64 },
+	[GPU_KERNEL_DOUBLES_MOVE] = { "doubles_move", 64 },
 };
 
 static const struct gpu_backend *const backends[] = { &gpu_cuda, &gpu_opencl };
@@ -108,7 +114,7 @@ struct gpu *gpu_open(const struct gpu_info *info, char why[192])
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
 		if (!strcmp(backends[i]->name, info->backend))
 			g->backend = backends[i];
-	if (g->backend->open(g, info->nr) || page_hash_known_answer(g)) {
+	if (g->backend->open(g, info->nr) || page_hash_known_answer(g) || doubles_known_answer(g)) {
 		snprintf(why, 192, "%s", g->error);
 		gpu_close(g);
 		return NULL;

@@ -22,6 +22,11 @@
 
 enum gpu_kernel {
 	GPU_KERNEL_PAGE_HASH, /* gpu/pagehash.cl */
+	GPU_KERNEL_DIGITS_COUNT, /* gpu/doubles.cl, these */
+	GPU_KERNEL_DIGITS_MOVE,
+	GPU_KERNEL_COUNTS_SUM,
+	GPU_KERNEL_DOUBLES_COUNT,
+	GPU_KERNEL_DOUBLES_MOVE,
 	GPU_KERNELS,
 };
 

@@ -70,7 +70,7 @@ static ulong merge(__local const ulong *lanes, __global const ulong *keys)
 
 KERNEL(page_hash, 64, __global const ulong *pages, __global const ulong *keys, __global ulong *hashes, uint nr)
 {
-	__local ulong lanes[64];
+	SHARED ulong lanes[64];
 	uint lane = LOCAL_ID() % LANES, page = (first + GROUP_ID()) * (64 / LANES) + LOCAL_ID() / LANES;
 
 	if (page < nr)

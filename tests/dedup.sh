@@ -104,8 +104,26 @@ is "by frames, too" 0 "$(shared_frames a c)"
 within "of which a and b share many" $((256 * 4096)) "$(shared_frames a b)" $((2048 * 4096))
 hinted=$(metric 'nestor_dedup_hinted_pages_total{domain="ours"}')
 within "KSM was told of little else" 1 "$hinted" 20000
+breaks() { metric nestor_dedup_cow_breaks_total; }
+first=$(breaks)
+more_breaks() { [ "$(breaks)" -gt "$first" ]; }
+ok "who writes to a merged page gets his own again, which is counted" until_ok 10 more_breaks
 longest=$(metric 'nestor_dedup_longest_stop_seconds{domain="ours"}')
 echo "# longest stop: $longest s"
+
+# ---- by a device: OpenCL's, where there is no other
+if ctl --json gpu list 2> /dev/null | jq -e 'any(.[]; .refused == "")' > /dev/null; then
+	policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 100, max_pressure: 100, device: any, targets: [
+		{domain: ours, container: '/$base/[ab]*'}]}"
+	ok "a device hashes and sorts" await_round ours "done"
+	ok "which takes it some time" [ "$(metric 'nestor_dedup_device_seconds_total{domain="ours"}')" != 0 ]
+	is "by name" "$(ctl --json gpu list | jq -r 'map(select(.refused == ""))[0].device')" "$(ctl --json dedup show | jq -r '.[0].hashed_by')"
+	within "and all that was merged stays so" 1945 "$(merged a)" 2048
+else
+	skip "a device hashes and sorts" "there is none"
+fi
+policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 100, max_pressure: 100, targets: [
+	{domain: ours, container: '/$base/[ab]*'}]}"
 
 # ---- not with one that has mergeable memory and is not of the domain
 MERGEABLE=1 starts d 16 0 1

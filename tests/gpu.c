@@ -13,7 +13,10 @@
 #include <sys/param.h>
 #include <unistd.h>
 
+#include "agent/dedup_sort.h"
+#include "agent/log.h"
 #include "agent/util.h"
+#include "gpu/doubles.h"
 #include "gpu/gpu.h"
 #include "gpu/pagehash.h"
 #include "tests/stub/cuda.h"
@@ -102,6 +105,63 @@ static size_t sliced(struct gpu *g, uint32_t slice)
 	return err ? 0 : check(hashes, PAGES, 0);
 }
 
+/* ---- what is there more than once ---- */
+
+static int by_hash(const void *a, const void *b, void *hashes)
+{
+	const uint64_t *h = hashes;
+	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+
+	return h[i] != h[j] ? (h[i] > h[j]) - (h[i] < h[j]) : (i > j) - (i < j);
+}
+
+/* The same in plain C, by a sort that is known to be one */
+static uint32_t doubles_here(uint64_t *hashes, uint32_t n, uint32_t *ret)
+{
+	uint32_t *order = calloc(n, sizeof(*order)), found = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = i;
+	qsort_r(order, n, sizeof(*order), by_hash, hashes);
+	for (uint32_t i = 0; i < n; i++)
+		if ((i && hashes[order[i - 1]] == hashes[order[i]]) || (i + 1 < n && hashes[order[i + 1]] == hashes[order[i]]))
+			ret[found++] = order[i];
+	free(order);
+	return found;
+}
+
+/* @n hashes of @kinds, which differ only in the bits of @mask */
+static void test_doubles(struct gpu *g, uint32_t n, uint32_t kinds, uint64_t mask)
+{
+	uint64_t *hashes = calloc(n, sizeof(*hashes));
+	uint32_t *expected = calloc(n, sizeof(*expected)), nr;
+	struct doubles found = { 0 };
+	int err;
+
+	for (uint32_t i = 0; i < n; i++)
+		hashes[i] = ((uint64_t)random() % kinds * 0x9e3779b97f4a7c15) & mask;
+	nr = doubles_here(hashes, n, expected);
+	err = doubles_find(g, hashes, n, &found);
+	ok(!err && found.n == nr && !memcmp(found.numbers, expected, nr * sizeof(*expected)),
+	   "of %u hashes of %u kinds at most, within %llx: %u have a double", n, kinds, (unsigned long long)mask, nr);
+	free(found.numbers);
+	free(expected);
+	free(hashes);
+}
+
+static void test_sizes(struct gpu *g)
+{
+	static const uint32_t sizes[] = { 1, 2, 63, 64, 65, 4095, 4096, 4097, 100000 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+		test_doubles(g, sizes[i], sizes[i] / 2 + 1, UINT64_MAX);
+	test_doubles(g, 5000, 1, UINT64_MAX);
+	test_doubles(g, 5000, 1U << 31, UINT64_MAX);
+	test_doubles(g, 5000, 4000, 0xf);
+	test_doubles(g, 5000, 4000, 0xffULL << 56);
+	test_doubles(g, 1100000, 900000, UINT64_MAX); /* chunks of more than the smallest size */
+}
+
 /* Is memory zero that another tenant had? */
 static bool is_cleared(struct gpu *g)
 {
@@ -138,6 +198,7 @@ static void test_device(const struct gpu_info *info)
 	is_u64(PAGES, (unsigned long long)stream(g, PAGES), "in one");
 	for (uint32_t slice = 1; slice < 200; slice = slice * 3 + 1)
 		is_u64(PAGES, sliced(g, slice), "in slices");
+	test_sizes(g);
 	ok(is_cleared(g), "what a tenant leaves the next one does not see");
 	ok(gpu_alloc(g, 1ULL << 50, &m) == -ENOMEM && !m.handle, "more memory than there is: %s", gpu_error(g));
 	ok(!gpu_alloc(g, 4096, &m) && gpu_write(g, 0, &m, 4096, &byte, 1, NULL) == -EIO, "a copy beyond the end: %s",
@@ -175,15 +236,29 @@ static void test_refusals(void)
 	info = cuda_device(&list);
 	ok(info && strstr(info->refused, "6.1, and 7.0 is wanted"), "an old one: %s", info ? info->refused : "");
 	ok(info && !gpu_open(info, why) && strstr(why, "7.0"), "which is not opened");
-	cuda->device(1, 90, 1);
-	info = cuda_device(&list);
-	ok(info && !gpu_open(info, why) && strstr(why, "computes wrongly"), "one that computes wrongly: %s", why);
+	for (int kernel = 1; kernel <= GPU_KERNELS; kernel++) {
+		cuda->device(1, 90, kernel);
+		info = cuda_device(&list);
+		ok(info && !gpu_open(info, why) && strstr(why, "computes wrongly"), "one that computes wrongly: %s", why);
+	}
 	cuda->device(1, 90, 0);
 	cuda->fail(1, 803, 0);
 	ok(!cuda_device(&list) && strstr(list.absent[0], "of different versions"), "another driver's library: %s",
 	   list.absent[0]);
 	cuda->fail(0, 0, 0);
 	is_u64(0, cuda->held(), "nothing is held");
+}
+
+static bool finds_doubles(struct gpu *g)
+{
+	static const uint64_t hashes[] = { 7, 5, 7, 6 };
+	struct doubles found;
+	bool right = !doubles_find(g, hashes, ARRAY_SIZE(hashes), &found);
+
+	if (right && (found.n != 2 || found.numbers[0] != 0 || found.numbers[1] != 2))
+		abort();
+	free(found.numbers);
+	return right;
 }
 
 /* All that is done with a device; each call of the driver fails once with @code, all after it too if @sticky. */
@@ -201,6 +276,8 @@ static void test_failures(const struct gpu_info *info, int code, int sticky)
 		g = gpu_open(info, why);
 		if (g)
 			right = stream(g, 100);
+		if (right >= 0 && !finds_doubles(g))
+			right = -1;
 		wrong += right >= 0 && right != PAGES;
 		survived += right == PAGES;
 		wrong += !g && !why[0];
@@ -212,6 +289,27 @@ static void test_failures(const struct gpu_info *info, int code, int sticky)
 	ok(!wrong && nth > 100 && survived, "%u calls fail with %d%s: an error or right, never wrong", nth - 1, code,
 	   sticky ? " for good" : "");
 	is_u64(0, held, "and nothing is left");
+}
+
+/* A device that fails while it sorts is done without. */
+static void test_sort_without(const struct gpu_info *info)
+{
+	struct dedup_page some[1000];
+	struct dedup_pages pages = { some, ARRAY_SIZE(some), ARRAY_SIZE(some) };
+	char why[192];
+	struct gpu *g = gpu_open(info, why);
+	uint64_t device_ns = 0;
+	size_t neighbours = 0;
+
+	for (size_t i = 0; i < pages.n; i++)
+		some[i] = (struct dedup_page){ .hash = (i * 7 % 500 + 1) * 0x9e3779b97f4a7c15, .frame = i };
+	cuda->fail(50, 719, 1);
+	ok(g && !dedup_sort(&pages, g, &device_ns) && !device_ns, "pages are sorted though the device fails");
+	cuda->fail(0, 0, 0);
+	for (size_t i = 0; i < pages.n; i += 2)
+		neighbours += some[i].hash == some[i + 1].hash && some[i].frame < some[i + 1].frame;
+	is_u64(500, neighbours, "each next to its double");
+	gpu_close(g);
 }
 
 static void test_cuda(void)
@@ -232,6 +330,7 @@ static void test_cuda(void)
 	info = cuda_device(&list);
 	test_failures(info, 2, 0);
 	test_failures(info, 719, 1);
+	test_sort_without(info);
 }
 
 /* The library is looked for where this says, which has to be there from the start. */
@@ -258,6 +357,7 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	run_with_stub(argv);
+	log_open("gpu", LOG_LEVEL_ERROR);
 	fill();
 	gpu_list(&list);
 	for (size_t i = 0; i < list.n; i++) {

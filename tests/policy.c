@@ -101,6 +101,7 @@ static void test_json(void)
 		"  interval: 1s\n"
 		"  cpu: 100\n"
 		"  max_pressure: 0\n"
+		"  device: processor\n"
 		"  huge: split\n"
 		"  merge: d\n"
 		"  targets:\n"
@@ -124,7 +125,8 @@ static void test_json(void)
 		"\"ssd_size\": 2097152, \"pools\": [{\"container\": \"web\", \"memory\": 60, \"ssd\": 10000}, "
 		"{\"container\": \"b*\", \"ssd\": 1}]}, "
 		"\"dedup\": {\"mode\": \"enforce\", \"interval\": 1000000000, \"cpu\": 100, \"max_pressure\": 0, "
-		"\"huge\": \"split\", \"merge\": \"d\", \"targets\": [{\"domain\": \"d\", \"container\": \"web\"}, "
+		"\"device\": \"processor\", \"huge\": \"split\", \"merge\": \"d\", \"targets\": [{\"domain\": \"d\", "
+		"\"container\": \"web\"}, "
 		"{\"domain\": \"e\", \"vm\": \"g*\"}]}}";
 	struct policy_error error;
 	struct policy *p;

@@ -175,6 +175,7 @@ bad_units() {
 	text dedup-cpu-high ':1:14: dedup\.cpu: 101 is out of range; it may be 1 to 100' 'dedup: {cpu: 101}\n'
 	text dedup-cpu-unit ":1:14: dedup\.cpu: '25%' is not a whole number" 'dedup: {cpu: 25%%}\n'
 	text dedup-pressure ':1:23: dedup\.max_pressure: 101 is out of range; it may be 0 to 100' 'dedup: {max_pressure: 101}\n'
+	text dedup-device ":1:17: dedup\.device: 'gpu' is none of: auto, processor, any\$" 'dedup: {device: gpu}\n'
 	text dedup-huge ":1:15: dedup\.huge: 'maybe' is none of: leave, split\$" 'dedup: {huge: maybe}\n'
 	text dedup-merge-empty ':1:16: dedup\.merge: is empty' 'dedup: {merge: ""}\n'
 	text dedup-merge-long ':1:16: dedup\.merge: is longer than 63 characters' "dedup: {merge: $(repeat 64 a)}\n"
@@ -373,8 +374,8 @@ check_good() {
 	good "empty lists" 'agent: {include: [], exclude: []}\nblkio: {limits: [], targets: []}\nnet: {limits: [], migration: []}\n'
 	good "lowest limits" 'net: {link: 1Mbit, limits: [{vm: a, egress: 8kbit, ingress: 8000, weight: 1}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1kB, write: 1000, read_iops: 1, weight: 1}]\n  targets: [{vm: a, device: a, p99: 10us}]\n'
 	good "highest limits" 'net: {link: 10Tbit, limits: [{vm: a, egress: 10000Gbit, weight: 10000}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1TB, write_iops: 1000000000}]\n  targets: [{vm: a, device: a, p99: 60s}]\n'
-	good "lowest of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, huge: leave, merge: a, targets: []}\n'
-	good "highest of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
+	good "lowest of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, device: auto, huge: leave, merge: a, targets: []}\n'
+	good "highest of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, device: any, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
 	good "long names" "agent: {include: [$(repeat 191 a)]}\nblkio: {limits: [{vm: $(repeat 191 a), device: $(repeat 31 a), read: 1GiB}]}\n"
 	good "500 limits" "blkio:\n  limits:\n$(printf '    - {container: "web-%d-*", device: nvme0n1, read: 50MiB, write: 20MiB, read_iops: 1000, write_iops: 500, weight: 100}\n' {1..500})\n"
 	is "check: good: policy.yaml itself" "$POLICY_YAML: good" "$(check "$POLICY_YAML")"
@@ -610,7 +611,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"huge":"leave","merge":"none","targets":[]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable

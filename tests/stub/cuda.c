@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <ucontext.h>
 
 #include "gpu/cuda_api.h"
-#include "gpu/pagehash.h"
 #include "tests/stub/cuda.h"
 
 static struct {
 	unsigned int left, calls, held;
 	int code, sticky, devices, capability, wrong;
+	const char *program;
 } now = { .devices = 1, .capability = 90 };
 
 static void set_failure(unsigned int nth, int code, int sticky)
@@ -41,6 +42,120 @@ static unsigned int nr_held(void)
 }
 
 __attribute__((visibility("default"))) const struct stub stub = { set_failure, nr_calls, set_device, nr_held };
+
+/* ---- kernels: those of gpu/, as C; each work-item has a stack of its own, and rests at a barrier ---- */
+
+#define ITEMS_MAX 64
+#define PARAMS_MAX 12
+#define STACK 16384 /* bytes */
+
+struct kernel {
+	const char *name;
+	void (*run)(void);
+	unsigned int items; /* of a group */
+	bool rests; /* at barriers */
+	int nr_params;
+	size_t params[PARAMS_MAX]; /* bytes */
+};
+
+/* What runs */
+static struct {
+	const struct kernel *kernel;
+	uint64_t args[PARAMS_MAX];
+	unsigned int group, item;
+	ucontext_t main, items[ITEMS_MAX];
+	int done[ITEMS_MAX];
+} running;
+
+static void rest(void)
+{
+	swapcontext(&running.items[running.item], &running.main);
+}
+
+#define KERNEL(name, size, ...) static void name(uint first __attribute__((unused)), __VA_ARGS__)
+#define GROUP_ID() running.group
+#define LOCAL_ID() running.item
+#define BARRIER() rest()
+#define SHARED static
+#define __global
+#define __local
+#define MUL_HI(a, b) (ulong)((unsigned __int128)(a) * (b) >> 64)
+#include "gpu/doubles.cl"
+#include "gpu/pagehash.cl"
+
+static struct kernel kernels[] = {
+	{ .name = "page_hash", .run = (void (*)(void))page_hash, .items = 64, .rests = true },
+	{ .name = "digits_count", .run = (void (*)(void))digits_count, .items = 64 },
+	{ .name = "digits_move", .run = (void (*)(void))digits_move, .items = 64 },
+	{ .name = "counts_sum", .run = (void (*)(void))counts_sum, .items = 64, .rests = true },
+	{ .name = "doubles_count", .run = (void (*)(void))doubles_count, .items = 64 },
+	{ .name = "doubles_move", .run = (void (*)(void))doubles_move, .items = 64 },
+};
+
+/* The size of each parameter, in the order that they have there. False: no such kernel. */
+static int find_params(struct kernel *k, const char *program)
+{
+	char text[64];
+	const char *line;
+
+	snprintf(text, sizeof(text), ".entry %s(", k->name);
+	line = strstr(program, text);
+	if (!line)
+		return 0;
+	k->nr_params = 0;
+	while ((line = strchr(line, '\n') + 1) && !strncmp(line, "\t.param .u", 10) && k->nr_params < PARAMS_MAX)
+		k->params[k->nr_params++] = (size_t)atoi(line + 10) / 8;
+	return k->nr_params;
+}
+
+/* On x86-64 and arm64 integers and pointers go the same way whatever their sizes. */
+static void run_item(void)
+{
+	const uint64_t *a = running.args;
+
+	((void (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+		   uint64_t))running.kernel->run)(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11]);
+	running.done[running.item] = 1;
+}
+
+static void begin_item(unsigned int nth)
+{
+	static char stacks[ITEMS_MAX][STACK] __attribute__((aligned(16)));
+	ucontext_t *item = &running.items[nth];
+
+	getcontext(item);
+	item->uc_stack.ss_sp = stacks[nth];
+	item->uc_stack.ss_size = STACK;
+	item->uc_link = &running.main;
+	makecontext(item, run_item, 0);
+	running.done[nth] = 0;
+}
+
+/* From one barrier to the next, until all have ended. */
+static void run_resting(unsigned int items)
+{
+	unsigned int left = items;
+
+	for (unsigned int i = 0; i < items; i++)
+		begin_item(i);
+	while (left)
+		for (running.item = 0; running.item < items; running.item++)
+			if (!running.done[running.item]) {
+				swapcontext(&running.main, &running.items[running.item]);
+				left -= (unsigned int)running.done[running.item];
+			}
+}
+
+static void run_group(const struct kernel *k)
+{
+	if (k->rests)
+		run_resting(k->items);
+	else
+		for (running.item = 0; running.item < k->items; running.item++)
+			run_item();
+}
+
+/* ---- the driver's functions ---- */
 
 static CUresult call(void)
 {
@@ -158,11 +273,12 @@ CUresult cuCtxSetCurrent(CUcontext context)
 	return CUDA_SUCCESS;
 }
 
-/* The program has to be one, and for NVIDIA's GPUs. */
+/* The program has to be one, and for NVIDIA's GPUs. It is looked into for what kernels want. */
 CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
-	if (!strstr(image, ".target sm_") || !strstr(image, ".entry page_hash"))
+	if (!strstr(image, ".target sm_"))
 		return CUDA_ERROR_INVALID_PTX;
+	now.program = image;
 	return make((void **)module, 1);
 }
 
@@ -171,11 +287,19 @@ CUresult cuModuleUnload(CUmodule module)
 	return unmake(module);
 }
 
+/* A function that is no kernel of the program, or of which there is none here, is not found. */
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
 {
+	struct kernel *k = NULL;
+
 	CALL();
-	(void)name;
-	*function = (CUfunction)module;
+	(void)module;
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++)
+		if (!strcmp(kernels[i].name, name))
+			k = &kernels[i];
+	if (!k || !find_params(k, now.program))
+		return CUDA_ERROR_INVALID_PTX;
+	*function = (CUfunction)k;
 	return CUDA_SUCCESS;
 }
 
@@ -284,22 +408,22 @@ CUresult cuEventElapsedTime(float *ms, CUevent begin, CUevent end)
 	return CUDA_SUCCESS;
 }
 
-/* page_hash of gpu/pagehash.cl: the first words of its keys are the secret. */
+/* Done when it returns; a group after the other. */
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
 			unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes,
 			CUstream stream, void **args, void **extra)
 {
-	uint32_t first = *(uint32_t *)args[0], nr = *(uint32_t *)args[4], from = first * PAGE_HASH_GROUP;
-	const uint8_t *pages = *(const uint8_t **)args[1], *secret = *(const uint8_t **)args[2];
-	uint64_t *hashes = *(uint64_t **)args[3];
+	const struct kernel *k = (const void *)function;
+	unsigned int groups = now.wrong == k - kernels + 1 ? grid_x - 1 : grid_x;
 
 	CALL();
-	(void)function, (void)stream, (void)extra;
-	if (grid_y != 1 || grid_z != 1 || block_x != 8 * PAGE_HASH_GROUP || block_y != 1 || block_z != 1 || shared_bytes)
+	(void)stream, (void)extra;
+	if (grid_y != 1 || grid_z != 1 || block_x != k->items || block_y != 1 || block_z != 1 || shared_bytes)
 		return CUDA_ERROR_LAUNCH_FAILED;
-	for (uint32_t i = from; i < from + grid_x * PAGE_HASH_GROUP && i < nr; i++)
-		hashes[i] =
-			XXH3_64bits_withSecret(pages + (size_t)i * PAGE_HASH_PAGE, PAGE_HASH_PAGE, secret, PAGE_HASH_SECRET) ^
-			(uint64_t)now.wrong;
+	for (int i = 0; i < k->nr_params; i++)
+		memcpy(&running.args[i], args[i], k->params[i]);
+	running.kernel = k;
+	for (running.group = 0; running.group < groups; running.group++)
+		run_group(k);
 	return CUDA_SUCCESS;
 }

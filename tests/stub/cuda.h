@@ -10,7 +10,10 @@ struct stub {
 	void (*fail)(unsigned int nth, int code, int sticky);
 	/* Calls since then. */
 	unsigned int (*calls)(void);
-	/* What the next device opened has: devices, ten times the compute capability, and whether it computes wrongly. */
+	/*
+	 * What the next device opened has: devices, ten times the compute capability, and the number of a kernel of which it
+	 * leaves out the last group (1: the first one; 0: none).
+	 */
 	void (*device)(int devices, int capability, int wrong);
 	/* Allocations, contexts, streams, modules and events that are not released. */
 	unsigned int (*held)(void);
