@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "agent/dedup_merge.h"
 #include "agent/log.h"
 #include "agent/util.h"
+
+#define READ_NS (10ULL * 1000000000) /* one call, of a batch: milliseconds, as a rule */
 
 static int add_owner(struct dedup_round *r, const json_t *owner, uint16_t nr)
 {
@@ -107,10 +110,30 @@ static int keep_needed(void)
 	return capng_apply(CAPNG_SELECT_CAPS) ? log_error(-EPERM, "dedup: cannot give up capabilities") : 0;
 }
 
+static void say(json_t *result)
+{
+	json_dumpfd(result, STDOUT_FILENO, JSON_COMPACT);
+	json_decref(result);
+}
+
+/* An owner may let whoever reads its memory wait for ever. To exit ends that, too. */
+static void *watch(void *unused)
+{
+	pid_t pid;
+
+	(void)unused;
+	while (!(pid = dedup_reading_since(READ_NS)))
+		sleep(1);
+	log_error(-ETIMEDOUT, "dedup: process %d lets who reads its memory wait, by userfaultfd(2)", pid);
+	say(json_pack("{s:s}", "error", log_last_error()));
+	_exit(EXIT_FAILURE);
+}
+
 int dedup_main(char **argv)
 {
 	_close_ int run_dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	json_t *job = json_loadfd(STDIN_FILENO, 0, NULL), *result = NULL;
+	pthread_t watcher;
 	int err;
 
 	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
@@ -118,12 +141,13 @@ int dedup_main(char **argv)
 	err = keep_needed();
 	if (!err && (run_dir < 0 || !job))
 		err = log_error(-EINVAL, "dedup: there is no job");
+	if (!err && pthread_create(&watcher, NULL, watch, NULL))
+		err = log_error(-EAGAIN, "dedup: no thread");
 	if (!err)
 		err = run(job, run_dir, &result);
 	if (err && !result)
 		result = json_pack("{s:s}", "error", log_last_error());
-	json_dumpfd(result, STDOUT_FILENO, JSON_COMPACT);
-	json_decref(result);
+	say(result);
 	json_decref(job);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

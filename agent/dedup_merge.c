@@ -35,29 +35,41 @@ static bool is_ours(const struct dedup_round *r, pid_t pid)
 	return false;
 }
 
-/* KSM has one tree for the whole machine: whatever is mergeable is merged with ours. */
-static int refuse_others(const struct dedup_round *r)
+/* The first one that may be merged and is not ours; 0: nobody. */
+static pid_t find_other(const struct dedup_round *r)
 {
 	DIR *proc = opendir("/proc");
 	const struct dirent *entry;
-	int err = 0;
+	pid_t found = 0;
 
-	while (proc && !err && (entry = readdir(proc))) {
+	while (proc && !found && (entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
-		char path[300], name[32] = "?";
 
-		if (pid <= 0 || is_ours(r, pid) || !ksm_is_mergeable(pid))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		read_file_at(AT_FDCWD, path, name, sizeof(name));
-		name[strcspn(name, "\n")] = '\0';
-		err = log_error(-EPERM,
-				"dedup: nothing is merged: process %d (%s), which is not of the domain, has mergeable memory",
-				pid, name);
+		if (pid > 0 && !is_ours(r, pid) && ksm_is_mergeable(pid))
+			found = pid;
 	}
 	if (proc)
 		closedir(proc);
-	return err;
+	return found;
+}
+
+/* KSM has one tree for the whole machine: whatever is mergeable is merged with ours. What one of ours has forked is ours. */
+static int refuse_others(struct dedup_round *r)
+{
+	pid_t pid = find_other(r);
+	char path[64], name[32] = "?";
+	int err = pid ? dedup_round_refresh(r) : 0;
+
+	if (err)
+		return err;
+	pid = pid ? find_other(r) : 0;
+	if (!pid)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	read_file_at(AT_FDCWD, path, name, sizeof(name));
+	name[strcspn(name, "\n")] = '\0';
+	return log_error(-EPERM, "dedup: nothing is merged: process %d (%s), which is not of the domain, has mergeable memory",
+			 pid, name);
 }
 
 /* ---- telling KSM ---- */

@@ -66,6 +66,19 @@ struct target {
 	int pagemap, memory;
 };
 
+/* What is being read, for whoever watches over that from another thread. 0: nothing. */
+static struct {
+	_Atomic pid_t pid;
+	_Atomic uint64_t since; /* ns */
+} under_way;
+
+pid_t dedup_reading_since(uint64_t ns)
+{
+	pid_t pid = under_way.pid;
+
+	return pid && now_ns() - under_way.since > ns ? pid : 0;
+}
+
 static uint64_t own_cpu_ns(void)
 {
 	struct timespec ts;
@@ -203,12 +216,15 @@ static ssize_t copy_pages(struct dedup_reader *r, const struct target *t, const 
 	to = (struct iovec){ room(r), run * PAGE };
 	from = (struct iovec){ (void *)(uintptr_t)pages[0].address, run * PAGE };
 	got = -1;
+	under_way.since = began;
+	under_way.pid = t->pid;
 	if (pages[0].exclusive && !r->refused) {
 		got = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
 		r->refused = got < 0 && (errno == EPERM || errno == ENOSYS);
 	}
 	if (!pages[0].exclusive || r->refused)
 		got = pread(t->memory, to.iov_base, to.iov_len, (off_t)pages[0].address);
+	under_way.pid = 0;
 	r->reading.read_ns += now_ns() - began;
 	if (got < 0)
 		return errno == EIO || errno == EFAULT ? 0 : -errno;

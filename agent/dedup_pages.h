@@ -60,4 +60,10 @@ int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page 
 int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
 const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r);
 
+/*
+ * Whose memory is being read by one call for more than @ns; 0: nobody's. For another thread: memory that a userfaultfd has may
+ * be waited for as long as its owner likes, and nothing but a kill ends that.
+ */
+pid_t dedup_reading_since(uint64_t ns);
+
 #endif

@@ -62,7 +62,7 @@ static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
 	return err;
 }
 
-int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner)
+static int add_tree(struct dedup_round *r, const char *dir, uint16_t owner)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry;
@@ -76,8 +76,31 @@ int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owne
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
 		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path) &&
 		    !json_object_get(r->except, path))
-			err = dedup_round_add_cgroup(r, path, owner);
+			err = add_tree(r, path, owner);
 	closedir(d);
+	return err == -ENOENT ? 0 : err;
+}
+
+int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner)
+{
+	struct dedup_cgroup *all = reallocarray(r->cgroups, r->nr_cgroups + 1, sizeof(*all));
+	char *copy = strdup(dir);
+
+	r->cgroups = all ?: r->cgroups;
+	if (!all || !copy) {
+		free(copy);
+		return log_error(-ENOMEM, "no memory");
+	}
+	all[r->nr_cgroups++] = (struct dedup_cgroup){ copy, owner };
+	return add_tree(r, dir, owner);
+}
+
+int dedup_round_refresh(struct dedup_round *r)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < r->nr_cgroups && !err; i++)
+		err = add_tree(r, r->cgroups[i].dir, r->cgroups[i].owner);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -290,4 +313,7 @@ void dedup_round_end(struct dedup_round *r)
 	free(r->pages.all);
 	free(r->again.all);
 	free(r->processes);
+	for (size_t i = 0; i < r->nr_cgroups; i++)
+		free(r->cgroups[i].dir);
+	free(r->cgroups);
 }

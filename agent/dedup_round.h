@@ -13,6 +13,11 @@ struct dedup_process {
 	uint16_t owner;
 };
 
+struct dedup_cgroup {
+	char *dir;
+	uint16_t owner;
+};
+
 struct dedup_round {
 	char *const *names; /* of owners; not owned */
 	size_t nr;
@@ -21,6 +26,8 @@ struct dedup_round {
 	bool first_counts; /* a process of two owners is the first one's; else that is an error */
 	struct dedup_process *processes;
 	size_t nr_processes, size;
+	struct dedup_cgroup *cgroups;
+	size_t nr_cgroups;
 	enum policy_device wanted; /* DEVICE_AUTO */
 	struct gpu *gpu; /* NULL: this processor hashes */
 	char device[128];
@@ -41,6 +48,9 @@ void dedup_round_end(struct dedup_round *r);
 /* A process, or those of a cgroup, whose directory that is, and of all below it. 0 or -errno; logged, but for -ENOENT. */
 int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner);
 int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner);
+
+/* Adds whoever has come to those cgroups meanwhile: his memory is not read, but he is one of theirs. 0 or -errno, logged. */
+int dedup_round_refresh(struct dedup_round *r);
 
 /* Reads all of it, and then again what is worth merging. Takes seconds. 0 or -errno, logged. */
 int dedup_round_look(struct dedup_round *r);

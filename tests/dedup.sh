@@ -5,60 +5,8 @@
 # changes, nobody of another domain is merged, KSM is as it was before, also after a kill.
 . "$(dirname "$0")/lib.sh"
 
-KSM=/sys/kernel/mm/ksm
-if [ ! -w $KSM/run ]; then
-	skip "merging" "this kernel has no KSM"
-	done_testing
-fi
-CG=/sys/fs/cgroup
-[ -e $CG/cgroup.controllers ] || CG=$CG/memory
-base=nestor-dedup-$$
-mkdir $CG/$base
-defer rmdir $CG/$base
-
-ksm_settings() { (cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode); }
-# As they were, whatever this test ends with.
-advisor=$(sed 's/.*\[\(.*\)\].*/\1/' $KSM/advisor_mode 2> /dev/null)
-former=$(cat $KSM/run)
-restore_ksm() {
-	echo "$former" > $KSM/run
-	[ -z "$advisor" ] || echo "$advisor" > $KSM/advisor_mode
-}
-defer restore_ksm
-is "nobody has KSM at work, for a start" 0 "$former"
-
-declare -A pid
-ends() { # ends NAME: its status is that of the process
-	kill "${pid[$1]}" 2> /dev/null
-	wait "${pid[$1]}" 2> /dev/null
-}
-starts() { # starts NAME DUPS-ARGUMENT…
-	local name=$1
-	shift
-	[ -d "$CG/$base/$name" ] || {
-		mkdir "$CG/$base/$name"
-		defer rmdir "$CG/$base/$name"
-	}
-	bash -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' - "$CG/$base/$name" \
-		"$ROOT/build/tests/tools/dups" "$@" > "$T/$name.ready" &
-	pid[$name]=$!
-	defer ends "$name"
-	until_ok 30 grep -q ready "$T/$name.ready"
-}
-still() { ends "$1"; [ $? = 0 ]; }
-merged() { awk '/^ksm_merging_pages/ { print $2 }' "/proc/${pid[$1]}/ksm_stat"; }
-policy() {
-	printf '%s\n' "$1" > "$T/policy.d/dedup.yaml"
-	ctl policy reload > /dev/null
-}
-rounds() { metric "nestor_dedup_rounds_total{domain=\"$1\",result=\"$2\"}"; }
-more_than() { [ "$(rounds "$1" "$2")" -gt "$3" ] 2> /dev/null; }
-await_round() { # await_round DOMAIN RESULT: one that begins after this
-	local n
-	n=$(rounds "$1" "$2")
-	until_ok 60 more_than "$1" "$2" "$((${n:-0} + ${3:-1}))"
-}
-of() { metric "nestor_dedup_$2_bytes{domain=\"$3\",vm=\"\",container=\"/$base/$1\"}"; }
+# shellcheck source=tests/dedup_lib.sh
+. "$(dirname "$0")/dedup_lib.sh"
 
 # 16 MiB each, of which half is the same; c is another's.
 starts a 4096 50 8 500

@@ -3,8 +3,12 @@
  * dups PAGES PERCENT RUN [WRITES]: memory of which PERCENT of the pages, in runs of RUN, have the same content in every process
  * of this program, each another one, and the others have one that no other page has. Says "ready" and its address when it is
  * there. With WRITES that many pages a second, chosen at random, are checked, written anew to a content that no other has, and,
- * when 16 more have been, back to what they were. MERGEABLE in the environment: it tells KSM of all its memory itself. On
- * SIGTERM checks all pages, and tells how many were wrong by its status.
+ * when 16 more have been, back to what they were. On SIGTERM checks all pages, and tells how many were wrong by its status.
+ * In the environment:
+ *	MERGEABLE	it tells KSM of all its memory itself
+ *	KIND		memory is of that kind: "shared", or "hugetlb"
+ *	MAPPINGS	it has so many more, of a page each
+ *	FORKS		it always has a child, each for half a second
  */
 #include <signal.h>
 #include <stdint.h>
@@ -13,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +89,47 @@ static void write_one(struct memory *m)
 	set_content(m, page, m->next++);
 }
 
+static uint64_t *map(size_t bytes)
+{
+	const char *kind = getenv("KIND") ?: "";
+	int shared = !strcmp(kind, "shared") ? memfd_create("dups", MFD_CLOEXEC) : -1;
+	int flags = !strcmp(kind, "hugetlb") ? MAP_HUGETLB : 0;
+	void *at;
+
+	if (shared >= 0 && ftruncate(shared, (off_t)bytes))
+		return NULL;
+	flags |= shared >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, shared, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	if (shared < 0 && !(flags & MAP_HUGETLB))
+		madvise(at, bytes, MADV_NOHUGEPAGE);
+	return at;
+}
+
+/* The kernel joins what is alike, so every second one is another. */
+static int make_mappings(size_t n)
+{
+	char *at = mmap(NULL, (n + 1) * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t i = 0; i < n && at != MAP_FAILED; i += 2)
+		if (mprotect(at + i * PAGE, PAGE, PROT_READ | PROT_WRITE))
+			return -1;
+	return at == MAP_FAILED ? -1 : 0;
+}
+
+static void fork_one(void)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		nanosleep(&(struct timespec){ .tv_nsec = 500000000 }, NULL);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+}
+
 int main(int argc, char **argv)
 {
 	size_t pages = argc > 3 ? strtoul(argv[1], NULL, 10) : 0, percent = pages ? strtoul(argv[2], NULL, 10) : 0;
@@ -97,11 +143,10 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTERM, on_term);
 	m.next = m.random = mix((uint64_t)getpid()) >> 20 | 1ULL << 50;
-	m.memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m.memory = map(pages * PAGE);
 	m.contents = malloc(pages * sizeof(*m.contents));
-	if (m.memory == MAP_FAILED || !m.contents)
+	if (!m.memory || !m.contents || make_mappings(strtoul(getenv("MAPPINGS") ?: "0", NULL, 10)))
 		return 2;
-	madvise(m.memory, pages * PAGE, MADV_NOHUGEPAGE);
 	if (getenv("MERGEABLE") && madvise(m.memory, pages * PAGE, MADV_MERGEABLE))
 		return 2;
 	for (size_t i = 0; i < pages; i++) {
@@ -115,6 +160,8 @@ int main(int argc, char **argv)
 		if (writes) {
 			write_one(&m);
 			nanosleep(&(struct timespec){ .tv_nsec = (long)(1000000000 / writes) % 1000000000 }, NULL);
+		} else if (getenv("FORKS")) {
+			fork_one();
 		} else {
 			pause();
 		}
