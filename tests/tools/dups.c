@@ -21,29 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096
-#define WORDS (PAGE / sizeof(uint64_t))
+#include "tests/tools/pages.h"
 
 static volatile sig_atomic_t stopped;
 
 static void on_term(int nr)
 {
 	stopped = nr;
-}
-
-/* splitmix64, of Steele, Lea and Flood */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	return x ^ x >> 31;
-}
-
-static void fill(uint64_t *page, uint64_t content)
-{
-	for (size_t i = 0; i < WORDS; i++)
-		page[i] = mix(content * WORDS + i);
 }
 
 static int is_wrong(const uint64_t *page, uint64_t content)
@@ -142,7 +126,7 @@ int main(int argc, char **argv)
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTERM, on_term);
-	m.next = m.random = mix((uint64_t)getpid()) >> 20 | 1ULL << 50;
+	m.next = m.random = contents_of(getpid());
 	m.memory = map(pages * PAGE);
 	m.contents = malloc(pages * sizeof(*m.contents));
 	if (!m.memory || !m.contents || make_mappings(strtoul(getenv("MAPPINGS") ?: "0", NULL, 10)))
