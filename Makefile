@@ -96,6 +96,8 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/net.sh
 	$(Q)tests/bench/pcache.sh
 	$(Q)tests/bench/cache.sh
+	$(Q)tests/bench/gpu.sh
+	$(Q)tests/bench/dedup.sh
 
 demo: lab ## two KVM guests with two containers each, all at work, below a host whose page is reachable (on PORT)
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "agent/ctl_gpu.h"
+#include "agent/dedup_sort.h"
 #include "agent/log.h"
 #include "agent/util.h"
+#include "gpu/doubles.h"
 #include "gpu/gpu.h"
 #include "gpu/pagehash.h"
 
@@ -45,6 +47,7 @@ json_t *gpu_list_devices(void)
 struct rates {
 	double resident, streamed, copied; /* bytes a second; 0: not measured */
 	double within; /* read and written */
+	double grouped; /* hashes a second */
 };
 
 /* Keeps the better rate. */
@@ -127,7 +130,28 @@ static int time_streamed(struct gpu *g, const uint8_t *pages, double *rate)
 	return err;
 }
 
-static int measure(struct gpu *g, const uint8_t *pages, struct rates *ret)
+/* As many hashes as a round over 4 GiB has, of which a quarter have a double. */
+#define BENCH_HASHES (1U << 20)
+
+static void make_hashes(uint64_t *hashes)
+{
+	for (uint64_t i = 0; i < BENCH_HASHES; i++)
+		hashes[i] = (i % (BENCH_HASHES / 8 * 7) + 1) * 0x9e3779b97f4a7c15;
+}
+
+static int time_grouped(struct gpu *g, const uint64_t *hashes, double *rate)
+{
+	struct doubles found;
+	uint64_t began = now_ns();
+	int err = doubles_find(g, hashes, BENCH_HASHES, &found);
+
+	if (!err)
+		note(rate, BENCH_HASHES, now_ns() - began);
+	free(found.numbers);
+	return err;
+}
+
+static int measure(struct gpu *g, const uint8_t *pages, const uint64_t *hashes, struct rates *ret)
 {
 	struct gpu_host host = { 0 };
 	struct gpu_mem mem = { 0 };
@@ -141,14 +165,29 @@ static int measure(struct gpu *g, const uint8_t *pages, struct rates *ret)
 		err = err ?: time_within(g, &mem, &ret->within);
 		err = err ?: time_resident(g, &mem, &ret->resident);
 		err = err ?: time_streamed(g, pages, &ret->streamed);
+		err = err ?: time_grouped(g, hashes, &ret->grouped);
 	}
 	gpu_free(g, &mem);
 	gpu_host_free(g, &host);
 	return err;
 }
 
-/* One processor: to hash, and just to read. */
-static void measure_here(const uint8_t *pages, struct rates *ret)
+/* As dedup does it without a device, with all that it knows of a page. */
+static void time_sorted_here(const uint64_t *hashes, double *rate)
+{
+	struct dedup_pages pages = { .all = calloc(BENCH_HASHES, sizeof(*pages.all)), .n = BENCH_HASHES };
+	uint64_t began, unused;
+
+	for (uint32_t i = 0; i < BENCH_HASHES && pages.all; i++)
+		pages.all[i] = (struct dedup_page){ .hash = hashes[i], .frame = i };
+	began = now_ns();
+	if (pages.all && !dedup_sort(&pages, NULL, &unused))
+		note(rate, BENCH_HASHES, now_ns() - began);
+	free(pages.all);
+}
+
+/* One processor: to hash, just to read, and to sort. */
+static void measure_here(const uint8_t *pages, const uint64_t *hashes, struct rates *ret)
 {
 	static const uint8_t secret[PAGE_HASH_SECRET];
 	const uint64_t *words = (const void *)pages;
@@ -165,25 +204,26 @@ static void measure_here(const uint8_t *pages, struct rates *ret)
 			all += words[w];
 		note(&ret->copied, BENCH_BYTES, now_ns() - began);
 		sum = all; /* so that neither is left out */
+		time_sorted_here(hashes, &ret->grouped);
 	}
 	(void)sum;
 }
 
 static json_t *rates_json(const char *device, const char *by, const struct rates *r, const char *failed)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "device", device, "by", by, "resident_bytes_per_second",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "device", device, "by", by, "resident_bytes_per_second",
 			 (json_int_t)r->resident, "streamed_bytes_per_second", (json_int_t)r->streamed,
 			 "copied_bytes_per_second", (json_int_t)r->copied, "within_bytes_per_second", (json_int_t)r->within,
-			 "failed", failed);
+			 "grouped_hashes_per_second", (json_int_t)r->grouped, "failed", failed);
 }
 
-static json_t *bench_device(const struct gpu_info *info, const uint8_t *pages)
+static json_t *bench_device(const struct gpu_info *info, const uint8_t *pages, const uint64_t *hashes)
 {
 	struct rates rates = { 0 };
 	char why[192] = "";
 	struct gpu *g = gpu_open(info, why);
 
-	if (g && measure(g, pages, &rates))
+	if (g && measure(g, pages, hashes, &rates))
 		snprintf(why, sizeof(why), "%s", gpu_error(g));
 	gpu_close(g);
 	return rates_json(info->name, info->backend, &rates, why);
@@ -192,21 +232,26 @@ static json_t *bench_device(const struct gpu_info *info, const uint8_t *pages)
 json_t *gpu_bench(void)
 {
 	uint8_t *pages = aligned_alloc(PAGE_HASH_PAGE, BENCH_BYTES);
+	uint64_t *hashes = malloc(BENCH_HASHES * sizeof(*hashes));
 	struct rates here = { 0 };
 	struct gpu_list list;
 	json_t *all = json_array();
 
-	if (!pages) {
+	if (!pages || !hashes) {
+		free(pages);
+		free(hashes);
 		json_decref(all);
 		return NULL;
 	}
 	for (size_t i = 0; i < BENCH_BYTES / sizeof(uint64_t); i++)
 		((uint64_t *)(void *)pages)[i] = i * 0x9e3779b97f4a7c15ULL;
+	make_hashes(hashes);
 	find(&list);
 	for (size_t i = 0; i < list.n; i++)
-		json_array_append_new(all, bench_device(&list.devices[i], pages));
-	measure_here(pages, &here);
+		json_array_append_new(all, bench_device(&list.devices[i], pages, hashes));
+	measure_here(pages, hashes, &here);
 	json_array_append_new(all, rates_json("one processor", "libxxhash", &here, ""));
+	free(hashes);
 	free(pages);
 	return all;
 }

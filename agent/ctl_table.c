@@ -51,7 +51,7 @@ static void cell_text(const json_t *value, char *text, size_t size)
 	disarm(text);
 }
 
-static void print_rows(const json_t *list, const size_t *widths)
+static void print_rows(const json_t *list, const size_t *widths, int indent)
 {
 	const json_t *row, *value;
 	char text[CELL_MAX];
@@ -61,6 +61,7 @@ static void print_rows(const json_t *list, const size_t *widths)
 	json_array_foreach (list, i, row) {
 		size_t column = 0;
 
+		printf("%*s", indent, "");
 		json_object_foreach ((json_t *)row, key, value) {
 			if (column == COLUMNS_MAX)
 				break;
@@ -73,7 +74,7 @@ static void print_rows(const json_t *list, const size_t *widths)
 }
 
 /* An array of flat objects with the same keys. */
-static void print_table(const json_t *list)
+static void print_table(const json_t *list, int indent)
 {
 	size_t widths[COLUMNS_MAX] = {}, i, column;
 	const json_t *row, *value;
@@ -94,6 +95,7 @@ static void print_table(const json_t *list)
 		}
 	}
 	column = 0;
+	printf("%*s", json_array_size(list) ? indent : 0, "");
 	json_object_foreach (json_array_get(list, 0), key, value) {
 		if (column == COLUMNS_MAX)
 			break;
@@ -102,31 +104,51 @@ static void print_table(const json_t *list)
 	}
 	if (column)
 		putchar('\n');
-	print_rows(list, widths);
+	print_rows(list, widths, indent);
 }
 
-/* An array of values or flat objects, each in a line. */
-static void print_list(const json_t *list, int indent)
+/* An array of values, each in a line. */
+static void print_values(const json_t *list, int indent)
 {
-	const json_t *entry, *value;
+	const json_t *entry;
 	char text[CELL_MAX];
-	const char *key;
 	size_t i;
 
 	json_array_foreach (list, i, entry) {
-		const char *before = "- ";
+		cell_text(entry, text, sizeof(text));
+		printf("%*s- %s\n", indent, "", text);
+	}
+}
 
-		printf("%*s", indent, "");
-		json_object_foreach ((json_t *)entry, key, value) {
-			cell_text(value, text, sizeof(text));
-			printf("%s%s: %s", before, key, text);
-			before = ", ";
+static void print_object(const json_t *object, int indent);
+
+static bool is_flat(const json_t *list)
+{
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach (json_array_get(list, 0), key, value)
+		if (json_is_object(value) || json_is_object(json_array_get(value, 0)))
+			return false;
+	return true;
+}
+
+/* Of values, of flat objects, or of such that have parts of their own, with a line between them. */
+static void print_list(const json_t *list, int indent)
+{
+	const json_t *entry;
+	size_t i;
+
+	if (!json_is_object(json_array_get(list, 0))) {
+		print_values(list, indent);
+	} else if (is_flat(list)) {
+		print_table(list, indent);
+	} else {
+		json_array_foreach (list, i, entry) {
+			if (i)
+				putchar('\n');
+			print_object(entry, indent);
 		}
-		if (!json_is_object(entry)) {
-			cell_text(entry, text, sizeof(text));
-			printf("%s%s", before, text);
-		}
-		putchar('\n');
 	}
 }
 
@@ -157,7 +179,7 @@ void ctl_print(const char *text)
 	json_t *json = json_loads(text, 0, NULL);
 
 	if (json_is_array(json))
-		print_table(json);
+		print_list(json, 0);
 	else if (json_is_object(json))
 		print_object(json, 0);
 	else

@@ -37,6 +37,8 @@ is "nothing is merged" "0 0 0" "$(merged a) $(merged b) $(merged c)"
 is "KSM is as it was" "$before" "$(ksm_settings)"
 ok "nestorctl shows it" [ "$(ctl --json dedup show | jq -r '.[0].owners | length')" = 2 ]
 
+like "and as a table" 'owner +present_bytes' "$(ctl dedup show)"
+
 # ---- merged
 policy "dedup: {mode: enforce, merge: ours, interval: 1s, cpu: 100, max_pressure: 100, targets: [
 	{domain: ours, container: '/$base/[ab]*'}, {domain: theirs, container: '/$base/c*'}]}"

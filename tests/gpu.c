@@ -291,6 +291,18 @@ static void test_failures(const struct gpu_info *info, int code, int sticky)
 	is_u64(0, held, "and nothing is left");
 }
 
+/* Each batch is under way before the one before it is waited for, so that its copy and that one's hashing may overlap. */
+static void test_overlap(const struct gpu_info *info)
+{
+	char why[192];
+	struct gpu *g = gpu_open(info, why);
+
+	cuda->fail(0, 0, 0);
+	is_u64(PAGES, g ? (unsigned long long)stream(g, PAGES / 4) : 0, "four batches");
+	is_str("llwwlwwlwwww", cuda->trace(), "a launch, then each wait after the next launch");
+	gpu_close(g);
+}
+
 /* A device that fails while it sorts is done without. */
 static void test_sort_without(const struct gpu_info *info)
 {
@@ -326,6 +338,7 @@ static void test_cuda(void)
 		return;
 	test_device(info);
 	is_u64(0, cuda->held(), "nothing is held");
+	test_overlap(info);
 	test_refusals();
 	info = cuda_device(&list);
 	test_failures(info, 2, 0);

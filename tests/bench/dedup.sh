@@ -71,11 +71,11 @@ timed_helper() { # its CPU seconds, of user and system, go to stderr last
 	time bash -c 'exec -a nestord-dedup build/nestord "$1/ksm" < "$1/job" > "$1/result"' - "$T"
 }
 
-by_nestor() {
+by_nestor() { # by_nestor DEVICE: 1 this processor, 2 the first device that there is
 	local before took owners times helper
 	begin "$percent" "$run"
 	owners=$(printf '{"name":"-","pid":%s}\n' "${pids[@]}" | paste -sd,)
-	echo "{\"owners\":[$owners],\"percent\":100,\"merge\":true,\"leave_huge\":false}" > "$T/job"
+	echo "{\"owners\":[$owners],\"percent\":100,\"device\":$1,\"merge\":true,\"leave_huge\":false}" > "$T/job"
 	before=$(cpu_ns "$ksmd" "${pids[@]}")
 	mkdir -p "$T/ksm"
 	timed_helper 2> "$T/times" &
@@ -83,11 +83,17 @@ by_nestor() {
 	took=$(watch $((potential > 0 ? potential * 9 / 10 : 1)) 120 $helper)
 	wait $helper
 	times=$(awk 'NF == 2 { printf "%d", ($1 + $2) * 1e9 }' "$T/times")
-	row "$percent %" "$run" "nestor, plain C" "$(seconds "$took")" \
+	row "$percent %" "$run" "nestor, $(jq -r '.hashed_by | sub("this processor"; "plain C") | .[:18]' "$T/result")" "$(seconds "$took")" \
 		"$(seconds $(($(cpu_ns "$ksmd" "${pids[@]}") - before + times)))" "$(of_potential)"
 	jq -r '"# read \(.seconds.read) s, hashed \(.seconds.hash), grouped \(.seconds.group); ksmd \(.merge.ksmd_seconds // 0) s for \(.merge.hinted_pages) pages; \(.merge.stops) stops of \(.merge.longest_stop_seconds) s at most"' "$T/result"
 	end
 }
+
+find_potential() {
+	potential=$(((processes - 1) * $(seq 0 $((pages - 1)) |
+		awk -v p="$percent" -v r="$run" '{ n += int($1 / r) * p % 100 < p } END { print n }')))
+}
+devices=$(build/nestorctl --json gpu list 2> /dev/null | jq 'map(select(.refused == "")) | length')
 
 {
 	circumstances
@@ -96,13 +102,20 @@ by_nestor() {
 	for percent in 0 10 50 90; do
 		for run in 1 8 64; do
 			[ "$percent" != 0 ] || [ "$run" = 8 ] || continue
-			potential=$(((processes - 1) * $(seq 0 $((pages - 1)) |
-				awk -v p="$percent" -v r="$run" '{ n += int($1 / r) * p % 100 < p } END { print n }')))
-			by_nestor
+			find_potential
+			by_nestor 1
 			by_ksmd "4000 pages, no pause" 30 pages_to_scan 4000 sleep_millisecs 0
 			[ "$run" != 8 ] || by_ksmd "default" 100 pages_to_scan 100 sleep_millisecs 20
 			[ "$run" != 8 ] || [ ! -e $KSM/advisor_mode ] || by_ksmd "advisor" 100 advisor_mode scan-time
-			by_nestor
+			[ "$run" != 8 ] || [ "$devices" = 0 ] || by_nestor 2
+			by_nestor 1
 		done
+	done
+	pages=$((pages * 8)) run=8
+	echo "memory: $processes processes with $((pages / 256)) MiB each"
+	for percent in 10 50; do
+		find_potential
+		by_nestor 1
+		by_ksmd "4000 pages, no pause" 100 pages_to_scan 4000 sleep_millisecs 0
 	done
 } | store dedup

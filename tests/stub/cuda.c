@@ -14,6 +14,8 @@ static struct {
 	unsigned int left, calls, held;
 	int code, sticky, devices, capability, wrong;
 	const char *program;
+	char trace[256];
+	size_t traced;
 } now = { .devices = 1, .capability = 90 };
 
 static void set_failure(unsigned int nth, int code, int sticky)
@@ -22,6 +24,8 @@ static void set_failure(unsigned int nth, int code, int sticky)
 	now.code = code;
 	now.sticky = sticky;
 	now.calls = 0;
+	memset(now.trace, 0, sizeof(now.trace));
+	now.traced = 0;
 }
 
 static unsigned int nr_calls(void)
@@ -41,7 +45,18 @@ static unsigned int nr_held(void)
 	return now.held;
 }
 
-__attribute__((visibility("default"))) const struct stub stub = { set_failure, nr_calls, set_device, nr_held };
+static const char *get_trace(void)
+{
+	return now.trace;
+}
+
+static void note(char what)
+{
+	if (now.traced < sizeof(now.trace) - 1)
+		now.trace[now.traced++] = what;
+}
+
+__attribute__((visibility("default"))) const struct stub stub = { set_failure, nr_calls, set_device, nr_held, get_trace };
 
 /* ---- kernels: those of gpu/, as C; each work-item has a stack of its own, and rests at a barrier ---- */
 
@@ -395,6 +410,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 CUresult cuEventSynchronize(CUevent event)
 {
 	CALL();
+	note('w');
 	(void)event;
 	return CUDA_SUCCESS;
 }
@@ -420,6 +436,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 	(void)stream, (void)extra;
 	if (grid_y != 1 || grid_z != 1 || block_x != k->items || block_y != 1 || block_z != 1 || shared_bytes)
 		return CUDA_ERROR_LAUNCH_FAILED;
+	note('l');
 	for (int i = 0; i < k->nr_params; i++)
 		memcpy(&running.args[i], args[i], k->params[i]);
 	running.kernel = k;

@@ -17,6 +17,8 @@ struct stub {
 	void (*device)(int devices, int capability, int wrong);
 	/* Allocations, contexts, streams, modules and events that are not released. */
 	unsigned int (*held)(void);
+	/* Since fail() was called: "l" for each launch and "w" for each wait for an event, in their order. */
+	const char *(*trace)(void);
 };
 extern const struct stub stub;
 
