@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # budget: 150
-# Two VMs with the same kernel: their memory is compared and merged while they run, huge pages split for that, and they know
-# nothing of it.
+# Two VMs with the same kernel, one of whose QEMUs has a filter of system calls: their memory is compared and merged while they
+# run, huge pages split for that, and they know nothing of it. One with share=on, which cannot be merged, is counted as such.
 . "$(dirname "$0")/lib.sh"
 
 KSM=/sys/kernel/mm/ksm
@@ -19,8 +19,8 @@ before=$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advis
 
 declare -A run vm port
 # The guest ends when it is called, well if its kernel had nothing to warn of.
-starts() { # starts NAME
-	"$ROOT/tests/vm/run" 6.12 --mem 256 --cpus 1 --timeout 140 --forward 99 -- sh -c 'echo booted; nc -l -p 99' \
+starts() { # starts NAME [OPTION]
+	"$ROOT/tests/vm/run" 6.12 "${@:2}" --mem 256 --cpus 1 --timeout 140 --forward 99 -- sh -c 'echo booted; nc -l -p 99' \
 		> "$T/$1" 2>&1 < /dev/null &
 	run[$1]=$!
 	defer kill "${run[$1]}"
@@ -31,8 +31,10 @@ has_booted() {
 	vm[$1]=$(pgrep -P "${run[$1]}" qemu-system)
 }
 starts a
-starts b
+starts b --sandbox
 for name in a b; do ok "guest $name boots" until_ok 100 has_booted "$name"; done
+
+is "b's has a filter" 2 "$(awk '/^Seccomp:/ { print $2 }' "/proc/${vm[b]}/status")"
 
 report() { ctl --json dedup report "${vm[a]}" "${vm[b]}"; }
 report > "$T/before"
@@ -63,6 +65,15 @@ echo "# merged: $merged, left: $left, changing: $(jq -c '[.owners[].changing_byt
 # Of what is the same and does not change, by a comparison of all pages.
 within "recall of at least 0.95" $(((merged + left) * 95 / 100)) "$merged" $((512 << 20))
 is "KSM is as it was" "$before" "$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode)"
+
+# Its memory is there as soon as it has a machine.
+qemu-system-x86_64 -S -M q35,memory-backend=m -accel tcg -nodefaults -display none -m 64 \
+	-object memory-backend-memfd,id=m,size=64M,share=on > /dev/null 2>&1 &
+shared=$!
+defer kill -KILL $shared
+has_memory() { grep -q memfd "/proc/$shared/maps"; }
+until_ok 20 has_memory
+within "a VM with share=on is counted" 1 "$(ctl --json dedup report $shared | jq .left_out.shared_mappings)" 9
 
 ends() { # it is called until it answers: QEMU takes calls before the guest does
 	(exec 3<> "/dev/tcp/127.0.0.1/${port[$1]}") 2> /dev/null
