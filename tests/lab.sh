@@ -109,6 +109,27 @@ by_qemu() { grown=$(($(net tx b) - ${tx:-0})) && [ $grown -ge $((100 * 1028)) ];
 until_ok 5 by_qemu
 is "b, without a network device of the host: IP bytes of 100 datagrams" $((100 * 1028)) $grown
 
+# ---- memory: what both guests have is merged by the host's kernel, by one round
+qemu() { run h1 build/nestorctl --json vms | jq -r ".[] | select(.vm == \"$1\").pid"; }
+qemus=$(qemu a)\ $(qemu b)
+# shellcheck disable=SC2086 # two numbers
+report() { run h1 build/nestorctl --json dedup report $qemus 2> /dev/null; }
+potential=$(report | jq .potential_bytes)
+within "both have the same kernel" $((8 << 20)) "${potential:-0}" $((400 << 20))
+owners=$(printf '{"name":"%s","pid":%s},' a "${qemus% *}" b "${qemus#* }")
+run h1 mkdir -p /run/ksm
+round() { # the process that does rounds, as the room starts it
+	lab_run h1 bash -c 'exec -a nestord-dedup build/nestord /run/ksm' > "$T/round" \
+		<<< "{\"owners\":[${owners%,}],\"percent\":100,\"device\":1,\"merge\":true,\"leave_huge\":false}"
+}
+ok "a round merges it" round
+echo "# $(jq -c '.merge // .' "$T/round")"
+report > "$T/after"
+left=$(jq .potential_bytes "$T/after") merged=$(jq .merged_bytes "$T/after")
+echo "# potential $potential; then merged $merged, left $left"
+within "all but what changes" $(((merged + left) * 95 / 100)) "$merged" $((400 << 20))
+within "that is much" $((8 << 20)) "$merged" $((400 << 20))
+
 ok "all end as they should" lab_stop
 is "no process is left of it" "" "$(pgrep -fa "$T" | grep -v tests/lab.sh)"
 
