@@ -21,7 +21,7 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -fstack-protector-strong -fP
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -iquote . -Wall -Wextra -Werror -Wno-unused-parameter
-LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd -lblkid
+LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -lcap-ng -lsystemd -lblkid -lm
 
 # Commands that build run as the user who called sudo.
 AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
@@ -165,7 +165,7 @@ $(B)/nestord $(B)/nestorctl:
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Only the client has a screen, and makes devices.
-$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -lm -ldevmapper
+$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper
 
 $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(call say,CC,$<)

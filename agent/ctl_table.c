@@ -46,6 +46,8 @@ static void cell_text(const json_t *value, char *text, size_t size)
 		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_real(value))
 		snprintf(text, size, "%.6f", json_real_value(value));
+	else if (json_is_null(value))
+		snprintf(text, size, "-");
 	else
 		snprintf(text, size, "%s", json_is_true(value) ? "yes" : "no");
 	disarm(text);

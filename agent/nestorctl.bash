@@ -60,13 +60,15 @@ _nestorctl() {
 		return
 	fi
 	case ${words[*]} in
-	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu reset $(_nestorctl_rooms "$1")" ;;
+	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu gpufn reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
-	'policy check' | 'cache policy load')
+	'policy check' | 'cache policy load' | 'gpufn simulate')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
+	gpufn) _nestorctl_offer "simulate generate" ;;
+	'gpufn generate') _nestorctl_offer "poisson bursty functions" ;;
 	dedup) _nestorctl_offer "show report undo" ;;
 	cache) _nestorctl_offer "show top list attach detach policy" ;;
 	'cache policy') _nestorctl_offer "load reset" ;;

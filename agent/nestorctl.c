@@ -17,6 +17,7 @@
 #include "agent/ctl_cache.h"
 #include "agent/ctl_dedup.h"
 #include "agent/ctl_gpu.h"
+#include "agent/ctl_gpufn.h"
 #include "agent/ctl_table.h"
 #include "agent/ctl_top.h"
 #include "agent/jsontext.h"
@@ -51,6 +52,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  dedup undo WHOSE      take apart what is merged of it, and have it left alone\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
+			    "  gpufn simulate FILE   what the scheduler of GPU functions makes of a trace of tasks\n"
+			    "  gpufn generate KIND TASKS LOAD SEED   such a trace: poisson, bursty or functions\n"
 			    "  reset                 forget all counters; without a running agent also\n"
 			    "                        take back the limits that it left in force\n"
 			    "\n"
@@ -291,6 +294,15 @@ static int do_gpu(int argc, char **argv)
 	return wrong("gpu takes list or bench");
 }
 
+static int do_gpufn(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "simulate"))
+		return print_list(gpufn_simulate(argv[2]));
+	if (argc == 6 && !strcmp(argv[1], "generate"))
+		return gpufn_generate(argv + 2) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return wrong("gpufn takes simulate FILE, or generate KIND TASKS LOAD SEED");
+}
+
 static int do_dedup(int argc, char **argv)
 {
 	if (argc >= 3 && !strcmp(argv[1], "report"))
@@ -340,6 +352,8 @@ static int run(int argc, char **argv)
 		return do_dedup(argc, argv);
 	if (!strcmp(argv[0], "gpu"))
 		return do_gpu(argc, argv);
+	if (!strcmp(argv[0], "gpufn"))
+		return do_gpufn(argc, argv);
 	if (!strcmp(argv[0], "reset"))
 		return argc == 1 ? do_reset() : wrong("reset takes no argument");
 	if (argc == 2 && !strcmp(argv[1], "show"))

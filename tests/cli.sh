@@ -265,6 +265,32 @@ run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
 is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
 	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0) and (.[:-1] | all(.within_bytes_per_second > 0))' <<< "$out")"
+refused "gpufn alone" 2 "gpufn takes simulate FILE, or generate" "$NESTORCTL" gpufn
+refused "gpufn simulate: no such file" 1 "/nowhere: No such file" "$NESTORCTL" gpufn simulate /nowhere
+refused "gpufn generate: no such kind" 1 "'frob' is none of: poisson, bursty, functions" "$NESTORCTL" gpufn generate frob 1 1 1
+refused "gpufn generate: no tasks" 1 "'0' is no number of tasks" "$NESTORCTL" gpufn generate poisson 0 1 1
+refused "gpufn generate: NaN" 1 "'nan' is no load" "$NESTORCTL" gpufn generate poisson 1 nan 1
+refused "gpufn generate: half a seed" 1 "'0.5' is no seed" "$NESTORCTL" gpufn generate poisson 1 1 0.5
+trace() { # trace TEXT EXPECTED: a trace that has an error
+	printf '%b' "$1" > "$T/trace"
+	refused "gpufn simulate: $1" 1 "$2" "$NESTORCTL" gpufn simulate "$T/trace"
+}
+trace '' 'trace: has no task'
+trace 'tusk 1 2 3\n' 'trace:1: neither task, overhead, slice nor capacity'
+trace '# a\ntask 1 2\n' 'trace:2: task wants ARRIVAL WORK DEADLINE'
+trace 'task 1 2 3 4\n' 'trace:1: task wants'
+trace 'task 1 nan 3\n' 'trace:1: task wants'
+trace 'task -1 2 3\n' 'trace:1: task wants'
+trace 'task 1 0 3\n' 'trace:1: a task has some work'
+trace 'task 3 1 2\n' 'trace:1: the deadline is before the arrival'
+trace 'task 3 1 4\ntask 2 1 4\n' 'trace:2: tasks come in the order'
+trace 'slice 0\n' 'trace:1: slice wants'
+trace 'capacity 1 1 1 2\n' 'trace:1: capacity wants'
+"$NESTORCTL" gpufn generate poisson 300 0.5 7 > "$T/trace"
+run "$NESTORCTL" --json gpufn simulate "$T/trace"
+is "gpufn simulate what gpufn generate prints: status" 0 "$status"
+is "each rule has all tasks, and none beats the bound" true "$(jq '.most_in_time as $most | .rules | length == 7 and
+	all(.[]; .in_time + .late + .dropped == 300 and .in_time <= $most)' <<< "$out")"
 refused "dedup alone" 2 "dedup takes show, or report or undo and processes or cgroups" "$NESTORCTL" dedup
 refused "dedup report of nothing" 2 "dedup takes" "$NESTORCTL" dedup report
 refused "dedup undo of nothing" 2 "dedup takes" "$NESTORCTL" dedup undo
