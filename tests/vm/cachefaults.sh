@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM of the debug kernel: the module tests itself; each allocation fails once that the module's init, a session, an
-# attach and puts make; then CYCLES times a device is taken out below a mounted file system, the module goes and comes, and
-# it is put in again. /dev/vda is the disk, /dev/vdb the SSD. tests/cachefaults.sh boots it.
+# attach and puts make; then CYCLES times, when the cache has taken pages, a device is taken out below a mounted file system, the
+# module goes and comes, and it is put in again. /dev/vda is the disk, /dev/vdb the SSD. tests/cachefaults.sh boots it.
 . "$(dirname "$0")/../lib.sh"
 
 CG=/sys/fs/cgroup/one
@@ -89,13 +89,25 @@ for name in 3 4; do
 done
 echo $$ > /sys/fs/cgroup/cgroup.procs
 gone() { rmmod nestor 2> /dev/null; }
+mode() { # mode MODE: of the room, which holds the module while it is on
+	sed -i "/^cache:/,\$s/mode: .*/mode: $1/" "$policy"
+	ctl policy reload
+}
+puts() { metrics | awk '/^nestor_cache_puts_total/ { n += $NF } END { print n + 0 }'; }
+is_used() { [ "$(puts)" -gt $((used + 100)) ]; }
+step() { "$@" > "$T/said" 2>&1 || { echo "failed: $*" >> "$T/said" && return 1; }; }
 cycle() {
-	"$NESTORCTL" cache detach vda > "$T/said" 2>&1 && agent_stop && until_ok 20 gone && insmod /nestor.ko &&
-		agent_start --policy "$policy" && "$NESTORCTL" cache attach /dev/vda > "$T/said" 2>&1
+	used=$(puts)
+	step until_ok 60 is_used && step "$NESTORCTL" cache detach vda && step mode off && step until_ok 20 gone &&
+		step insmod /nestor.ko && step mode enforce && step "$NESTORCTL" cache attach /dev/vda
 }
 done=0
-while [ $done -lt "$CYCLES" ] && cycle; do done=$((done + 1)); done
-is "$CYCLES times detached, removed, loaded and attached under traffic" "$CYCLES" $done || cat "$T/said"
+while [ $done -lt "$CYCLES" ] && cycle; do
+	done=$((done + 1))
+	[ $((done % 25)) != 0 ] || echo "# $done cycles, after $SECONDS s"
+done
+is "$CYCLES times detached, removed, loaded and attached under traffic" "$CYCLES" $done
+[ $done = "$CYCLES" ] || sed 's/^/# /' "$T/said"
 : > "$T/enough"
 wait "${traffic[@]}"
 ok "no file differed" [ ! -e "$T/differs" ]
