@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define SCANS_MAX 3 /* where one had begun before */
 #define ENOUGH 98 /* percent of what it was told of */
 #define LOOK_NS 10000000
+#define TELLERS 8 /* processes that are told of at a time */
 #define MERGE_NS (300ULL * 1000000000) /* at most */
 
 const char *const dedup_miss_names[DEDUP_MISSES] = {
@@ -149,20 +151,73 @@ static int tell_of(pid_t pid, const struct dedup_page *pages, size_t n, struct d
 	return 0;
 }
 
+/* Those who tell: each takes the next process. One has to wait between two steps for ten times as long as the step took. */
+struct tellers {
+	pthread_mutex_t lock;
+	const struct dedup_round *r;
+	size_t n, next; /* of r's pages, by process */
+	struct dedup_merged *sum;
+	int err;
+};
+
+/* Its pages are from *@from to where this returns, which is *@from when there is no more. */
+static size_t take_next(struct tellers *t, size_t *from)
+{
+	const struct dedup_page *pages = t->r->pages.all;
+	size_t end;
+
+	pthread_mutex_lock(&t->lock);
+	end = *from = t->next;
+	if (t->err)
+		end = *from = t->n;
+	while (end < t->n && pages[end].process == pages[*from].process)
+		end++;
+	t->next = end;
+	pthread_mutex_unlock(&t->lock);
+	return end;
+}
+
+static void add_told(struct tellers *t, const struct dedup_merged *told, int err)
+{
+	pthread_mutex_lock(&t->lock);
+	t->sum->hints += told->hints;
+	t->sum->others += told->others;
+	for (size_t i = 0; i < DEDUP_MISSES; i++)
+		t->sum->missed[i] += told->missed[i];
+	add_injection(&t->sum->injection, &told->injection);
+	t->err = t->err ?: err;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void *tell_some(void *data)
+{
+	struct tellers *t = data;
+	size_t from, end;
+
+	while ((end = take_next(t, &from)) > from) {
+		const struct dedup_page *pages = &t->r->pages.all[from];
+		struct dedup_merged told = {};
+		int err = tell_of(t->r->processes[pages->process].pid, pages, end - from, &told);
+
+		add_told(t, &told, err);
+	}
+	return NULL;
+}
+
 static int tell(struct dedup_round *r, struct dedup_merged *m)
 {
-	const struct dedup_page *pages = r->pages.all;
-	size_t n = dedup_sort_worth(&r->pages), end;
+	struct tellers t = { .lock = PTHREAD_MUTEX_INITIALIZER, .r = r, .n = dedup_sort_worth(&r->pages), .sum = m };
 	uint64_t began = now_ns();
-	int err = 0;
+	pthread_t others[TELLERS - 1];
+	size_t nr = 0;
 
-	for (size_t i = 0; i < n && !err; i = end) {
-		for (end = i + 1; end < n && pages[end].process == pages[i].process;)
-			end++;
-		err = tell_of(r->processes[pages[i].process].pid, &pages[i], end - i, m);
-	}
+	while (nr < ARRAY_SIZE(others) && !pthread_create(&others[nr], NULL, tell_some, &t))
+		nr++;
+	tell_some(&t);
+	while (nr)
+		pthread_join(others[--nr], NULL);
 	m->inject_ns = now_ns() - began;
-	return err;
+	return t.err;
 }
 
 static void leave(struct dedup_round *r, struct dedup_merged *m)

@@ -33,8 +33,10 @@ struct dedup_merged {
 
 /*
  * Of @r, which has looked. Merging is undone for nobody. @leave_huge: huge pages are not split. Takes seconds to minutes. While
- *KSM is at work SIGTERM ends it early, and is taken. 0, or, logged, -EPERM	a process that is none of @r's has mergeable
- *memory, which would be merged with theirs, -errno	as ksm_begin() has them; -EINTR: SIGTERM.
+ * KSM is at work SIGTERM ends it early, and is taken. 0, or, logged:
+ *	-EPERM	a process that is none of @r's has mergeable memory, which would be merged with theirs,
+ *	-EINTR	SIGTERM,
+ *	-errno	as ksm_begin() has them.
  */
 int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, struct dedup_merged *ret);
 

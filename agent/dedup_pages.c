@@ -75,8 +75,9 @@ static struct {
 pid_t dedup_reading_since(uint64_t ns)
 {
 	pid_t pid = under_way.pid;
+	uint64_t since = under_way.since; /* before the time is: it may begin another call just now */
 
-	return pid && now_ns() - under_way.since > ns ? pid : 0;
+	return pid && now_ns() - since > ns ? pid : 0;
 }
 
 static uint64_t own_cpu_ns(void)
