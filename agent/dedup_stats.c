@@ -127,8 +127,8 @@ void dedup_take(struct dedup_domain *d, const char *text, size_t len)
 /* ---- showing ---- */
 
 struct families {
-	struct family *present, *potential, *saved, *zero, *huge, *rounds, *seconds, *device, *hinted, *merged, *stopped,
-		*longest, *missed, *left_out;
+	struct family *present, *potential, *shared, *saved, *zero, *huge, *rounds, *seconds, *device, *hinted, *merged,
+		*stopped, *longest, *missed, *left_out;
 };
 
 static void open_families(struct metrics *m, struct families *f)
@@ -139,6 +139,8 @@ static void open_families(struct metrics *m, struct families *f)
 		.potential = metrics_family(
 			m, "nestor_dedup_potential_bytes", METRIC_GAUGE,
 			"What merging would free of it, by equal parts of those that have a content; zeroes aside."),
+		.shared = metrics_family(m, "nestor_dedup_shared_bytes", METRIC_GAUGE,
+					 "Frames whose content others of the domain have, too; zeroes aside."),
 		.saved = metrics_family(
 			m, "nestor_dedup_saved_bytes", METRIC_GAUGE,
 			"Further mappings of frames that merging, or a fork, has saved; the first of each does not count."),
@@ -173,6 +175,7 @@ static void collect_owner(const struct dedup_domain *d, size_t i, struct metrics
 
 	family_double(f->present, labels, number_in(figures, "present_bytes"));
 	family_double(f->potential, labels, number_in(figures, "potential_bytes"));
+	family_double(f->shared, labels, number_in(figures, "common_bytes"));
 	family_double(f->saved, labels, number_in(figures, "merged_bytes"));
 	family_double(f->zero, labels, number_in(figures, "zero_bytes"));
 	family_double(f->huge, labels, number_in(figures, "huge_bytes"));

@@ -30,6 +30,7 @@ agent_start --policy "$T/policy.d"
 ok "a round is done" await_round ours "done"
 # Of each, 16 pages at a time have another content.
 within "what a's part of merging would be" $((3990 * 1024)) "$(of a potential ours)" $((4096 * 1024))
+within "as much as b has, too" $((7980 * 1024)) "$(of a shared ours)" $((8320 * 1024)) # what a program has besides, too
 within "and b's" $((3990 * 1024)) "$(of b potential ours)" $((4096 * 1024))
 ok "the other domain has its round" await_round theirs "done"
 within "and no content twice" 0 "$(of c potential theirs)" $((64 * 1024))
