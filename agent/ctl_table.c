@@ -109,16 +109,28 @@ static void print_table(const json_t *list, int indent)
 	print_rows(list, widths, indent);
 }
 
-/* An array of values, each in a line. */
-static void print_values(const json_t *list, int indent)
+/* An array of values or flat objects, each in a line. */
+static void print_lines(const json_t *list, int indent)
 {
-	const json_t *entry;
+	const json_t *entry, *value;
 	char text[CELL_MAX];
+	const char *key;
 	size_t i;
 
 	json_array_foreach (list, i, entry) {
-		cell_text(entry, text, sizeof(text));
-		printf("%*s- %s\n", indent, "", text);
+		const char *before = "- ";
+
+		printf("%*s", indent, "");
+		json_object_foreach ((json_t *)entry, key, value) {
+			cell_text(value, text, sizeof(text));
+			printf("%s%s: %s", before, key, text);
+			before = ", ";
+		}
+		if (!json_is_object(entry)) {
+			cell_text(entry, text, sizeof(text));
+			printf("%s%s", before, text);
+		}
+		putchar('\n');
 	}
 }
 
@@ -135,16 +147,33 @@ static bool is_flat(const json_t *list)
 	return true;
 }
 
-/* Of values, of flat objects, or of such that have parts of their own, with a line between them. */
+/* Those of a policy have what they were given, each something else. */
+static bool has_same_keys(const json_t *list)
+{
+	const json_t *first = json_array_get(list, 0), *entry, *value;
+	const char *key;
+	size_t i;
+
+	json_array_foreach (list, i, entry) {
+		if (!json_is_object(entry) || json_object_size(entry) != json_object_size(first))
+			return false;
+		json_object_foreach ((json_t *)entry, key, value)
+			if (!json_object_get(first, key))
+				return false;
+	}
+	return true;
+}
+
+/* A table, or lines, or, of what has parts of its own, one after the other with a line between them. */
 static void print_list(const json_t *list, int indent)
 {
 	const json_t *entry;
 	size_t i;
 
-	if (!json_is_object(json_array_get(list, 0))) {
-		print_values(list, indent);
-	} else if (is_flat(list)) {
+	if (is_flat(list) && has_same_keys(list)) {
 		print_table(list, indent);
+	} else if (is_flat(list)) {
+		print_lines(list, indent);
 	} else {
 		json_array_foreach (list, i, entry) {
 			if (i)
