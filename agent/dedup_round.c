@@ -99,9 +99,12 @@ int dedup_round_refresh(struct dedup_round *r)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < r->nr_cgroups && !err; i++)
+	for (size_t i = 0; i < r->nr_cgroups && !err; i++) {
 		err = add_tree(r, r->cgroups[i].dir, r->cgroups[i].owner);
-	return err == -ENOENT ? 0 : err;
+		if (err == -ENOENT) /* it has gone; the others are there */
+			err = 0;
+	}
+	return err;
 }
 
 /* ---- reading ---- */

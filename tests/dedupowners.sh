@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # budget: 150
-# Owners of all kinds, while their memory is compared and merged: in namespaces of their own, with children, with more mappings
-# than they may have, with memory that KSM does not take, or that nobody can read. What is left out is counted, by its reason.
+# Owners of all kinds, while their memory is compared and merged: in namespaces of their own, with children, with half of the
+# mappings that they may have, with memory that KSM does not take, or that nobody can read. What is left out is counted, by its reason.
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/dedup_lib.sh
 . "$(dirname "$0")/dedup_lib.sh"

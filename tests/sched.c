@@ -128,7 +128,7 @@ static void test_capacity(void)
 	sched_add(s, &t);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		for (int n = 0; n < 5 && sched_next(s, now, &slice); n++) {
-			double took = 0.001 + slice.work / steps[i];
+			double took;
 
 			slice.work = slice.work > 1 ? 1 : slice.work;
 			took = 0.001 + slice.work / steps[i];
