@@ -99,7 +99,8 @@ static int time_resident(struct gpu *g, const struct gpu_mem *pages, double *rat
 		const struct gpu_arg args[] = { GPU_ARG(pages->handle), GPU_ARG(keys.handle), GPU_ARG(hashes.handle),
 						GPU_ARG(nr) };
 
-		err = gpu_launch(g, 0, GPU_KERNEL_PAGE_HASH, 0, nr / PAGE_HASH_GROUP, args, ARRAY_SIZE(args), &done);
+		err = gpu_launch(g, 0, gpu_own(g, GPU_KERNEL_PAGE_HASH), 0, nr / PAGE_HASH_GROUP, args, ARRAY_SIZE(args),
+				 &done);
 	}
 	err = err ?: gpu_wait(g, &done, &ns);
 	if (!err)

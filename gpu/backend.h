@@ -5,19 +5,13 @@
 
 #include "gpu/gpu.h"
 
-#define GPU_ARGS_MAX 12 /* of a kernel, with the first one, which is its first group */
-
 struct gpu {
 	const struct gpu_backend *backend;
 	void *device; /* the back end's */
 	char error[192];
+	struct gpu_kernel own_kernels[GPU_KERNELS];
+	struct gpu_program own;
 };
-
-struct gpu_kernel_info {
-	const char *name;
-	unsigned int group_size; /* work-items */
-};
-extern const struct gpu_kernel_info gpu_kernels[GPU_KERNELS];
 
 struct gpu_backend {
 	const char *name;
@@ -25,6 +19,10 @@ struct gpu_backend {
 	void (*list)(struct gpu_list *list, char *absent);
 	int (*open)(struct gpu *g, unsigned int nr);
 	void (*close)(struct gpu *g);
+	bool wants_ptx;
+	/* @text is OpenCL C or PTX. What is there when it fails is unload()'s. */
+	int (*build)(struct gpu *g, struct gpu_program *p, const char *text);
+	void (*unload)(struct gpu *g, struct gpu_program *p);
 	int (*alloc)(struct gpu *g, uint64_t size, uint64_t *ret);
 	void (*free)(struct gpu *g, uint64_t handle);
 	int (*zero)(struct gpu *g, const struct gpu_mem *m); /* waits */
@@ -37,8 +35,8 @@ struct gpu_backend {
 	int (*copy)(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
 		    struct gpu_event *done);
 	/* @args begin with the first group. */
-	int (*launch)(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
-		      size_t nargs, struct gpu_event *done);
+	int (*launch)(struct gpu *g, unsigned int queue, const struct gpu_kernel *kernel, uint32_t groups,
+		      const struct gpu_arg *args, size_t nargs, struct gpu_event *done);
 	int (*wait)(struct gpu *g, struct gpu_event *done, uint64_t *ret_ns);
 	int (*finish)(struct gpu *g, unsigned int queue);
 };

@@ -8,7 +8,6 @@
 #include "agent/util.h"
 #include "gpu/backend.h"
 #include "gpu/cuda_api.h"
-#include "gpu/kernels.h"
 
 #define LIBRARY "libcuda.so.1"
 #define CAPABILITY_MIN 70 /* what the PTX is for: ten times the version that NVIDIA gives */
@@ -33,8 +32,6 @@ static void *functions[FUNCTIONS_NR];
 struct cuda {
 	CUcontext context;
 	CUstream streams[GPU_QUEUES];
-	CUmodule module;
-	CUfunction kernels[GPU_KERNELS];
 };
 
 /* ---- errors ---- */
@@ -147,8 +144,6 @@ static void close_device(struct gpu *g)
 {
 	struct cuda *c = use(g);
 
-	if (c->module)
-		CU(cuModuleUnload)(c->module);
 	for (size_t i = 0; i < GPU_QUEUES; i++)
 		if (c->streams[i])
 			CU(cuStreamDestroy_v2)(c->streams[i]);
@@ -158,18 +153,30 @@ static void close_device(struct gpu *g)
 	g->device = NULL;
 }
 
-static int load_kernels(struct gpu *g, struct cuda *c)
+static int build(struct gpu *g, struct gpu_program *p, const char *text)
 {
-	CUresult code = CU(cuModuleLoadData)(&c->module, gpu_ptx);
+	CUmodule module = NULL;
+	CUfunction kernel;
+	CUresult code;
 
+	use(g);
+	code = CU(cuModuleLoadData)(&module, text);
 	if (code)
 		return fail(g, "the kernels", code);
-	for (size_t i = 0; i < GPU_KERNELS; i++) {
-		code = CU(cuModuleGetFunction)(&c->kernels[i], c->module, gpu_kernels[i].name);
+	p->handle = (uintptr_t)module;
+	for (size_t i = 0; i < p->n; i++) {
+		code = CU(cuModuleGetFunction)(&kernel, module, p->kernels[i].name);
 		if (code)
-			return fail(g, gpu_kernels[i].name, code);
+			return fail(g, p->kernels[i].name, code);
+		p->kernels[i].handle = (uintptr_t)kernel;
 	}
 	return 0;
+}
+
+static void unload(struct gpu *g, struct gpu_program *p)
+{
+	use(g);
+	CU(cuModuleUnload)((CUmodule)(uintptr_t)p->handle);
 }
 
 /* What is there when it fails is close_device()'s. */
@@ -192,7 +199,7 @@ static int open_device(struct gpu *g, unsigned int nr)
 		code = CU(cuCtxCreate_v2)(&c->context, 0, device);
 	for (size_t i = 0; i < GPU_QUEUES && !code; i++)
 		code = CU(cuStreamCreate)(&c->streams[i], CU_STREAM_NON_BLOCKING);
-	return code ? fail(g, "opening", code) : load_kernels(g, c);
+	return code ? fail(g, "opening", code) : 0;
 }
 
 /* ---- memory ---- */
@@ -317,20 +324,20 @@ static int copy_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *to,
 	return end(g, "a copy within the device", code, stream, done);
 }
 
-static int launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
-		  size_t nargs, struct gpu_event *done)
+static int launch(struct gpu *g, unsigned int queue, const struct gpu_kernel *kernel, uint32_t groups,
+		  const struct gpu_arg *args, size_t nargs, struct gpu_event *done)
 {
 	struct cuda *c = use(g);
 	CUstream stream = c->streams[queue];
-	void *values[GPU_ARGS_MAX];
+	void *values[GPU_ARGS_MAX + 1];
 	CUresult code = begin(stream, done);
 
 	for (size_t i = 0; i < nargs; i++)
 		values[i] = (void *)(uintptr_t)args[i].value;
 	if (!code)
-		code = CU(cuLaunchKernel)(c->kernels[kernel], groups, 1, 1, gpu_kernels[kernel].group_size, 1, 1, 0, stream,
-					  values, NULL);
-	return end(g, gpu_kernels[kernel].name, code, stream, done);
+		code = CU(cuLaunchKernel)((CUfunction)(uintptr_t)kernel->handle, groups, 1, 1, kernel->group_size, 1, 1, 0,
+					  stream, values, NULL);
+	return end(g, kernel->name, code, stream, done);
 }
 
 static int wait_for(struct gpu *g, struct gpu_event *done, uint64_t *ret_ns)
@@ -362,6 +369,9 @@ const struct gpu_backend gpu_cuda = {
 	.list = list_devices,
 	.open = open_device,
 	.close = close_device,
+	.wants_ptx = true,
+	.build = build,
+	.unload = unload,
 	.alloc = allocate,
 	.free = release,
 	.zero = zero,

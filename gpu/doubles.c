@@ -22,12 +22,12 @@ struct search {
 	size_t launches;
 };
 
-static int launch(struct search *s, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args, size_t nargs)
+static int launch(struct search *s, enum gpu_own_kernel kernel, uint32_t groups, const struct gpu_arg *args, size_t nargs)
 {
-	return gpu_launch(s->gpu, 0, kernel, 0, groups, args, nargs, &s->events[s->launches++]);
+	return gpu_launch(s->gpu, 0, gpu_own(s->gpu, kernel), 0, groups, args, nargs, &s->events[s->launches++]);
 }
 
-static int launch_chunks(struct search *s, enum gpu_kernel kernel, const struct gpu_arg *args, size_t nargs)
+static int launch_chunks(struct search *s, enum gpu_own_kernel kernel, const struct gpu_arg *args, size_t nargs)
 {
 	return launch(s, kernel, (s->chunks + CHUNKS - 1) / CHUNKS, args, nargs);
 }

@@ -9,15 +9,16 @@
 #include "agent/util.h"
 #include "gpu/backend.h"
 #include "gpu/doubles.h"
+#include "gpu/kernels.h"
 #include "gpu/pagehash.h"
 
-const struct gpu_kernel_info gpu_kernels[GPU_KERNELS] = {
-	[GPU_KERNEL_PAGE_HASH] = { "page_hash", PAGE_HASH_GROUP * 8 },
-	[GPU_KERNEL_DIGITS_COUNT] = { "digits_count", 64 },
-	[GPU_KERNEL_DIGITS_MOVE] = { "digits_move", 64 },
-	[GPU_KERNEL_COUNTS_SUM] = { "counts_sum", 64 },
-	[GPU_KERNEL_DOUBLES_COUNT] = { "doubles_count", 64 },
-	[GPU_KERNEL_DOUBLES_MOVE] = { "doubles_move", 64 },
+static const struct gpu_kernel own_kernels[GPU_KERNELS] = {
+	[GPU_KERNEL_PAGE_HASH] = { "page_hash", PAGE_HASH_GROUP * 8, 0 },
+	[GPU_KERNEL_DIGITS_COUNT] = { "digits_count", 64, 0 },
+	[GPU_KERNEL_DIGITS_MOVE] = { "digits_move", 64, 0 },
+	[GPU_KERNEL_COUNTS_SUM] = { "counts_sum", 64, 0 },
+	[GPU_KERNEL_DOUBLES_COUNT] = { "doubles_count", 64, 0 },
+	[GPU_KERNEL_DOUBLES_MOVE] = { "doubles_move", 64, 0 },
 };
 
 static const struct gpu_backend *const backends[] = { &gpu_cuda, &gpu_opencl };
@@ -102,6 +103,22 @@ void gpu_list(struct gpu_list *ret)
 	qsort(ret->devices, ret->n, sizeof(ret->devices[0]), cpus_last);
 }
 
+static const struct gpu_backend *backend_of(const struct gpu_info *info)
+{
+	size_t i = 0;
+
+	while (strcmp(backends[i]->name, info->backend) != 0)
+		i++;
+	return backends[i];
+}
+
+static int build_own(struct gpu *g)
+{
+	memcpy(g->own_kernels, own_kernels, sizeof(own_kernels));
+	g->own = (struct gpu_program){ .kernels = g->own_kernels, .n = GPU_KERNELS };
+	return gpu_build(g, &g->own, gpu_source, gpu_ptx);
+}
+
 struct gpu *gpu_open(const struct gpu_info *info, char why[192])
 {
 	struct gpu *g = calloc(1, sizeof(*g));
@@ -111,10 +128,8 @@ struct gpu *gpu_open(const struct gpu_info *info, char why[192])
 		free(g);
 		return NULL;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
-		if (!strcmp(backends[i]->name, info->backend))
-			g->backend = backends[i];
-	if (g->backend->open(g, info->nr) || page_hash_known_answer(g) || doubles_known_answer(g)) {
+	g->backend = backend_of(info);
+	if (g->backend->open(g, info->nr) || build_own(g) || page_hash_known_answer(g) || doubles_known_answer(g)) {
 		snprintf(why, 192, "%s", g->error);
 		gpu_close(g);
 		return NULL;
@@ -126,9 +141,45 @@ void gpu_close(struct gpu *g)
 {
 	if (!g)
 		return;
-	if (g->device)
+	if (g->device) {
+		gpu_unload(g, &g->own);
 		g->backend->close(g);
+	}
 	free(g);
+}
+
+/* ---- programs ---- */
+
+bool gpu_wants_ptx(const struct gpu_info *info)
+{
+	return backend_of(info)->wants_ptx;
+}
+
+int gpu_build(struct gpu *g, struct gpu_program *p, const char *source, const char *ptx)
+{
+	const char *text = g->backend->wants_ptx ? ptx : source;
+	int err;
+
+	p->handle = 0;
+	p->log[0] = '\0';
+	for (size_t i = 0; i < p->n; i++)
+		p->kernels[i].handle = 0;
+	err = text ? g->backend->build(g, p, text) : gpu_fail(g, -EIO, "the program is not compiled for this device");
+	if (err)
+		gpu_unload(g, p);
+	return err;
+}
+
+void gpu_unload(struct gpu *g, struct gpu_program *p)
+{
+	if (p->handle)
+		g->backend->unload(g, p);
+	p->handle = 0;
+}
+
+const struct gpu_kernel *gpu_own(const struct gpu *g, enum gpu_own_kernel kernel)
+{
+	return &g->own_kernels[kernel];
 }
 
 /* ---- memory ---- */
@@ -204,12 +255,12 @@ int gpu_copy(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const 
 	return g->backend->copy(g, queue, to, from, size, done);
 }
 
-int gpu_launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t first, uint32_t groups,
+int gpu_launch(struct gpu *g, unsigned int queue, const struct gpu_kernel *kernel, uint32_t first, uint32_t groups,
 	       const struct gpu_arg *args, size_t nargs, struct gpu_event *done)
 {
-	struct gpu_arg all[GPU_ARGS_MAX] = { GPU_ARG(first) };
+	struct gpu_arg all[GPU_ARGS_MAX + 1] = { GPU_ARG(first) };
 
-	if (nargs >= GPU_ARGS_MAX || !groups)
+	if (nargs > GPU_ARGS_MAX || !groups)
 		return gpu_fail(g, -EIO, "a launch of no groups, or with too many arguments");
 	memcpy(all + 1, args, nargs * sizeof(*args));
 	return g->backend->launch(g, queue, kernel, groups, all, nargs + 1, done);

@@ -19,8 +19,9 @@
 
 #define GPU_QUEUES 2 /* of a device: while one copies the other may compute */
 #define GPU_DEVICES_MAX 32
+#define GPU_ARGS_MAX 20 /* of a kernel */
 
-enum gpu_kernel {
+enum gpu_own_kernel {
 	GPU_KERNEL_PAGE_HASH, /* gpu/pagehash.cl */
 	GPU_KERNEL_DIGITS_COUNT, /* gpu/doubles.cl, these */
 	GPU_KERNEL_DIGITS_MOVE,
@@ -67,6 +68,21 @@ struct gpu_event {
 	uint64_t begin, end;
 };
 
+/* Of OpenCL C after gpu/dialect.clh, whose KERNEL() it is. */
+struct gpu_kernel {
+	const char *name;
+	uint32_t group_size; /* work-items, as its KERNEL() says */
+	uint64_t handle; /* by gpu_build() */
+};
+
+/* The caller has the kernels, with names and sizes. */
+struct gpu_program {
+	struct gpu_kernel *kernels;
+	size_t n;
+	uint64_t handle;
+	char log[2048]; /* what the compiler said, if it refused */
+};
+
 struct gpu_arg {
 	const void *value;
 	size_t size;
@@ -102,9 +118,19 @@ int gpu_read(struct gpu *g, unsigned int queue, const struct gpu_mem *from, uint
 /* From one memory of the device to another, which must not be the same. */
 int gpu_copy(struct gpu *g, unsigned int queue, const struct gpu_mem *to, const struct gpu_mem *from, uint64_t size,
 	     struct gpu_event *done);
+/*
+ * Builds @p, from OpenCL C for OpenCL and from PTX for CUDA, each of which may be NULL elsewhere. Runs the driver's compiler
+ * over text that may be anybody's: not in a process that has something to lose. May take seconds.
+ */
+int gpu_build(struct gpu *g, struct gpu_program *p, const char *source, const char *ptx);
+void gpu_unload(struct gpu *g, struct gpu_program *p); /* what was not built is fine */
+bool gpu_wants_ptx(const struct gpu_info *info);
+
 /* Work-groups @first to @first + @groups - 1: a slice of a kernel, or all of it. @args are those after the first one. */
-int gpu_launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t first, uint32_t groups,
+int gpu_launch(struct gpu *g, unsigned int queue, const struct gpu_kernel *kernel, uint32_t first, uint32_t groups,
 	       const struct gpu_arg *args, size_t nargs, struct gpu_event *done);
+/* One of ours, which an open device has built. */
+const struct gpu_kernel *gpu_own(const struct gpu *g, enum gpu_own_kernel kernel);
 /* How long the device took, in ns, to *@ret_ns (may be NULL). */
 int gpu_wait(struct gpu *g, struct gpu_event *done, uint64_t *ret_ns);
 int gpu_finish(struct gpu *g, unsigned int queue);

@@ -9,7 +9,6 @@
 
 #include "agent/util.h"
 #include "gpu/backend.h"
-#include "gpu/kernels.h"
 
 #define LIBRARY "libOpenCL.so.1"
 #define PLATFORMS_MAX 8
@@ -33,9 +32,8 @@ static void *functions[FUNCTIONS_NR];
 
 struct opencl {
 	cl_context context;
+	cl_device_id id;
 	cl_command_queue queues[GPU_QUEUES];
-	cl_program program;
-	cl_kernel kernels[GPU_KERNELS];
 };
 
 /* ---- errors ---- */
@@ -163,39 +161,60 @@ static void list_devices(struct gpu_list *list, char *absent)
 
 /* ---- opening ---- */
 
-static int build(struct gpu *g, cl_device_id id)
+/* What the compiler said, as much of it as there is room for. */
+static void read_log(struct opencl *o, cl_program program, struct gpu_program *p)
+{
+	size_t size = 0;
+	char *log;
+
+	CL(clGetProgramBuildInfo)(program, o->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
+	log = calloc(1, size + 1);
+	if (log)
+		CL(clGetProgramBuildInfo)(program, o->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+	snprintf(p->log, sizeof(p->log), "%s", log ? log : "");
+	free(log);
+}
+
+static int build(struct gpu *g, struct gpu_program *p, const char *text)
 {
 	struct opencl *o = g->device;
-	const char *source = gpu_source;
-	char log[160] = "";
 	cl_int code;
+	cl_program program = CL(clCreateProgramWithSource)(o->context, 1, &text, NULL, &code);
 
-	o->program = CL(clCreateProgramWithSource)(o->context, 1, &source, NULL, &code);
-	if (!o->program)
+	if (!program)
 		return fail(g, "the program", code);
-	code = CL(clBuildProgram)(o->program, 1, &id, "-cl-std=CL1.2", NULL, NULL);
+	p->handle = (uintptr_t)program;
+	code = CL(clBuildProgram)(program, 1, &o->id, "-cl-std=CL1.2", NULL, NULL);
 	if (code) {
-		CL(clGetProgramBuildInfo)(o->program, id, CL_PROGRAM_BUILD_LOG, sizeof(log) - 1, log, NULL);
-		log[strcspn(log, "\n")] = '\0';
-		return gpu_fail(g, -EIO, "the kernels do not compile (%d): %s", code, log);
+		read_log(o, program, p);
+		return gpu_fail(g, -EIO, "the kernels do not compile (%d): %.*s", code, (int)strcspn(p->log, "\n"), p->log);
 	}
-	for (size_t i = 0; i < GPU_KERNELS; i++) {
-		o->kernels[i] = CL(clCreateKernel)(o->program, gpu_kernels[i].name, &code);
-		if (!o->kernels[i])
-			return fail(g, gpu_kernels[i].name, code);
+	for (size_t i = 0; i < p->n; i++) {
+		p->kernels[i].handle = (uintptr_t)CL(clCreateKernel)(program, p->kernels[i].name, &code);
+		if (!p->kernels[i].handle)
+			return fail(g, p->kernels[i].name, code);
 	}
 	return 0;
+}
+
+static cl_kernel kernel_of(const struct gpu_kernel *k)
+{
+	return (cl_kernel)(uintptr_t)k->handle;
+}
+
+static void unload(struct gpu *g, struct gpu_program *p)
+{
+	(void)g;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->kernels[i].handle)
+			CL(clReleaseKernel)(kernel_of(&p->kernels[i]));
+	CL(clReleaseProgram)((cl_program)(uintptr_t)p->handle);
 }
 
 static void close_device(struct gpu *g)
 {
 	struct opencl *o = g->device;
 
-	for (size_t i = 0; i < GPU_KERNELS; i++)
-		if (o->kernels[i])
-			CL(clReleaseKernel)(o->kernels[i]);
-	if (o->program)
-		CL(clReleaseProgram)(o->program);
 	for (size_t i = 0; i < GPU_QUEUES; i++)
 		if (o->queues[i])
 			CL(clReleaseCommandQueue)(o->queues[i]);
@@ -218,15 +237,16 @@ static int open_device(struct gpu *g, unsigned int nr)
 	g->device = o;
 	if (nr >= find_devices(ids, GPU_DEVICES_MAX, absent))
 		return gpu_fail(g, -ENODEV, "the device is not there any more");
-	o->context = CL(clCreateContext)(NULL, 1, &ids[nr], NULL, NULL, &code);
+	o->id = ids[nr];
+	o->context = CL(clCreateContext)(NULL, 1, &o->id, NULL, NULL, &code);
 	if (!o->context)
 		return fail(g, "the context", code);
 	for (size_t i = 0; i < GPU_QUEUES; i++) {
-		o->queues[i] = CL(clCreateCommandQueue)(o->context, ids[nr], CL_QUEUE_PROFILING_ENABLE, &code);
+		o->queues[i] = CL(clCreateCommandQueue)(o->context, o->id, CL_QUEUE_PROFILING_ENABLE, &code);
 		if (!o->queues[i])
 			return fail(g, "a queue", code);
 	}
-	return build(g, ids[nr]);
+	return 0;
 }
 
 /* ---- memory ---- */
@@ -344,20 +364,20 @@ static int copy_mem(struct gpu *g, unsigned int queue, const struct gpu_mem *to,
 	return sent(g, queue, "a copy within the device", code, done, event);
 }
 
-static int launch(struct gpu *g, unsigned int queue, enum gpu_kernel kernel, uint32_t groups, const struct gpu_arg *args,
-		  size_t nargs, struct gpu_event *done)
+static int launch(struct gpu *g, unsigned int queue, const struct gpu_kernel *kernel, uint32_t groups,
+		  const struct gpu_arg *args, size_t nargs, struct gpu_event *done)
 {
 	struct opencl *o = g->device;
-	size_t local = gpu_kernels[kernel].group_size, global = groups * local;
+	size_t local = kernel->group_size, global = groups * local;
 	cl_event event;
 	cl_int code = 0;
 
 	for (cl_uint i = 0; i < nargs && !code; i++)
-		code = CL(clSetKernelArg)(o->kernels[kernel], i, args[i].size, args[i].value);
+		code = CL(clSetKernelArg)(kernel_of(kernel), i, args[i].size, args[i].value);
 	code = code
-		       ?: CL(clEnqueueNDRangeKernel)(o->queues[queue], o->kernels[kernel], 1, NULL, &global, &local, 0, NULL,
+		       ?: CL(clEnqueueNDRangeKernel)(o->queues[queue], kernel_of(kernel), 1, NULL, &global, &local, 0, NULL,
 						     event_of(done, &event));
-	return sent(g, queue, gpu_kernels[kernel].name, code, done, event);
+	return sent(g, queue, kernel->name, code, done, event);
 }
 
 static int wait_for(struct gpu *g, struct gpu_event *done, uint64_t *ret_ns)
@@ -392,6 +412,8 @@ const struct gpu_backend gpu_opencl = {
 	.list = list_devices,
 	.open = open_device,
 	.close = close_device,
+	.build = build,
+	.unload = unload,
 	.alloc = allocate,
 	.free = release,
 	.zero = zero,

@@ -122,7 +122,9 @@ static int send_batch(struct page_hash_stream *s, unsigned int queue, size_t pag
 	int err;
 
 	err = gpu_write(s->gpu, queue, &b->device_pages, 0, b->pages.at, pages * PAGE_HASH_PAGE, NULL);
-	err = err ?: gpu_launch(s->gpu, queue, GPU_KERNEL_PAGE_HASH, 0, groups, args, ARRAY_SIZE(args), &b->hashed);
+	err = err
+		      ?: gpu_launch(s->gpu, queue, gpu_own(s->gpu, GPU_KERNEL_PAGE_HASH), 0, groups, args, ARRAY_SIZE(args),
+				    &b->hashed);
 	err = err ?: gpu_read(s->gpu, queue, &b->device_hashes, 0, b->hashes.at, pages * sizeof(uint64_t), &b->copied);
 	b->n = err ? 0 : pages;
 	return err;

@@ -94,8 +94,8 @@ static size_t sliced(struct gpu *g, uint32_t slice)
 	err = err ?: gpu_write(g, 0, &key, 0, keys, sizeof(keys), NULL);
 	err = err ?: gpu_finish(g, 0);
 	for (uint32_t first = 0; first < groups && !err; first += slice, queue ^= 1)
-		err = gpu_launch(g, queue, GPU_KERNEL_PAGE_HASH, first, MIN(slice, groups - first), args, ARRAY_SIZE(args),
-				 NULL);
+		err = gpu_launch(g, queue, gpu_own(g, GPU_KERNEL_PAGE_HASH), first, MIN(slice, groups - first), args,
+				 ARRAY_SIZE(args), NULL);
 	err = err ?: gpu_finish(g, 0) ?: gpu_finish(g, 1) ?: gpu_read(g, 0, &out, 0, hashes, sizeof(hashes), NULL);
 	err = err ?: gpu_finish(g, 0);
 	gpu_free(g, &out);
