@@ -35,14 +35,14 @@ PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/c
 GPU_ARCH := sm_70
 # Kernels for GPUs, in one program: as source for OpenCL, and compiled for that.
 GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/*.cl)
-GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o
+GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o $(B)/gpu/dialect.cl.o
 # All but the two main files: what tests link against.
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
 CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
-	disk jsontext ksm log loop metrics policy policy.yaml policydata policykeys reply settings settingsfile units utf8 util yaml)
+	disk jsontext ksm log loop metrics policy policy.yaml policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -190,8 +190,10 @@ build/dashboards/web/chart.js: $(CHART_JS)
 
 # ---- gpu ----
 
-# Both end with a zero byte: they are strings.
+# All end with a zero byte: they are strings.
 build/gpu/kernels.cl: $(GPU_SOURCES)
+build/gpu/dialect.cl: gpu/dialect.clh
+build/gpu/kernels.cl build/gpu/dialect.cl:
 	$(Q)mkdir -p $(@D)
 	$(Q)(cat $^ && printf '\0') > $@
 build/gpu/kernels.ptx: $(GPU_SOURCES) Makefile
@@ -201,6 +203,8 @@ build/gpu/kernels.ptx: $(GPU_SOURCES) Makefile
 		-Xclang -target-cpu -Xclang $(GPU_ARCH) -O2 -Wall -Werror -S -o $@.tmp -
 	$(Q)(cat $@.tmp && printf '\0') > $@ && rm $@.tmp
 $(B)/gpu/kernels.%.o: build/gpu/kernels.%
+	$(embed)
+$(B)/gpu/dialect.cl.o: build/gpu/dialect.cl
 	$(embed)
 
 # In place of NVIDIA's library, for tests
@@ -263,7 +267,7 @@ FUZZED_httproute := buf httproute
 FUZZED_jsontext := jsontext
 FUZZED_metrics := buf metrics promtext
 FUZZED_names := names records unitname
-FUZZED_policy := policy policydata policykeys units yaml
+FUZZED_policy := policy policydata policykeys units yaml yamldata
 FUZZED_proc := kernel log unitname vmname vmproc
 FUZZED_promtext := buf promtext
 FUZZED_records := records

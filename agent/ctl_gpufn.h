@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* `nestorctl gpufn simulate|generate`: what the scheduler of GPU functions would make of a trace. Needs no agent and no GPU. */
+/* `nestorctl gpufn simulate|generate|check`: what works without an agent. */
 #ifndef NESTOR_CTL_GPUFN_H
 #define NESTOR_CTL_GPUFN_H
+
+#include <stdbool.h>
 
 #include <jansson.h>
 
@@ -13,5 +15,12 @@ json_t *gpufn_simulate(const char *path);
 
 /* @args: kind, number of tasks, load, seed. Prints a trace. 0 or -errno, logged. */
 int gpufn_generate(char *const args[4]);
+
+/*
+ * Compiles each function of directory @dir for each device, each in a process that is thrown away, and has it do its checks. An
+ * object for each; *@ret_good: none failed. Says on stderr what is wrong.
+ * One that takes longer than @seconds on one device is taken for one that does not end. NULL: @dir cannot be read, logged.
+ */
+json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good);
 
 #endif

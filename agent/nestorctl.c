@@ -52,6 +52,7 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  dedup undo WHOSE      take apart what is merged of it, and have it left alone\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
+			    "  gpufn check DIR [SECONDS]   compile and verify GPU functions, on each device, as root or not\n"
 			    "  gpufn simulate FILE   what the scheduler of GPU functions makes of a trace of tasks\n"
 			    "  gpufn generate KIND TASKS LOAD SEED   such a trace: poisson, bursty or functions\n"
 			    "  reset                 forget all counters; without a running agent also\n"
@@ -294,13 +295,30 @@ static int do_gpu(int argc, char **argv)
 	return wrong("gpu takes list or bench");
 }
 
+#define CHECK_SECONDS 120 /* compiling has its share of that */
+
+static int do_gpufn_check(const char *dir, const char *seconds)
+{
+	bool good = false;
+	char *end = "";
+	long limit = seconds ? strtol(seconds, &end, 10) : CHECK_SECONDS;
+	int status;
+
+	if (*end || limit < 1 || limit > 100000)
+		return wrong("gpufn check: seconds are a whole number, 1 to 100000");
+	status = print_list(gpufn_check(dir, (unsigned int)limit, &good));
+	return good ? status : EXIT_FAILURE;
+}
+
 static int do_gpufn(int argc, char **argv)
 {
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "check"))
+		return do_gpufn_check(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "simulate"))
 		return print_list(gpufn_simulate(argv[2]));
 	if (argc == 6 && !strcmp(argv[1], "generate"))
 		return gpufn_generate(argv + 2) ? EXIT_FAILURE : EXIT_SUCCESS;
-	return wrong("gpufn takes simulate FILE, or generate KIND TASKS LOAD SEED");
+	return wrong("gpufn takes check DIR [SECONDS], simulate FILE, or generate KIND TASKS LOAD SEED");
 }
 
 static int do_dedup(int argc, char **argv)

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,30 +7,9 @@
 
 #include "agent/policykeys.h"
 #include "agent/units.h"
+#include "agent/yamldata.h"
 
 /* ---- into structs ---- */
-
-/* What libcyaml says of an error: the complaint, and the innermost place. */
-struct complaint {
-	char text[256];
-	struct yaml_place place;
-};
-
-static void on_cyaml_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
-{
-	struct complaint *c = ctx;
-	char line[256];
-	const char *at;
-
-	(void)level;
-	vsnprintf(line, sizeof(line), fmt, args);
-	line[strcspn(line, "\n")] = '\0';
-	at = strstr(line, "(line: ");
-	if (at && !c->place.line)
-		sscanf(at, "(line: %zu, column: %zu)", &c->place.line, &c->place.column);
-	else if (!c->text[0])
-		snprintf(c->text, sizeof(c->text), "%s", line + (strncmp(line, "Load: ", 6) ? 0 : 6));
-}
 
 /* What libcyaml passed over; checked, so it can be read. */
 static void fill(struct policy *policy, const struct yaml_index *index)
@@ -51,31 +29,18 @@ static void fill(struct policy *policy, const struct yaml_index *index)
 
 int policy_parse(const struct policy_source *src, const char *text, size_t len, struct policy **ret, struct policy_error *error)
 {
-	struct complaint complaint = {};
-	const cyaml_config_t config = {
-		.log_fn = on_cyaml_log,
-		.log_ctx = &complaint,
-		.mem_fn = cyaml_mem,
-		.log_level = CYAML_LOG_ERROR,
-		.flags = CYAML_CFG_NO_ALIAS,
-	};
-	cyaml_err_t err;
+	struct yaml_place place;
+	char why[256];
 
-	err = cyaml_load_data((const uint8_t *)text, len, &config, &policy_schema, (cyaml_data_t **)ret, NULL);
-	if (err == CYAML_OK) {
-		fill(*ret, &src->index);
-		return 0;
-	}
-	if (!complaint.text[0])
-		snprintf(complaint.text, sizeof(complaint.text), "%s", cyaml_strerror(err));
-	return policy_fail_at(error, src, complaint.place, "%s", complaint.text);
+	if (yaml_data(text, len, &policy_schema, (void **)ret, &place, why))
+		return policy_fail_at(error, src, place, "%s", why);
+	fill(*ret, &src->index);
+	return 0;
 }
 
 void policy_free(struct policy *policy)
 {
-	const cyaml_config_t config = { .mem_fn = cyaml_mem };
-
-	cyaml_free(&config, &policy_schema, policy, 0);
+	yaml_data_free(&policy_schema, policy);
 }
 
 /* ---- merging ---- */

@@ -141,7 +141,7 @@ static int on_open(struct walk *w, bool mapping)
 	if (err)
 		return err;
 	if (!w->depth && !mapping)
-		return refuse(w, "a policy starts with the name of a section, such as blkio:");
+		return refuse(w, "it starts with a key and a colon, such as blkio:");
 	if (w->depth == YAML_DEPTH_MAX)
 		return refuse(w, "nested deeper than %d levels", YAML_DEPTH_MAX);
 	w->levels[w->depth] = (struct level){
@@ -169,7 +169,7 @@ static int on_scalar(struct walk *w, const yaml_event_t *event)
 	if (strlen(text) != event->data.scalar.length)
 		return refuse(w, "a NUL character is not allowed");
 	if (!level)
-		return *text ? refuse(w, "a policy starts with the name of a section, such as blkio:") : 0;
+		return *text ? refuse(w, "it starts with a key and a colon, such as blkio:") : 0;
 	if (level->mapping && !level->want_value)
 		return add_key(w, level, text);
 	return on_value(w, YAML_KIND_TEXT, text);

@@ -5,5 +5,6 @@
 
 extern const char gpu_source[] __asm__("_binary_build_gpu_kernels_cl_start");
 extern const char gpu_ptx[] __asm__("_binary_build_gpu_kernels_ptx_start");
+extern const char gpu_dialect[] __asm__("_binary_build_gpu_dialect_cl_start"); /* for kernels of others */
 
 #endif

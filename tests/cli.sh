@@ -10,12 +10,6 @@ cp "$NESTORD" "$NESTORCTL" "$T" # another user may not reach where they were bui
 chmod 711 "$T"
 mkdir "$T/policy.d"
 
-# run COMMAND…: its status, and what it says, in $status, $out and $err
-run() {
-	"$@" > "$T/out" 2> "$T/err" < /dev/null
-	status=$? out=$(< "$T/out") err=$(< "$T/err")
-}
-
 # refused TEXT STATUS PATTERN COMMAND…: just one line on stderr, nothing on stdout
 refused() {
 	local text=$1 want=$2 pattern=$3

@@ -58,6 +58,14 @@ like() { # like TEXT PATTERN GOT
 	ok "$1" grep -qE -- "$2" <<< "$3" || echo "#   expected a match of: $2, got: $3"
 }
 
+# run COMMAND...: its status, and what it says, in $status, $out and $err
+# shellcheck disable=SC2034 # who calls it wants them
+run() {
+	status=0
+	"$@" > "$T/out" 2> "$T/err" < /dev/null || status=$?
+	out=$(< "$T/out") err=$(< "$T/err")
+}
+
 skip() { # skip TEXT REASON
 	tests=$((tests + 1))
 	echo "ok $tests - $1 # SKIP $2"

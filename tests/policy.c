@@ -281,7 +281,7 @@ static void test_index_errors(void)
 		{ "a: *x\n", { 1, 4 }, "aliases are not allowed" },
 		{ "a: !x 1\n", { 1, 4 }, "anchors and tags are not allowed" },
 		{ "a: 1\n--- {}\n", { 2, 1 }, "a second document in one file is not allowed" },
-		{ "[a]\n", { 1, 1 }, "a policy starts with the name of a section, such as blkio:" },
+		{ "[a]\n", { 1, 1 }, "it starts with a key and a colon, such as blkio:" },
 		{ "a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}\n", { 1, 32 }, "nested deeper than 8 levels" },
 		{ "[a]: 1\n", { 1, 1 }, "a key must be a plain word" },
 		{ "\n\n  [a]: 1\n", { 3, 3 }, "a key must be a plain word" },

@@ -193,7 +193,7 @@ bad_syntax() {
 	text tag-section ':1:8: anchors and tags are not allowed' 'blkio: !foo {mode: off}\n'
 	text documents ':3:1: a second document in one file is not allowed' 'blkio:\n  mode: off\n---\nagent:\n  linger: 1\n'
 	text yaml-3 ':1:1: ' '%%YAML 3.0\n---\nblkio: {mode: off}\n'
-	text list-top ':1:1: a policy starts with the name of a section, such as blkio:' '\055 blkio\n'
+	text list-top ':1:1: it starts with a key and a colon, such as blkio:' '\055 blkio\n'
 	text list-top-flow ':1:1: a policy starts with' '[blkio]\n'
 	text scalar-top ':1:1: a policy starts with' 'blkio\n'
 	text quoted-top ':1:1: a policy starts with' '"blkio: {mode: off}"\n'

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Does a function do on a device what it says it does? Runs others' code, as gpu/fnjob.h does. */
+#ifndef NESTOR_GPU_FNCHECK_H
+#define NESTOR_GPU_FNCHECK_H
+
+#include "gpu/function.h"
+
+struct fn_checked {
+	double worst; /* of the differences to the reference, as its tolerance counts them */
+	unsigned int calls; /* that were made, each against the reference if there is one */
+	unsigned int cuts; /* of these into slices, and into parts, whose outputs were the same to the last bit */
+	char failed[512]; /* what is wrong; "": nothing */
+};
+
+/*
+ * Compiles @f, makes each of its checks with inputs at random, and compares: with the reference; in slices of several sizes
+ * with the whole; in parts, each with a memory of its own, with the whole. *@ret says how it went.
+ */
+void fn_check(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_checked *ret);
+
+#endif

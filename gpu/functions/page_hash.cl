@@ -1,0 +1,1 @@
+../pagehash.cl
