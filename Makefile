@@ -42,7 +42,7 @@ CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
 CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
-	disk jsontext ksm log loop metrics policy policy.yaml policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
+	disk jsontext ksm log loop metrics policy policy.yaml policycheck policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -267,7 +267,7 @@ FUZZED_httproute := buf httproute
 FUZZED_jsontext := jsontext
 FUZZED_metrics := buf metrics promtext
 FUZZED_names := names records unitname
-FUZZED_policy := policy policydata policykeys units yaml yamldata
+FUZZED_policy := policy policycheck policydata policykeys units yaml yamldata
 FUZZED_proc := kernel log unitname vmname vmproc
 FUZZED_promtext := buf promtext
 FUZZED_records := records

@@ -13,6 +13,8 @@
 #include "agent/agent.h"
 #include "agent/daemon.h"
 #include "agent/dedup_helper.h"
+#include "agent/gpufn_broker.h"
+#include "agent/gpufn_executor.h"
 #include "agent/http.h"
 #include "agent/log.h"
 #include "agent/paths.h"
@@ -164,6 +166,10 @@ int main(int argc, char **argv)
 		return httpd_main(argv);
 	if (!strcmp(argv[0], DEDUP_NAME))
 		return dedup_main(argv);
+	if (!strcmp(argv[0], GPUFN_BROKER_NAME))
+		return gpufn_broker_main(argv);
+	if (!strcmp(argv[0], GPUFN_EXECUTOR_NAME))
+		return gpufn_executor_main(argv);
 	log_open("nestord", LOG_LEVEL_INFO);
 	libbpf_set_print(log_libbpf);
 	err = parse(argc, argv, &opts);

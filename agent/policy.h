@@ -77,6 +77,17 @@ enum policy_device {
 	DEVICE_ANY, /* also OpenCL that computes on the processor */
 };
 
+enum policy_share { SHARE_BEST_EFFORT, SHARE_EQUAL, SHARE_FIXED, SHARE_DEADLINE };
+
+/* Who may call GPU functions: containers, or a user's processes that are in none. */
+struct gpufn_tenant {
+	char *container, *user; /* a glob of names; a user's name or number */
+	char *name; /* what all that it fits are called together; NULL: each for itself */
+	__u32 weight; /* 1 to 10000; 0: not given, 1 */
+	__u64 memory; /* bytes; 0: not given, gpufn.memory */
+	__u32 queue; /* calls; 0: not given, gpufn.queue */
+};
+
 struct policy {
 	struct {
 		enum log_level log_level;
@@ -123,6 +134,18 @@ struct policy {
 		struct dedup_target *targets;
 		unsigned int targets_count;
 	} dedup;
+	struct {
+		enum policy_mode mode;
+		char *functions; /* directory */
+		char *cache; /* directory, for what compilers make */
+		char *socket; /* path, or "auto" */
+		enum policy_share share;
+		__u64 slice_limit; /* nanoseconds */
+		__u64 memory; /* bytes that a tenant's calls may have at a time */
+		__u32 queue; /* calls that it may have at a time */
+		struct gpufn_tenant *tenants;
+		unsigned int tenants_count;
+	} gpufn;
 };
 
 /* file:line:column: what is wrong */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The keys of a policy: one table per section, in policykeys.c, says their names, types and limits. Checking (there)
- * and reading, merging, freeing and showing (policydata.c) follow from it.
+ * The keys of a policy: one table per section, in policykeys.c, says their names and types. Checking (policycheck.c, with
+ * their limits) and reading, merging, freeing and showing (policydata.c) follow from it.
  */
 #ifndef NESTOR_POLICYKEYS_H
 #define NESTOR_POLICYKEYS_H
@@ -19,6 +19,8 @@ struct policy_source {
 	const char *name; /* for messages */
 	struct yaml_index index;
 };
+
+#define POLICY_DEVICE_LEN_MAX 31 /* bytes of a disk's name: DISK_NAME_LEN less the NUL */
 
 extern const cyaml_schema_value_t policy_schema; /* of struct policy */
 

@@ -7,11 +7,12 @@
 extern const struct room room_blkio;
 extern const struct room room_cache;
 extern const struct room room_dedup;
+extern const struct room room_gpufn;
 extern const struct room room_net;
 extern const struct room room_pcache;
 
 const struct room *const rooms[] = {
-	&room_blkio, &room_cache, &room_dedup, &room_net, &room_pcache,
+	&room_blkio, &room_cache, &room_dedup, &room_gpufn, &room_net, &room_pcache,
 };
 
 const unsigned int nr_rooms = ARRAY_SIZE(rooms);

@@ -140,6 +140,24 @@ static void take_out(struct sched *s, size_t at)
 	memmove(&s->queue[at], &s->queue[at + 1], (s->n - at) * sizeof(*s->queue));
 }
 
+void sched_remove(struct sched *s, const struct sched_task *task)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->queue[i].task == task) {
+			take_out(s, i);
+			return;
+		}
+}
+
+double sched_backlog(const struct sched *s)
+{
+	double all = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		all += s->queue[i].task->work;
+	return all;
+}
+
 /* ---- dropping ---- */
 
 /* When that task would be done, if nothing came in between. */

@@ -60,11 +60,17 @@ bool sched_next(struct sched *s, double now, struct sched_slice *ret);
 /* The slice took so long. True: its task is done, and out of the queue. */
 bool sched_done(struct sched *s, const struct sched_slice *slice, double took);
 
+/* A task of the queue is no longer wanted; not while it has a slice that is not done. */
+void sched_remove(struct sched *s, const struct sched_task *task);
+
 /* One that has been given up, for it cannot end in time any more; NULL: none is left. Ask after sched_next(). */
 struct sched_task *sched_dropped(struct sched *s);
 
 /* How much of the device we have, 0 to 1: from what slices took, the last one with 40 percent. */
 double sched_capacity(const struct sched *s);
+
+/* What is left of all that is queued. */
+double sched_backlog(const struct sched *s);
 
 /* When @work would be done at the latest, if it came now, with that deadline, and all that is queued stays in time. */
 double sched_earliest(const struct sched *s, double now, double work, double deadline);

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gpufn: functions for GPUs, with deadlines. The work is a broker's (agent/gpufn_broker.h), a process of its own; here it is
+ * started, told who may call, and shown.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/gpufn_broker.h"
+#include "agent/gpufn_stats.h"
+#include "agent/jsontext.h"
+#include "agent/log.h"
+#include "agent/reply.h"
+#include "agent/util.h"
+
+#define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
+#define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another */
+
+struct member {
+	LIST_ENTRY(member) entry;
+	const struct who_one *one;
+};
+
+struct gpufn {
+	struct agent *agent;
+	struct who_watch watch;
+	LIST_HEAD(, member) members; /* containers */
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
+	int listening;
+	pid_t broker; /* 0: none */
+	struct source answers; /* the broker's */
+	struct source again; /* timer */
+	json_t *state; /* what the broker told last */
+	unsigned int restarts;
+};
+
+/* ---- who may call ---- */
+
+static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t, const char *name)
+{
+	return json_pack("{s:o, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
+			 (json_int_t)(t->weight ?: 1), "memory", (json_int_t)(t->memory ?: p->gpufn.memory), "queue",
+			 (json_int_t)(t->queue ?: p->gpufn.queue));
+}
+
+static json_t *paths_json(const struct gpufn *g, const struct policy *p)
+{
+	json_t *all = json_object();
+	const struct member *m;
+
+	LIST_FOREACH (m, &g->members, entry)
+		for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
+			const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+
+			if (!t->container || !who_matches(m->one, t->container, NULL))
+				continue;
+			json_object_set_new(all, m->one->path, tenant_json(p, t, m->one->container));
+			break;
+		}
+	return all;
+}
+
+static json_t *users_json(const struct policy *p)
+{
+	json_t *all = json_object();
+
+	for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
+		const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+		const struct passwd *user = t->user ? getpwnam(t->user) : NULL;
+		char number[16], name[64], *end;
+
+		if (!t->user)
+			continue;
+		snprintf(number, sizeof(number), "%lu", user ? user->pw_uid : strtoul(t->user, &end, 10));
+		if (!user && (*end || end == t->user)) {
+			log_warning("gpufn: there is no user %s", t->user);
+			continue;
+		}
+		snprintf(name, sizeof(name), "user:%s", t->user);
+		if (!json_object_get(all, number))
+			json_object_set_new(all, number, tenant_json(p, t, name));
+	}
+	return all;
+}
+
+static void tell_broker(struct gpufn *g)
+{
+	const struct policy *p = g->agent->policy;
+	json_t *all = json_pack("{s:o, s:o, s:i, s:b, s:f}", "paths", paths_json(g, p), "users", users_json(p), "share",
+				(int)p->gpufn.share, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
+				(double)p->gpufn.slice_limit / 1e9);
+	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
+
+	json_decref(all);
+	if (err)
+		log_warning("gpufn: the broker does not hear of the policy: %s", strerror(-err));
+}
+
+static void on_gone(void *data, const struct who_one *one)
+{
+	struct gpufn *g = data;
+	struct member *m;
+
+	LIST_FOREACH (m, &g->members, entry)
+		if (m->one == one)
+			break;
+	if (!m)
+		return;
+	LIST_REMOVE(m, entry);
+	free(m);
+	if (g->broker)
+		tell_broker(g);
+}
+
+static void on_born(void *data, const struct who_one *one)
+{
+	struct gpufn *g = data;
+	struct member *m = one->pid ? NULL : calloc(1, sizeof(*m));
+
+	if (!m)
+		return;
+	m->one = one;
+	LIST_INSERT_HEAD(&g->members, m, entry);
+	if (g->broker)
+		tell_broker(g);
+}
+
+/* ---- the broker ---- */
+
+/* In the child: its two sockets and the log. */
+static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int agent)
+{
+	char *argv[] = { (char *)GPUFN_BROKER_NAME, (char *)USER, (char *)g->functions, (char *)g->state_dir, NULL };
+	char *const envp[] = { (char *)"PATH=/usr/bin:/bin", getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	int spare_agent = fcntl(agent, F_DUPFD, 64), spare_listen = fcntl(g->listening, F_DUPFD, 64);
+	int nothing = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_agent, GPUFN_AGENT_FD) < 0 ||
+	    dup2(spare_listen, GPUFN_LISTEN_FD) < 0 || close_range(GPUFN_LISTEN_FD + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+/* State that came, or its end. */
+static void on_answer(struct source *s)
+{
+	struct gpufn *g = s->data;
+	_close_ int fd = -1;
+	json_t *state;
+	size_t len;
+	int status, err = reply_recv(s->fd, 0, &status, &fd, &len);
+
+	if (err == -ETIMEDOUT)
+		return;
+	if (err) {
+		loop_remove(&g->agent->loop, s);
+		kill(g->broker, SIGKILL);
+		waitpid(g->broker, &status, 0);
+		g->broker = 0;
+		log_warning("gpufn: the broker ended, status %d; it is started again", status);
+		timer_rearm(g->again.fd, AGAIN_NS, 0);
+		return;
+	}
+	state = json_loadfd(fd, 0, NULL);
+	if (!state)
+		return;
+	json_decref(g->state);
+	g->state = state;
+}
+
+static int start_broker(struct gpufn *g)
+{
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return log_error(-errno, "gpufn: cannot talk to a broker: %m");
+	g->broker = fork();
+	if (!g->broker)
+		exec_broker(g, pair[1]);
+	close(pair[1]);
+	if (g->broker < 0) {
+		g->broker = 0;
+		close(pair[0]);
+		return log_error(-EAGAIN, "gpufn: cannot start a broker: %m");
+	}
+	g->answers = (struct source){ .fd = pair[0], .ready = on_answer, .data = g };
+	err = loop_add(&g->agent->loop, &g->answers);
+	if (!err)
+		tell_broker(g);
+	return err;
+}
+
+static void stop_broker(struct gpufn *g)
+{
+	if (!g->broker)
+		return;
+	loop_remove(&g->agent->loop, &g->answers); /* at which it ends; executors with it */
+	kill(g->broker, SIGTERM);
+	waitpid(g->broker, NULL, 0);
+	g->broker = 0;
+}
+
+static void on_again(struct source *s)
+{
+	struct gpufn *g = s->data;
+
+	timer_drain(s->fd);
+	if (g->broker)
+		return;
+	g->restarts++;
+	if (start_broker(g))
+		timer_rearm(g->again.fd, AGAIN_NS, 0);
+}
+
+/* ---- its files ---- */
+
+/* Anybody may knock; who is no tenant is told so. */
+static int open_socket(struct gpufn *g)
+{
+	const struct policy *p = g->agent->policy;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (!strcmp(p->gpufn.socket, "auto"))
+		snprintf(g->socket, sizeof(g->socket), "%s/gpufn.sock", g->agent->opts.run_dir);
+	else
+		snprintf(g->socket, sizeof(g->socket), "%s", p->gpufn.socket);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", g->socket);
+	unlink(g->socket);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(g->socket, 0666) || listen(fd, 128)) {
+		close_p(&fd);
+		return log_error(-errno, "gpufn: cannot listen at %s: %m", g->socket);
+	}
+	g->listening = fd;
+	return 0;
+}
+
+/*
+ * In it the broker makes a directory of its own. As /tmp is: to give it to the broker's user would take CAP_CHOWN, and what others
+ * can do there is no more than they can do in /tmp.
+ */
+static int make_state_dir(struct gpufn *g)
+{
+	const char *cache = g->agent->policy->gpufn.cache;
+	struct stat st;
+
+	if (mkdir(cache, 0755) && errno != EEXIST)
+		return log_error(-errno, "gpufn: cannot make %s: %m", cache);
+	snprintf(g->state_dir, sizeof(g->state_dir), "%s/gpufn", cache);
+	if (mkdir(g->state_dir, 0700) && errno != EEXIST)
+		return log_error(-errno, "gpufn: cannot make %s: %m", g->state_dir);
+	if (lstat(g->state_dir, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || chmod(g->state_dir, 01777))
+		return log_error(-EPERM, "gpufn: %s is no directory of ours", g->state_dir);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static bool gpufn_wanted(const struct policy *p)
+{
+	return p->gpufn.mode != MODE_OFF;
+}
+
+static int gpufn_probe(const struct kernel *k)
+{
+	(void)k;
+	return 0;
+}
+
+static int gpufn_apply(void *self, const struct policy *p)
+{
+	struct gpufn *g = self;
+
+	(void)p;
+	if (g->broker)
+		tell_broker(g);
+	return 0;
+}
+
+static void gpufn_stop(void *self)
+{
+	struct gpufn *g = self;
+
+	stop_broker(g);
+	if (g->watch.data)
+		who_unwatch(g->agent->who, &g->watch);
+	for (struct member *m; (m = LIST_FIRST(&g->members));) {
+		LIST_REMOVE(m, entry);
+		free(m);
+	}
+	if (g->again.fd >= 0)
+		loop_remove(&g->agent->loop, &g->again);
+	if (g->listening >= 0) {
+		close(g->listening);
+		unlink(g->socket);
+	}
+	json_decref(g->state);
+	free(g);
+}
+
+static int start(struct gpufn *g)
+{
+	int err;
+
+	snprintf(g->functions, sizeof(g->functions), "%s", g->agent->policy->gpufn.functions);
+	if (access(g->functions, R_OK | X_OK))
+		return log_error(-errno, "gpufn: %s: %m", g->functions);
+	g->again = (struct source){ .fd = timer_open(0, 0), .ready = on_again, .data = g };
+	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->agent->loop, &g->again);
+	if (err || g->agent->opts.check)
+		return err;
+	err = make_state_dir(g);
+	return err ?: open_socket(g) ?: start_broker(g);
+}
+
+static int gpufn_start(struct agent *a, void **ret)
+{
+	struct gpufn *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g)
+		return log_error(-ENOMEM, "gpufn: out of memory");
+	*g = (struct gpufn){ .agent = a, .listening = -1, .again = { .fd = -1 } };
+	err = start(g);
+	if (err) {
+		gpufn_stop(g);
+		return err;
+	}
+	g->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = g };
+	who_watch(a->who, &g->watch);
+	*ret = g;
+	return 0;
+}
+
+static void gpufn_collect(void *self, struct metrics *m)
+{
+	const struct gpufn *g = self;
+
+	gpufn_stats_collect(g->state, g->restarts, m);
+}
+
+static json_t *gpufn_show(void *self)
+{
+	const struct gpufn *g = self;
+	json_t *all = g->state ? json_copy(g->state) : json_object();
+
+	json_object_set_new(all, "socket", json_text(g->socket));
+	return all;
+}
+
+const struct room room_gpufn = {
+	.name = "gpufn",
+	.doc = "functions for GPUs, called by containers and users, with deadlines",
+	.wanted = gpufn_wanted,
+	.probe = gpufn_probe,
+	.start = gpufn_start,
+	.apply = gpufn_apply,
+	.collect = gpufn_collect,
+	.show = gpufn_show,
+	.stop = gpufn_stop,
+};

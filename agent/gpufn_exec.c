@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The broker's side of executors: starting, ordering, killing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/gpufn_broker.h"
+#include "agent/gpufn_dirs.h"
+#include "agent/gpufn_executor.h"
+#include "agent/log.h"
+#include "agent/reply.h"
+#include "agent/util.h"
+
+/* ---- starting ---- */
+
+/* In the child: its socket and the log, nothing else. */
+static void __attribute__((noreturn)) exec_executor(const struct executor *e, int orders)
+{
+	char nr[16], home[300], cache[300], temporary[300];
+	char *argv[] = { (char *)GPUFN_EXECUTOR_NAME, (char *)e->device->info.backend, nr, (char *)e->broker->functions_dir,
+			 (char *)e->dir, NULL };
+	char *const envp[] = { (char *)"PATH=/usr/bin:/bin", home, cache, temporary, NULL };
+	int nothing = open("/dev/null", O_RDWR), spare = fcntl(orders, F_DUPFD, 64);
+
+	snprintf(nr, sizeof(nr), "%u", e->device->info.nr);
+	snprintf(home, sizeof(home), "HOME=%s", e->dir);
+	snprintf(cache, sizeof(cache), "POCL_CACHE_DIR=%s", e->dir);
+	snprintf(temporary, sizeof(temporary), "TMPDIR=%s", e->dir);
+	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare, GPUFN_ORDERS_FD) < 0 ||
+	    close_range(GPUFN_ORDERS_FD + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void forget(struct executor *e)
+{
+	LIST_REMOVE(e, entry);
+	if (e->reports.fd >= 0)
+		loop_remove(&e->broker->loop, &e->reports);
+	gpufn_remove_dir(e->dir);
+	free(e);
+}
+
+static const char *end_of(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "the process that ran it died of signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "the process that ran it ended with status %d", WEXITSTATUS(status));
+	return text;
+}
+
+/* It is dead, or dies now. */
+static void end(struct executor *e, const char *why)
+{
+	char text[128];
+	int status = 0;
+
+	kill(e->pid, SIGKILL);
+	while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	call_on_death(e, why ?: end_of(status, text, sizeof(text)));
+	forget(e);
+}
+
+static void on_report(struct source *s)
+{
+	struct executor *e = s->data;
+	struct gpufn_report r;
+	ssize_t n = recv(s->fd, &r, sizeof(r), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != sizeof(r)) {
+		e->broker->executors_died++;
+		end(e, NULL);
+		return;
+	}
+	r.text[sizeof(r.text) - 1] = '\0';
+	e->owed -= e->owed > 0;
+	e->busy_since = e->owed ? gpufn_now() : 0;
+	if (r.op == GPUFN_READY) {
+		e->ready = !r.err;
+		if (!r.err && (!e->device->launch || (double)r.ns / 1e9 < e->device->launch))
+			e->device->launch = (double)r.ns / 1e9;
+		if (r.err)
+			executor_kill(e, r.text);
+		return;
+	}
+	call_on_report(e, &r);
+}
+
+static int spawn(struct executor *e)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return log_error(-errno, "cannot talk to an executor: %m");
+	e->pid = fork();
+	if (!e->pid)
+		exec_executor(e, pair[1]);
+	close(pair[1]);
+	if (e->pid < 0) {
+		close(pair[0]);
+		return log_error(-EAGAIN, "cannot start an executor: %m");
+	}
+	e->reports = (struct source){ .fd = pair[0], .ready = on_report, .data = e };
+	return loop_add(&e->broker->loop, &e->reports);
+}
+
+struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d)
+{
+	struct executor *e;
+
+	LIST_FOREACH (e, &b->executors, entry)
+		if (e->tenant == t && e->device == d && !e->astray && !e->retired)
+			return e;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	*e = (struct executor){ .broker = b, .tenant = t, .device = d, .reports = { .fd = -1 }, .owed = 1 };
+	e->busy_since = gpufn_now();
+	snprintf(e->dir, sizeof(e->dir), "%s/executor.XXXXXX", b->state_dir);
+	LIST_INSERT_HEAD(&b->executors, e, entry);
+	if (!mkdtemp(e->dir) || spawn(e)) {
+		log_error(0, "cannot start an executor in %s: %m", e->dir);
+		forget(e);
+		return NULL;
+	}
+	b->executors_started++;
+	return e;
+}
+
+/* ---- ordering and killing ---- */
+
+int executor_order(struct executor *e, struct gpufn_order *o, int fd)
+{
+	if (!e->owed)
+		e->busy_since = gpufn_now();
+	e->owed++;
+	return request_send(e->reports.fd, (const char *)o, sizeof(*o), fd);
+}
+
+void executor_kill(struct executor *e, const char *why)
+{
+	e->broker->executors_killed++;
+	end(e, why);
+}
+
+void executor_retire_all(struct broker *b)
+{
+	struct executor *e;
+
+	LIST_FOREACH (e, &b->executors, entry)
+		e->retired = true;
+	executor_kill_retired(b);
+}
+
+void executor_kill_retired(struct broker *b)
+{
+	struct executor *e;
+
+	do {
+		LIST_FOREACH (e, &b->executors, entry)
+			if (e->retired && LIST_EMPTY(&e->parts))
+				break;
+		if (e)
+			end(e, "");
+	} while (e);
+}
+
+void executor_kill_all(struct broker *b)
+{
+	while (!LIST_EMPTY(&b->executors))
+		end(LIST_FIRST(&b->executors), "the broker stops");
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Metrics of the room gpufn, from what its broker tells. */
+#ifndef NESTOR_GPUFN_STATS_H
+#define NESTOR_GPUFN_STATS_H
+
+#include <jansson.h>
+
+struct metrics;
+
+/* @state: NULL before the broker has told anything. @restarts: of the broker. */
+void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metrics *m);
+
+#endif
