@@ -40,7 +40,7 @@ GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
-CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o
+CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o $(B)/agent/gpufn_client.o
 CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
 	disk jsontext ksm log loop metrics policy policy.yaml policycheck policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
@@ -165,7 +165,7 @@ $(B)/nestord $(B)/nestorctl:
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Only the client has a screen, and makes devices.
-$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper
+$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper -lcurl
 
 $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(call say,CC,$<)

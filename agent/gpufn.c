@@ -98,7 +98,8 @@ static json_t *users_json(const struct policy *p)
 static void tell_broker(struct gpufn *g)
 {
 	const struct policy *p = g->agent->policy;
-	json_t *all = json_pack("{s:o, s:o, s:i, s:b, s:f}", "paths", paths_json(g, p), "users", users_json(p), "share",
+	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:b, s:f}", "paths", paths_json(g, p), "memory_v1",
+				g->agent->kernel.memory_v1, "users", users_json(p), "share",
 				(int)p->gpufn.share, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
 				(double)p->gpufn.slice_limit / 1e9);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;

@@ -61,8 +61,8 @@ static struct tenant *take_tenant(struct broker *b, const json_t *o)
 	return t;
 }
 
-/* The unified hierarchy's line of /proc/PID/cgroup, and where there is none the memory controller's. */
-static void cgroup_of(pid_t pid, char *ret, size_t size)
+/* Of /proc/PID/cgroup the line of the hierarchy that containers are known by. */
+static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
 {
 	char name[64], text[8192], *line, *save;
 
@@ -74,7 +74,7 @@ static void cgroup_of(pid_t pid, char *ret, size_t size)
 		char *path = strchr(line, ':');
 
 		path = path ? strchr(path + 1, ':') : NULL;
-		if (path && (!strncmp(line, "0::", 3) || (!*ret && strstr(line, ":memory:"))))
+		if (path && (memory_v1 ? strstr(line, "memory") && strstr(line, "memory") < path : !strncmp(line, "0::", 3)))
 			snprintf(ret, size, "%s", path + 1);
 	}
 }
@@ -85,7 +85,7 @@ struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
 	const json_t *paths = json_object_get(b->names, "paths"), *o = NULL;
 	char path[PATH_MAX], user[16], *slash;
 
-	cgroup_of(pid, path, sizeof(path));
+	cgroup_of(pid, json_is_true(json_object_get(b->names, "memory_v1")), path, sizeof(path));
 	while (*path && !(o = json_object_get(paths, path))) {
 		slash = strrchr(path, '/');
 		*(slash ?: path) = '\0';

@@ -52,6 +52,8 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  dedup undo WHOSE      take apart what is merged of it, and have it left alone\n"
 			    "  gpu list              devices that compute, and what is wrong with those that do not\n"
 			    "  gpu bench             how fast each hashes pages\n"
+			    "  gpufn call FUNCTION [NAME=VALUE]...   inputs from standard input, outputs to standard output;\n"
+			    "                        deadline=SECONDS, priority=0 to 3 and the function's scalars\n"
 			    "  gpufn check DIR [SECONDS]   compile and verify GPU functions, on each device, as root or not\n"
 			    "  gpufn simulate FILE   what the scheduler of GPU functions makes of a trace of tasks\n"
 			    "  gpufn generate KIND TASKS LOAD SEED   such a trace: poisson, bursty or functions\n"
@@ -310,15 +312,26 @@ static int do_gpufn_check(const char *dir, const char *seconds)
 	return good ? status : EXIT_FAILURE;
 }
 
+static int do_gpufn_call(int argc, char **argv)
+{
+	int err = gpufn_call(agent.run_dir, argv[2], argv + 3, (size_t)argc - 3);
+
+	return err == -ECONNREFUSED ? EXIT_NO_DAEMON : err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int do_gpufn(int argc, char **argv)
 {
 	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "check"))
 		return do_gpufn_check(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "simulate"))
 		return print_list(gpufn_simulate(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "show"))
+		return ask_and_print("show", "gpufn");
+	if (argc >= 3 && !strcmp(argv[1], "call"))
+		return do_gpufn_call(argc, argv);
 	if (argc == 6 && !strcmp(argv[1], "generate"))
 		return gpufn_generate(argv + 2) ? EXIT_FAILURE : EXIT_SUCCESS;
-	return wrong("gpufn takes check DIR [SECONDS], simulate FILE, or generate KIND TASKS LOAD SEED");
+	return wrong("gpufn takes show, call FUNCTION [NAME=VALUE]..., check DIR [SECONDS], simulate FILE, or generate KIND TASKS LOAD SEED");
 }
 
 static int do_dedup(int argc, char **argv)
