@@ -57,9 +57,11 @@ static void test_defaults(void)
 	is_u64(MODE_MONITOR, p->pcache.mode, "default of pcache.mode: monitor");
 	is_u64(MODE_MONITOR, p->net.mode, "default of net.mode: monitor");
 	is_u64(MODE_MONITOR, p->dedup.mode, "default of dedup.mode: monitor");
+	is_u64(MODE_OFF, p->gpufn.mode, "default of gpufn.mode: off");
+	is_u64(SHARE_DEADLINE, p->gpufn.share, "default of gpufn.share: deadline");
 	ok(p->agent.include_count == 1 && !strcmp(p->agent.include[0], "*"), "default of agent.include: all");
 	ok(!p->agent.exclude_count && !p->blkio.limits_count && !p->blkio.targets_count && !p->net.limits_count &&
-		   !p->dedup.targets_count,
+		   !p->dedup.targets_count && !p->gpufn.tenants_count,
 	   "all other lists but net.migration are empty");
 	policy_free(p);
 }
@@ -106,7 +108,19 @@ static void test_json(void)
 		"  merge: d\n"
 		"  targets:\n"
 		"  - {domain: d, container: web}\n"
-		"  - {domain: e, vm: 'g*'}\n";
+		"  - {domain: e, vm: 'g*'}\n"
+		"gpufn:\n"
+		"  mode: enforce\n"
+		"  functions: /f\n"
+		"  cache: /c\n"
+		"  socket: /s\n"
+		"  share: equal\n"
+		"  slice_limit: 10ms\n"
+		"  memory: 1MiB\n"
+		"  queue: 10000\n"
+		"  tenants:\n"
+		"  - {container: web, name: w, weight: 2, memory: 2MiB, queue: 3}\n"
+		"  - {user: render}\n";
 	static const char expected[] =
 		"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
 		"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\"}, "
@@ -127,7 +141,11 @@ static void test_json(void)
 		"\"dedup\": {\"mode\": \"enforce\", \"interval\": 1000000000, \"cpu\": 100, \"max_pressure\": 0, "
 		"\"device\": \"processor\", \"huge\": \"split\", \"merge\": \"d\", \"targets\": [{\"domain\": \"d\", "
 		"\"container\": \"web\"}, "
-		"{\"domain\": \"e\", \"vm\": \"g*\"}]}}";
+		"{\"domain\": \"e\", \"vm\": \"g*\"}]}, "
+		"\"gpufn\": {\"mode\": \"enforce\", \"functions\": \"/f\", \"cache\": \"/c\", \"socket\": \"/s\", "
+		"\"share\": \"equal\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": 10000, \"tenants\": ["
+		"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"memory\": 2097152, \"queue\": 3}, "
+		"{\"user\": \"render\"}]}}";
 	struct policy_error error;
 	struct policy *p;
 	json_t *json;

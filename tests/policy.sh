@@ -50,7 +50,7 @@ bad_keys() {
 	text escape-in-key ':1:1: a key must be a plain word' '"\\e[31mblkio": {mode: off}\n'
 	text merge-key ':2:3: a key must be a plain word' 'blkio:\n  <<: {mode: off}\n'
 	text long-key ':1:1: this key is too long' "$(repeat 200 a): 1\n"
-	text longer-key ':1:1: a policy starts with' "$(repeat 2000 a): 1\n"
+	text longer-key ':1:1: it starts with' "$(repeat 2000 a): 1\n"
 	bad many-keys ':6001:1: more than 6000 keys' < <(echo agent:; printf '  k%d: 1\n' {1..5999}; printf 'x%d: 1\n' {1..50})
 }
 
@@ -117,6 +117,13 @@ bad_lists() {
 	text device-empty ':1:34: blkio\.limits\[0\]\.device: is empty' 'blkio: {limits: [{vm: a, device: "", read: 1MB}]}\n'
 	text device-long ':1:34: blkio\.limits\[0\]\.device: is longer than 31 characters' "blkio: {limits: [{vm: a, device: $(repeat 32 a)}]}\n"
 	text target-bare ':1:19: blkio\.targets\[0\]: needs device, p99$' 'blkio: {targets: [{vm: a, device: vda}]}\n'
+	text who-gpufn ':1:19: gpufn\.tenants\[0\]: needs exactly one of: container, user$' 'gpufn: {tenants: [{container: a, user: b}]}\n'
+	text who-gpufn-none ':1:19: gpufn\.tenants\[0\]: needs exactly one of: container, user$' 'gpufn: {tenants: [{weight: 1}]}\n'
+	text tenant-empty ':1:26: gpufn\.tenants\[0\]\.name: is empty' 'gpufn: {tenants: [{name: "", user: a}]}\n'
+	text tenant-long ':1:26: gpufn\.tenants\[0\]\.name: is longer than 63 characters' "gpufn: {tenants: [{name: $(repeat 64 a), user: a}]}\n"
+	text tenant-user ':1:26: gpufn\.tenants\[0\]\.user: is longer than 32 characters' "gpufn: {tenants: [{user: $(repeat 33 a)}]}\n"
+	text tenant-weight ':1:37: gpufn\.tenants\[0\]\.weight: 0 is out of range; it may be 1 to 10000' 'gpufn: {tenants: [{user: a, weight: 0}]}\n'
+	text tenant-memory ":1:37: gpufn\.tenants\[0\]\.memory: 1MB is out of range; it may be 1MiB to 16TiB" 'gpufn: {tenants: [{user: a, memory: 1MB}]}\n'
 	text domain-none ':1:19: dedup\.targets\[0\]: needs domain$' 'dedup: {targets: [{vm: a}]}\n'
 	text domain-empty ':1:28: dedup\.targets\[0\]\.domain: is empty' 'dedup: {targets: [{domain: "", vm: a}]}\n'
 	text domain-long ':1:28: dedup\.targets\[0\]\.domain: is longer than 63 characters' "dedup: {targets: [{domain: $(repeat 64 a), vm: a}]}\n"
@@ -179,6 +186,12 @@ bad_units() {
 	text dedup-huge ":1:15: dedup\.huge: 'maybe' is none of: leave, split\$" 'dedup: {huge: maybe}\n'
 	text dedup-merge-empty ':1:16: dedup\.merge: is empty' 'dedup: {merge: ""}\n'
 	text dedup-merge-long ':1:16: dedup\.merge: is longer than 63 characters' "dedup: {merge: $(repeat 64 a)}\n"
+	text gpufn-mode ":1:15: gpufn\.mode: 'on' is none of: off, monitor, enforce\$" 'gpufn: {mode: on}\n'
+	text gpufn-share ":1:16: gpufn\.share: 'fair' is none of: best-effort, equal, fixed, deadline\$" 'gpufn: {share: fair}\n'
+	text gpufn-socket ':1:17: gpufn\.socket: is longer than 107 characters' "gpufn: {socket: /$(repeat 107 a)}\n"
+	text gpufn-limit-low ':1:22: gpufn\.slice_limit: 9ms is out of range; it may be 10ms to 3600s' 'gpufn: {slice_limit: 9ms}\n'
+	text gpufn-queue ':1:16: gpufn\.queue: 0 is out of range; it may be 1 to 10000' 'gpufn: {queue: 0}\n'
+	text gpufn-memory ':1:17: gpufn\.memory: 1023KiB is out of range; it may be 1MiB to 16TiB' 'gpufn: {memory: 1023KiB}\n'
 	text pcache-enforce ":1:16: pcache\.mode: 'enforce' is none of: off, monitor\$" 'pcache: {mode: enforce}\n'
 }
 
@@ -194,9 +207,9 @@ bad_syntax() {
 	text documents ':3:1: a second document in one file is not allowed' 'blkio:\n  mode: off\n---\nagent:\n  linger: 1\n'
 	text yaml-3 ':1:1: ' '%%YAML 3.0\n---\nblkio: {mode: off}\n'
 	text list-top ':1:1: it starts with a key and a colon, such as blkio:' '\055 blkio\n'
-	text list-top-flow ':1:1: a policy starts with' '[blkio]\n'
-	text scalar-top ':1:1: a policy starts with' 'blkio\n'
-	text quoted-top ':1:1: a policy starts with' '"blkio: {mode: off}"\n'
+	text list-top-flow ':1:1: it starts with' '[blkio]\n'
+	text scalar-top ':1:1: it starts with' 'blkio\n'
+	text quoted-top ':1:1: it starts with' '"blkio: {mode: off}"\n'
 	text tab ':2:1: a tab cannot indent; use spaces' 'blkio:\n\tmode: off\n'
 	text open-brace ':2:1: ' 'blkio: {mode: off\n'
 	text open-bracket ':2:1: ' 'blkio: [mode\n'
@@ -376,6 +389,8 @@ check_good() {
 	good "highest limits" 'net: {link: 10Tbit, limits: [{vm: a, egress: 10000Gbit, weight: 10000}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1TB, write_iops: 1000000000}]\n  targets: [{vm: a, device: a, p99: 60s}]\n'
 	good "lowest of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, device: auto, huge: leave, merge: a, targets: []}\n'
 	good "highest of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, device: any, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
+	good "lowest of gpufn" 'gpufn: {mode: off, functions: /, cache: /, socket: /s, share: fixed, slice_limit: 10ms, memory: 1MiB, queue: 1, tenants: [{user: a, weight: 1, memory: 1MiB, queue: 1}]}\n'
+	good "highest of gpufn" "gpufn: {mode: enforce, socket: /$(repeat 106 a), share: best-effort, slice_limit: 3600s, memory: 16TiB, queue: 10000, tenants: [{user: $(repeat 32 a), name: $(repeat 63 a), weight: 10000, memory: 16TiB, queue: 10000}]}\n"
 	good "long names" "agent: {include: [$(repeat 191 a)]}\nblkio: {limits: [{vm: $(repeat 191 a), device: $(repeat 31 a), read: 1GiB}]}\n"
 	good "500 limits" "blkio:\n  limits:\n$(printf '    - {container: "web-%d-*", device: nvme0n1, read: 50MiB, write: 20MiB, read_iops: 1000, write_iops: 500, weight: 100}\n' {1..500})\n"
 	is "check: good: policy.yaml itself" "$POLICY_YAML: good" "$(check "$POLICY_YAML")"
@@ -611,7 +626,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"/usr/share/nestor/functions","cache":"/var/cache/nestor","socket":"auto","share":"deadline","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable

@@ -19,8 +19,9 @@ static struct policy *start(void)
 	struct policy *p = calloc(1, sizeof(*p));
 
 	MUST(p);
-	p->agent.max_containers = p->dedup.cpu = 1; /* may not be 0 */
-	p->dedup.interval = 1000000000;
+	p->agent.max_containers = p->dedup.cpu = p->gpufn.queue = 1; /* may not be 0 */
+	p->dedup.interval = p->gpufn.slice_limit = 1000000000;
+	p->gpufn.memory = 1024 * 1024;
 	return p;
 }
 
@@ -69,6 +70,7 @@ static void add_units(json_t *policy)
 	json_array_foreach (targets, i, target)
 		add_unit(target, "p99");
 	add_unit(json_object_get(policy, "dedup"), "interval");
+	add_unit(json_object_get(policy, "gpufn"), "slice_limit");
 }
 
 /* JSON is YAML, if what it says is plain: a policy that was shown can be given back, and is the same. */
