@@ -63,7 +63,7 @@ help: ## list the targets
 deps: ## install the packages that building and running take (Debian 12 and 13)
 	$(Q).ci/deps build
 
-all: $(B)/nestord $(B)/nestorctl ## build nestord and nestorctl into build/
+all: $(B)/nestord $(B)/nestorctl $(B)/libnestor-gpufn.a ## build nestord and nestorctl into build/
 
 run: ## install what is missing, build, start the agent in the foreground (sudo make run)
 	$(Q).ci/deps build
@@ -160,6 +160,12 @@ C_FILES = $(shell git ls-files '*.[ch]' | grep -v '^vmlinux.h$$')
 
 $(B)/nestord: $(filter-out $(CLIENT_OBJS),$(CORE_OBJS)) $(B)/agent/main.o
 $(B)/nestorctl: $(CTL_OBJS)
+# For programs that call GPU functions.
+$(B)/libnestor-gpufn.a: $(B)/agent/gpufn_client.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rc $@ $^
+
 $(B)/nestord $(B)/nestorctl:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -306,11 +312,17 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -D -m 644 agent/nestord.8 $(DESTDIR)$(PREFIX)/share/man/man8/nestord.8
 	install -D -m 644 agent/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
 	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
+	install -D -m 644 agent/nestor-gpufn.7 $(DESTDIR)$(PREFIX)/share/man/man7/nestor-gpufn.7
 	install -D -m 644 agent/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/grafana $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -m 644 dashboards/grafana/*.json $(DESTDIR)$(PREFIX)/share/nestor/grafana
 	install -m 644 dashboards/prometheus/*.rules.yml $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -D -m 644 agent/nestord-merge.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/merge.conf
+	install -D -m 644 agent/nestord-gpufn.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/gpufn.conf
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/functions $(DESTDIR)$(PREFIX)/lib
+	install -m 644 gpu/functions/*.yaml gpu/functions/*.cl $(DESTDIR)$(PREFIX)/share/nestor/functions
+	install -m 644 $(B)/libnestor-gpufn.a $(DESTDIR)$(PREFIX)/lib
+	install -D -m 644 agent/gpufn_client.h $(DESTDIR)$(PREFIX)/include/nestor/gpufn_client.h
 	install -D -m 644 bpf/cache_choose.h $(DESTDIR)$(PREFIX)/share/nestor/include/bpf/cache_choose.h
 	install -D -m 644 kfuncs/cache.h $(DESTDIR)$(PREFIX)/share/nestor/include/kfuncs/cache.h
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
@@ -326,7 +338,10 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 		share/man/man5/nestor-policy.5 lib/systemd/system/nestord.service lib/systemd/system/nestord.socket \
 		lib/sysusers.d/nestor.conf share/doc/nestor/policy.yaml share/bash-completion/completions/nestorctl \
 		share/nestor/grafana/nestor-*.json share/nestor/prometheus/nestor-*.rules.yml \
-		share/nestor/systemd/merge.conf share/nestor/include/bpf/cache_choose.h share/nestor/include/kfuncs/cache.h
+		share/man/man7/nestor-gpufn.7 lib/libnestor-gpufn.a include/nestor/gpufn_client.h \
+		share/nestor/systemd/merge.conf share/nestor/systemd/gpufn.conf share/nestor/include/bpf/cache_choose.h \
+		share/nestor/include/kfuncs/cache.h $(addprefix share/nestor/functions/,$(notdir $(wildcard gpu/functions/*)))
+	-cd $(DESTDIR)$(PREFIX) && rmdir include/nestor share/nestor/functions
 	-cd $(DESTDIR)$(PREFIX)/share && rmdir doc/nestor nestor/grafana nestor/prometheus nestor/systemd nestor/include/* nestor/include nestor
 
 # ---- module ----

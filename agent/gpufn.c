@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 
 #include "agent/agent.h"
 #include "agent/gpufn_broker.h"
+#include "agent/gpufn_dirs.h"
 #include "agent/gpufn_stats.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
@@ -98,9 +100,9 @@ static json_t *users_json(const struct policy *p)
 static void tell_broker(struct gpufn *g)
 {
 	const struct policy *p = g->agent->policy;
-	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:b, s:f}", "paths", paths_json(g, p), "memory_v1",
+	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f}", "paths", paths_json(g, p), "memory_v1",
 				g->agent->kernel.memory_v1, "users", users_json(p), "share",
-				(int)p->gpufn.share, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
+				(int)p->gpufn.share, "rule", (int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
 				(double)p->gpufn.slice_limit / 1e9);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
@@ -145,11 +147,12 @@ static void on_born(void *data, const struct who_one *one)
 static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int agent)
 {
 	char *argv[] = { (char *)GPUFN_BROKER_NAME, (char *)USER, (char *)g->functions, (char *)g->state_dir, NULL };
-	char *const envp[] = { (char *)"PATH=/usr/bin:/bin", getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	char *envp[GPUFN_PASSED_MAX + 3] = { (char *)"PATH=/usr/bin:/bin" };
 	int spare_agent = fcntl(agent, F_DUPFD, 64), spare_listen = fcntl(g->listening, F_DUPFD, 64);
 	int nothing = open("/dev/null", O_RDWR);
 	sigset_t none;
 
+	gpufn_pass_environment(envp + 1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_agent, GPUFN_AGENT_FD) < 0 ||
@@ -175,6 +178,8 @@ static void on_answer(struct source *s)
 		kill(g->broker, SIGKILL);
 		waitpid(g->broker, &status, 0);
 		g->broker = 0;
+		json_decref(g->state);
+		g->state = NULL;
 		log_warning("gpufn: the broker ended, status %d; it is started again", status);
 		timer_rearm(g->again.fd, AGAIN_NS, 0);
 		return;
@@ -231,6 +236,27 @@ static void on_again(struct source *s)
 }
 
 /* ---- its files ---- */
+
+/* Beside the program: as it was installed, or where it was built. */
+static int find_functions(struct gpufn *g)
+{
+	static const char *const places[] = { "../share/nestor/functions", "../gpu/functions" };
+	const char *given = g->agent->policy->gpufn.functions;
+	char exe[PATH_MAX], path[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	snprintf(g->functions, sizeof(g->functions), "%s", given);
+	if (strcmp(given, "auto") != 0)
+		return access(g->functions, R_OK | X_OK) ? log_error(-errno, "gpufn: %s: %m", g->functions) : 0;
+	exe[n > 0 ? n : 0] = '\0';
+	dirname(exe);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		snprintf(path, sizeof(path), "%s/%s", exe, places[i]);
+		if (realpath(path, g->functions))
+			return 0;
+	}
+	return log_error(-ENOENT, "gpufn: there are no functions beside %s; policy can name their directory", exe);
+}
 
 /* Anybody may knock; who is no tenant is told so. */
 static int open_socket(struct gpufn *g)
@@ -320,9 +346,9 @@ static int start(struct gpufn *g)
 {
 	int err;
 
-	snprintf(g->functions, sizeof(g->functions), "%s", g->agent->policy->gpufn.functions);
-	if (access(g->functions, R_OK | X_OK))
-		return log_error(-errno, "gpufn: %s: %m", g->functions);
+	err = find_functions(g);
+	if (err)
+		return err;
 	g->again = (struct source){ .fd = timer_open(0, 0), .ready = on_again, .data = g };
 	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->agent->loop, &g->again);
 	if (err || g->agent->opts.check)
@@ -357,6 +383,13 @@ static void gpufn_collect(void *self, struct metrics *m)
 	gpufn_stats_collect(g->state, g->restarts, m);
 }
 
+static void gpufn_sample(void *self, struct history *h)
+{
+	const struct gpufn *g = self;
+
+	gpufn_stats_sample(g->state, h);
+}
+
 static json_t *gpufn_show(void *self)
 {
 	const struct gpufn *g = self;
@@ -374,6 +407,7 @@ const struct room room_gpufn = {
 	.start = gpufn_start,
 	.apply = gpufn_apply,
 	.collect = gpufn_collect,
+	.sample = gpufn_sample,
 	.show = gpufn_show,
 	.stop = gpufn_stop,
 };

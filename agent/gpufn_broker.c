@@ -102,14 +102,16 @@ struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
 static void take_policy(struct broker *b, json_t *policy)
 {
 	enum gpufn_share share = (enum gpufn_share)json_integer_value(json_object_get(policy, "share"));
+	enum sched_rule rule = (enum sched_rule)json_integer_value(json_object_get(policy, "rule"));
 
 	json_decref(b->names);
 	b->names = policy;
 	b->enforce = json_is_true(json_object_get(policy, "enforce"));
 	b->slice_limit = json_number_value(json_object_get(policy, "slice_limit"));
-	if (share == b->share)
+	if (share == b->share && rule == b->rule)
 		return;
 	b->share = share;
+	b->rule = rule;
 	for (unsigned int i = 0; i < b->nr_devices; i++)
 		device_requeue(&b->devices[i]);
 	for (unsigned int i = 0; i < b->nr_devices; i++)
@@ -246,7 +248,7 @@ static int open_devices(struct broker *b)
 		if (!list.devices[i].refused[0])
 			device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices), b->nr_devices++;
 	if (!b->nr_devices)
-		return log_error(-ENODEV, "there is no device: %s, %s", list.absent[0], list.absent[1]);
+		log_warning("there is no device, and calls are refused: %s, %s", list.absent[0], list.absent[1]);
 	return 0;
 }
 
@@ -329,7 +331,7 @@ static void close_all(struct broker *b)
 
 int gpufn_broker_main(char **argv)
 {
-	static struct broker b = { .share = GPUFN_DEADLINE };
+	static struct broker b = { .share = GPUFN_DEADLINE, .rule = RULE_ADAPTIVE };
 	char own_dir[PATH_MAX] = "";
 	int err;
 

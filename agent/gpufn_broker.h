@@ -129,6 +129,7 @@ struct lane {
 	unsigned int priority;
 	struct sched *sched;
 	struct share share;
+	double used_at; /* when its last slice ended */
 };
 
 /* How long a function takes on a device, for each group, by its cost. */
@@ -182,6 +183,7 @@ void device_requeue(struct device *d);
 void device_next(struct device *d);
 int device_add(struct part *p); /* a part whose data is there */
 void device_remove(struct part *p); /* it is no longer wanted; what runs of it runs on */
+void device_charge(struct part *p, double seconds); /* that something of it ran, to no end */
 void device_slice_done(struct part *p, const struct gpufn_report *r);
 /* The slice that runs takes too long: others go first, until it is done. */
 void device_let_go(struct device *d);
@@ -211,7 +213,7 @@ struct executor {
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d);
 /* 0 or -errno; @fd: -1, or what goes with it. */
 int executor_order(struct executor *e, struct gpufn_order *o, int fd);
-/* Kills it; its calls fail, for @why. */
+/* Kills it, if it is not dead already; its calls fail, for @why. */
 void executor_kill(struct executor *e, const char *why);
 /* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left. */
 void executor_retire_all(struct broker *b);
@@ -233,6 +235,7 @@ struct broker {
 	__u32 last_part;
 	json_t *names; /* who is which tenant, as the agent told: {"paths": {…}, "users": {…}} */
 	enum gpufn_share share;
+	enum sched_rule rule;
 	bool enforce;
 	double slice_limit;
 	unsigned int nr_tenants;

@@ -333,6 +333,8 @@ void call_on_death(struct executor *e, const char *why)
 		LIST_REMOVE(p, of_executor);
 		p->device->memory_used -= p->call->fn.device_bytes;
 		p->executor = NULL;
+		if (p->astray)
+			device_charge(p, gpufn_now() - e->astray);
 		call_finish(p->call, CALL_FAILED, why);
 	}
 	device_next(d);
@@ -357,6 +359,7 @@ static bool check_executor(struct broker *b, struct executor *e, double now)
 	if (!e->owed || now - since <= limit)
 		return true;
 	snprintf(why, sizeof(why), "it did not end within %g s", limit);
+	b->executors_killed++;
 	executor_kill(e, why);
 	return false;
 }

@@ -13,9 +13,10 @@
 #define LAUNCH 50e-6 /* s; until an executor has measured it */
 #define TRANSFER 4e9 /* bytes a second, until a call has shown it */
 #define GUESS 1e-6 /* s a group, until a slice has shown it */
+#define FIXED 0.01 /* s of a slice, for the rules that have such */
 #define LONGEST 0.1 /* s of a slice: whoever comes waits for it */
 #define FALLS 0.2 /* how fast a profile follows a faster slice: those are undisturbed */
-#define RISES 0.02 /* and a slower one */
+#define RISES 0.002 /* and a slower one: others may use the device for long */
 #define LOAD_SECONDS 5.0 /* over which load is averaged */
 
 /* ---- profiles ---- */
@@ -91,7 +92,7 @@ static struct lane *get_lane(struct device *d, struct tenant *t, unsigned int pr
 		return NULL;
 	l->tenant = d->broker->share == GPUFN_DEADLINE ? NULL : t;
 	l->priority = priority;
-	l->sched = sched_new(SCHED_ADAPTIVE, d->launch ?: LAUNCH, 0);
+	l->sched = sched_new(d->broker->rule, d->launch ?: LAUNCH, FIXED);
 	if (!l->sched) {
 		free(l);
 		return NULL;
@@ -130,7 +131,7 @@ int device_add(struct part *p)
 	return 0;
 }
 
-void device_remove(struct part *p)
+static void take_out(struct part *p)
 {
 	struct device *d = p->device;
 
@@ -139,6 +140,7 @@ void device_remove(struct part *p)
 	if (p->queued)
 		sched_remove(p->lane->sched, &p->task);
 	p->queued = false;
+	p->lane = NULL;
 }
 
 double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline)
@@ -227,13 +229,14 @@ static __u64 groups_of(struct device *d, const struct part *p, struct sched_slic
 {
 	const struct fn_call *fn = &p->call->fn;
 	__u64 at = p->first + p->next, left = p->groups - p->next, in_kernel, groups;
-	double each = device_group_seconds(d, &p->call->fn), seconds = fmin(slice->work, LONGEST);
+	double each = device_group_seconds(d, &p->call->fn);
+	double seconds = d->broker->rule == RULE_ADAPTIVE ? fmin(slice->work, LONGEST) : slice->work;
 	__u32 k = 0;
 
 	while (at >= fn->groups[k])
 		at -= fn->groups[k++];
 	in_kernel = fn->groups[k] - at;
-	groups = (__u64)(seconds / each);
+	groups = seconds < (double)left * each * (1 - 1e-9) ? (__u64)(seconds / each) : left;
 	if (!device_knows(d, fn)) /* a look at it, before its time is known */
 		groups = d->info.units;
 	if (!fn->f->sliceable)
@@ -314,6 +317,21 @@ static void account(struct device *d, struct part *p, double took)
 	t->counts.slices++;
 }
 
+void device_charge(struct part *p, double seconds)
+{
+	account(p->device, p, seconds);
+}
+
+/* What has run of its slice is its tenant's, though it came to nothing. */
+void device_remove(struct part *p)
+{
+	const struct running *r = &p->device->running;
+
+	if (r->part == p)
+		account(p->device, p, gpufn_now() - r->began);
+	take_out(p);
+}
+
 /* The slice is done that others did not wait for. */
 static void slice_is_back(struct part *p)
 {
@@ -327,8 +345,9 @@ static void slice_is_back(struct part *p)
 void device_slice_done(struct part *p, const struct gpufn_report *r)
 {
 	struct device *d = p->device;
-	double took = gpufn_now() - d->running.began;
+	double took = gpufn_now() - d->running.began, each;
 	struct sched_slice slice = d->running.slice;
+	bool known = device_knows(d, &p->call->fn);
 
 	if (p->astray) {
 		account(d, p, (double)r->ns / 1e9);
@@ -340,12 +359,13 @@ void device_slice_done(struct part *p, const struct gpufn_report *r)
 	p->next += d->running.groups;
 	p->ran += d->running.groups;
 	learn(d, p, d->running.groups, r->ns);
-	if (p->ran == p->groups)
-		p->task.work = slice.work; /* so that nothing is left, however the profile has changed */
-	if (sched_done(p->lane->sched, &slice, took))
-		p->queued = false;
-	else
-		p->task.work = (double)(p->groups - p->ran) * device_group_seconds(d, &p->call->fn);
+	each = device_group_seconds(d, &p->call->fn);
+	if (!known) /* what was only guessed says nothing of the capacity */
+		slice.work = (double)d->running.groups * each;
+	/* However the profile has changed: when the last group has run, nothing is left. */
+	p->task.work = (double)(p->groups - p->ran) * each + (p->ran < p->groups ? slice.work : 0);
+	p->lane->used_at = gpufn_now();
+	p->queued = !sched_done(p->lane->sched, &slice, took);
 }
 
 void device_let_go(struct device *d)
@@ -354,7 +374,7 @@ void device_let_go(struct device *d)
 
 	p->executor->astray = d->running.began;
 	p->astray = d->running.groups;
-	device_remove(p);
+	take_out(p);
 	device_next(d);
 }
 

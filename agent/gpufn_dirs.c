@@ -68,3 +68,17 @@ int gpufn_make_dir(const char *parent, char *ret, size_t size)
 		return log_error(-errno, "cannot lock %s: %m", ret);
 	return 0;
 }
+
+void gpufn_pass_environment(char **ret)
+{
+	static const char *const names[GPUFN_PASSED_MAX] = { "JOURNAL_STREAM", "POCL_DEVICES", "POCL_MAX_PTHREAD_COUNT",
+							     "CUDA_VISIBLE_DEVICES", "NESTOR_GPUFN_SPEEDS" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && asprintf(ret, "%s=%s", names[i], value) > 0)
+			ret++;
+	}
+	*ret = NULL;
+}

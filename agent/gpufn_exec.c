@@ -25,9 +25,10 @@ static void __attribute__((noreturn)) exec_executor(const struct executor *e, in
 	char nr[16], home[300], cache[300], temporary[300];
 	char *argv[] = { (char *)GPUFN_EXECUTOR_NAME, (char *)e->device->info.backend, nr, (char *)e->broker->functions_dir,
 			 (char *)e->dir, NULL };
-	char *const envp[] = { (char *)"PATH=/usr/bin:/bin", home, cache, temporary, NULL };
+	char *envp[GPUFN_PASSED_MAX + 5] = { (char *)"PATH=/usr/bin:/bin", home, cache, temporary };
 	int nothing = open("/dev/null", O_RDWR), spare = fcntl(orders, F_DUPFD, 64);
 
+	gpufn_pass_environment(envp + 4);
 	snprintf(nr, sizeof(nr), "%u", e->device->info.nr);
 	snprintf(home, sizeof(home), "HOME=%s", e->dir);
 	snprintf(cache, sizeof(cache), "POCL_CACHE_DIR=%s", e->dir);
@@ -66,7 +67,10 @@ static void end(struct executor *e, const char *why)
 	kill(e->pid, SIGKILL);
 	while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	call_on_death(e, why ?: end_of(status, text, sizeof(text)));
+	why = why ?: end_of(status, text, sizeof(text));
+	if (!LIST_EMPTY(&e->parts))
+		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->fn.f->name, e->tenant->name, e->device->info.name, why);
+	call_on_death(e, why);
 	forget(e);
 }
 
@@ -90,8 +94,10 @@ static void on_report(struct source *s)
 		e->ready = !r.err;
 		if (!r.err && (!e->device->launch || (double)r.ns / 1e9 < e->device->launch))
 			e->device->launch = (double)r.ns / 1e9;
-		if (r.err)
+		if (r.err) {
+			e->broker->executors_died++;
 			executor_kill(e, r.text);
+		}
 		return;
 	}
 	call_on_report(e, &r);
@@ -150,7 +156,6 @@ int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 
 void executor_kill(struct executor *e, const char *why)
 {
-	e->broker->executors_killed++;
 	end(e, why);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/confine.h"
@@ -44,6 +45,7 @@ struct executor {
 	struct gpu *gpu;
 	struct gpu_info info;
 	int functions; /* directory */
+	double speed; /* below 1: made slower, for tests */
 	LIST_HEAD(, compiled) compiled;
 	LIST_HEAD(, call) calls;
 	char why[GPUFN_TEXT_MAX]; /* of what failed last */
@@ -168,6 +170,31 @@ static int open_call(struct executor *e, const struct gpufn_order *o, int fd, ui
 	return 0;
 }
 
+/* NESTOR_GPUFN_SPEEDS has numbers for devices, in their order. */
+static double speed_of(const char *text, unsigned int nr)
+{
+	double speed = 1;
+	char *end;
+
+	for (unsigned int i = 0; text && i <= nr; i++, text = end) {
+		speed = strtod(text, &end);
+		if (end == text)
+			return 1;
+	}
+	return speed > 0.001 && speed < 1 ? speed : 1;
+}
+
+static void slow_down(const struct executor *e, uint64_t *ns)
+{
+	uint64_t more = (uint64_t)((double)*ns * (1 / e->speed - 1));
+	struct timespec rest = { .tv_sec = (time_t)(more / 1000000000), .tv_nsec = (long)(more % 1000000000) };
+
+	if (!more)
+		return;
+	nanosleep(&rest, NULL);
+	*ns += more;
+}
+
 static int run_slice(struct executor *e, const struct gpufn_order *o, uint64_t *ret_ns)
 {
 	struct call *c = call_of(e, o->call);
@@ -178,7 +205,10 @@ static int run_slice(struct executor *e, const struct gpufn_order *o, uint64_t *
 		return -EINVAL;
 	err = fn_job_launch(&c->job, o->kernel, (uint32_t)o->first, (uint32_t)o->groups, &done);
 	err = err ?: gpu_wait(e->gpu, &done, ret_ns);
-	return err ? fail(e, err) : 0;
+	if (err)
+		return fail(e, err);
+	slow_down(e, ret_ns);
+	return 0;
 }
 
 static int read_call(struct executor *e, const struct gpufn_order *o)
@@ -307,6 +337,7 @@ int gpufn_executor_main(char **argv)
 		return log_error(EXIT_FAILURE, "%s: %m", argv[3]);
 	if (confine(argv[3], argv[4]))
 		return EXIT_FAILURE;
+	e.speed = speed_of(getenv("NESTOR_GPUFN_SPEEDS"), (unsigned int)atoi(argv[2]));
 	e.gpu = open_device(&e, argv[1], (unsigned int)atoi(argv[2]));
 	report(&e, GPUFN_READY, 0, e.gpu ? 0 : -ENODEV, e.gpu ? launch_ns(e.gpu) : 0);
 	return e.gpu ? serve(&e) : EXIT_FAILURE;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <string.h>
 
 #include <linux/types.h>
 
 #include "agent/gpufn_stats.h"
+#include "agent/history.h"
 #include "agent/metrics.h"
 #include "agent/util.h"
 
@@ -144,4 +146,19 @@ void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metr
 	collect_tenants(json_object_get(state, "tenants"), m);
 	collect_devices(json_object_get(state, "devices"), m);
 	collect_lateness(state, m);
+}
+
+void gpufn_stats_sample(const json_t *state, struct history *h)
+{
+	const json_t *t;
+	size_t i;
+
+	json_array_foreach (json_object_get(state, "tenants"), i, t) {
+		/* Users are no containers: just the machine's sum has them. */
+		const char *container = strncmp(text(t, "tenant"), "user:", 5) ? text(t, "tenant") : "";
+		double missed = number(t, "late") + number(t, "dropped") + number(t, "failed") + number(t, "refused_early");
+
+		history_counter(h, "", container, "gpufn_done", (__u64)number(t, "done"));
+		history_counter(h, "", container, "gpufn_missed", (__u64)missed);
+	}
 }

@@ -18,7 +18,7 @@
 #define HISTORY_SECONDS 5 /* between samples */
 #define HISTORY_SAMPLES 180 /* that are kept: 15 minutes */
 #define HISTORY_OWNERS 64 /* whose samples are kept, besides the machine */
-#define HISTORY_QUANTITIES 24 /* that all rooms together may tell of an owner */
+#define HISTORY_QUANTITIES 28 /* that all rooms together may tell of an owner */
 #define HISTORY_MARKS 32 /* changes of policy that are kept: the last ones */
 #define HISTORY_BYTES_MAX (8U << 20)
 

@@ -16,6 +16,7 @@ FILE_SYMBOLS(dashboards_web_index_html);
 FILE_SYMBOLS(dashboards_web_nestor_css);
 FILE_SYMBOLS(dashboards_web_nestor_js);
 FILE_SYMBOLS(dashboards_web_charts_js);
+FILE_SYMBOLS(dashboards_web_gpufn_js);
 FILE_SYMBOLS(dashboards_web_store_js);
 FILE_SYMBOLS(dashboards_web_icon_svg);
 FILE_SYMBOLS(build_dashboards_web_chart_js);
@@ -32,6 +33,7 @@ static const struct file {
 	{ "/nestor.css", css, FILE_TEXT(dashboards_web_nestor_css) },
 	{ "/nestor.js", javascript, FILE_TEXT(dashboards_web_nestor_js) },
 	{ "/charts.js", javascript, FILE_TEXT(dashboards_web_charts_js) },
+	{ "/gpufn.js", javascript, FILE_TEXT(dashboards_web_gpufn_js) },
 	{ "/store.js", javascript, FILE_TEXT(dashboards_web_store_js) },
 	{ "/chart.js", javascript, FILE_TEXT(build_dashboards_web_chart_js) },
 	{ "/icon.svg", svg, FILE_TEXT(dashboards_web_icon_svg) },

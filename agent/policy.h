@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #include "agent/log.h"
+#include "gpu/sched.h"
 
 enum policy_mode { MODE_OFF, MODE_MONITOR, MODE_ENFORCE };
 
@@ -136,10 +137,11 @@ struct policy {
 	} dedup;
 	struct {
 		enum policy_mode mode;
-		char *functions; /* directory */
+		char *functions; /* directory, or "auto" */
 		char *cache; /* directory, for what compilers make */
 		char *socket; /* path, or "auto" */
 		enum policy_share share;
+		enum sched_rule rule; /* of gpu/sched.h */
 		__u64 slice_limit; /* nanoseconds */
 		__u64 memory; /* bytes that a tenant's calls may have at a time */
 		__u32 queue; /* calls that it may have at a time */

@@ -59,6 +59,16 @@ static const cyaml_strval_t shares[] = {
 	{ "deadline", SHARE_DEADLINE },
 };
 
+static const cyaml_strval_t rules[] = {
+	{ "fcfs", RULE_FCFS },
+	{ "rr", RULE_RR },
+	{ "edf", RULE_EDF },
+	{ "edf-late", RULE_EDF_LATE },
+	{ "edf-feasible", RULE_EDF_FEASIBLE },
+	{ "edf-fixed", RULE_EDF_FIXED },
+	{ "adaptive", RULE_ADAPTIVE },
+};
+
 static const cyaml_strval_t huge[] = {
 	{ "leave", HUGE_LEAVE },
 	{ "split", HUGE_SPLIT },
@@ -230,6 +240,7 @@ static const cyaml_schema_field_t gpufn_fields[] = {
 	STRING(cache, SECTION(gpufn), PATH_LEN_MAX),
 	STRING(socket, SECTION(gpufn), SOCKET_LEN_MAX),
 	ENUM(share, SECTION(gpufn), shares),
+	ENUM(rule, SECTION(gpufn), rules),
 	UNITS(slice_limit, SECTION(gpufn), durations),
 	UNITS(memory, SECTION(gpufn), sizes),
 	UINT(queue, SECTION(gpufn)),

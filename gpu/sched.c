@@ -12,14 +12,14 @@
 #define PART 0.5 /* of that, which a slice may take */
 #define LAUNCHES 6 /* a slice is at least so many times the overhead */
 
-const char *const sched_rule_names[SCHED_RULES] = {
-	[SCHED_FCFS] = "fcfs",
-	[SCHED_RR] = "rr",
-	[SCHED_EDF] = "edf",
-	[SCHED_EDF_LATE] = "edf-late",
-	[SCHED_EDF_FEASIBLE] = "edf-feasible",
-	[SCHED_EDF_FIXED] = "edf-fixed",
-	[SCHED_ADAPTIVE] = "adaptive",
+const char *const sched_rule_names[RULE_RULES] = {
+	[RULE_FCFS] = "fcfs",
+	[RULE_RR] = "rr",
+	[RULE_EDF] = "edf",
+	[RULE_EDF_LATE] = "edf-late",
+	[RULE_EDF_FEASIBLE] = "edf-feasible",
+	[RULE_EDF_FIXED] = "edf-fixed",
+	[RULE_ADAPTIVE] = "adaptive",
 };
 
 struct entry {
@@ -92,7 +92,7 @@ static void note_slack(struct sched *s, double slack)
 
 static bool goes_before(const struct sched *s, const struct sched_task *a, const struct sched_task *b)
 {
-	return s->rule == SCHED_FCFS || s->rule == SCHED_RR ? false : a->deadline < b->deadline;
+	return s->rule == RULE_FCFS || s->rule == RULE_RR ? false : a->deadline < b->deadline;
 }
 
 /* @all with room for one more than @n; NULL: no memory, and it is as it was. */
@@ -164,12 +164,12 @@ double sched_backlog(const struct sched *s)
 static double end_of(const struct sched *s, const struct sched_task *t, double now)
 {
 	switch (s->rule) {
-	case SCHED_EDF_LATE:
+	case RULE_EDF_LATE:
 		return now;
-	case SCHED_EDF_FEASIBLE:
-	case SCHED_EDF_FIXED:
+	case RULE_EDF_FEASIBLE:
+	case RULE_EDF_FIXED:
 		return now + s->overhead + t->work / s->capacity;
-	case SCHED_ADAPTIVE: /* with luck: all of the device may be ours again */
+	case RULE_ADAPTIVE: /* with luck: all of the device may be ours again */
 		return now + s->overhead + t->work;
 	default:
 		return 0;
@@ -248,9 +248,9 @@ static double adaptive_size(const struct sched *s, const struct sched_task *t)
 
 static double size_of(const struct sched *s, const struct sched_task *t)
 {
-	if (s->rule == SCHED_ADAPTIVE)
+	if (s->rule == RULE_ADAPTIVE)
 		return adaptive_size(s, t);
-	if ((s->rule == SCHED_RR || s->rule == SCHED_EDF_FIXED) && s->fixed < t->work)
+	if ((s->rule == RULE_RR || s->rule == RULE_EDF_FIXED) && s->fixed < t->work)
 		return s->fixed;
 	return t->work;
 }
@@ -260,9 +260,9 @@ bool sched_next(struct sched *s, double now, struct sched_slice *ret)
 	drop_hopeless(s, now);
 	if (!s->n)
 		return false;
-	if (s->rule == SCHED_ADAPTIVE)
+	if (s->rule == RULE_ADAPTIVE)
 		put_aside(s, now);
-	ret->task = s->rule == SCHED_ADAPTIVE ? pick(s, now) : s->queue[0].task;
+	ret->task = s->rule == RULE_ADAPTIVE ? pick(s, now) : s->queue[0].task;
 	ret->work = size_of(s, ret->task);
 	return true;
 }
@@ -292,7 +292,7 @@ bool sched_done(struct sched *s, const struct sched_slice *slice, double took)
 		take_out(s, at);
 		return true;
 	}
-	if (s->rule == SCHED_RR) {
+	if (s->rule == RULE_RR) {
 		take_out(s, at);
 		s->queue[s->n++] = (struct entry){ .task = t };
 	}

@@ -13,16 +13,16 @@
 #include <stddef.h>
 
 enum sched_rule {
-	SCHED_FCFS, /* whole tasks, in the order they came */
-	SCHED_RR, /* slices of a fixed size, by turns */
-	SCHED_EDF, /* whole tasks, the earliest deadline first; also those that are too late */
-	SCHED_EDF_LATE, /* the same, but what is past its deadline is dropped */
-	SCHED_EDF_FEASIBLE, /* the same, but what cannot end before its deadline is dropped */
-	SCHED_EDF_FIXED, /* as EDF_FEASIBLE, in slices of a fixed size */
-	SCHED_ADAPTIVE, /* ours, see sched_next() */
-	SCHED_RULES,
+	RULE_FCFS, /* whole tasks, in the order they came */
+	RULE_RR, /* slices of a fixed size, by turns */
+	RULE_EDF, /* whole tasks, the earliest deadline first; also those that are too late */
+	RULE_EDF_LATE, /* the same, but what is past its deadline is dropped */
+	RULE_EDF_FEASIBLE, /* the same, but what cannot end before its deadline is dropped */
+	RULE_EDF_FIXED, /* as EDF_FEASIBLE, in slices of a fixed size */
+	RULE_ADAPTIVE, /* ours, see sched_next() */
+	RULE_RULES,
 };
-extern const char *const sched_rule_names[SCHED_RULES];
+extern const char *const sched_rule_names[RULE_RULES];
 
 struct sched_task {
 	double arrival, deadline;

@@ -83,7 +83,7 @@ sort -u "$T/scraped" "$T/documented" > "$T/known"
 
 # shellcheck disable=SC2016 # for jq and awk
 families() { sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$T/metrics"; }
-in_code() { grep -ohE '"nestor_(agent|blkio|bpf|build|cache|container|counters|dedup|events|net|pcache|policy|room|vm)_[a-z0-9_]+"' agent/*.[ch] | tr -d '"' |
+in_code() { grep -ohE '"nestor_(agent|blkio|bpf|build|cache|container|counters|dedup|events|gpufn|net|pcache|policy|room|vm)_[a-z0-9_]+"' agent/*.[ch] | tr -d '"' |
 	sed 's/_bucket$//' | sort -u; } # the client looks for that
 in_page() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "$page" | sort -u; }
 ok "there are families" [ "$(families | wc -l)" -ge 25 ]
@@ -99,7 +99,7 @@ done)"
 unitless='nestor_(room_up|room_wanted|policy_last_reload_successful|pcache_approximate|net_limit_possible|net_limit_refused'
 #   numbers of things that the name tells
 unitless+='|cache_index_entries|bpf_map_entries|bpf_map_capacity|blkio_limits_refused|blkio_target_lowered|net_limit_devices'
-unitless+='|dedup_missed_processes'
+unitless+='|dedup_missed_processes|gpufn_queued_calls|gpufn_functions|gpufn_functions_refused'
 #   a label tells: kind: bytes or I/Os a second, or a weight; reason: pages, processes or mappings
 unitless+='|blkio_limit|dedup_left_out)'
 wrong_units() { # of lines NAME TYPE
@@ -145,7 +145,7 @@ FNR == 1 { FS = "\t"; $0 = $0 }
 	while (match(text, /[a-z_][a-z0-9_:]*(\{[^}]*\})?/)) {
 		token = substr(text, RSTART, RLENGTH); text = substr(text, RSTART + RLENGTH)
 		name = token; sub(/\{.*/, "", name)
-		if (name ~ /:/) { if (!(name in names)) complain("nothing records " name); continue }
+		if (name ~ /:/) { if (name in names) count++; else complain("nothing records " name); continue }
 		if (name !~ /^nestor_/) continue
 		if (!(name in names)) { complain("no metric " name); continue }
 		mine[name]; count++
@@ -251,7 +251,8 @@ jq_finds "the data source is a variable" \
 	'.templating.list[0] as $d | select($d.type != "datasource" or $d.query != "prometheus" or $d.name != "datasource") | "datasource"'
 # shellcheck disable=SC2016 # jq's
 jq_finds "and no other is named" '.. | .datasource? | select(. != null and .uid != "${datasource}" and .uid != "-- Grafana --")'
-jq_finds "instance, vm and container are variables" '["instance", "vm", "container"] - [.templating.list[].name] | select(. != [])'
+jq_finds "instance, vm and container are variables, or instance and tenant" '(if .uid == "nestor-gpufn" then ["instance", "tenant"]
+	else ["instance", "vm", "container"] end) - [.templating.list[].name] | select(. != [])'
 # shellcheck disable=SC2016
 jq_finds "no other variables are used than there are" \
 	'([.templating.list[].name] + ["__rate_interval", "__range"]) as $have | [.panels[].targets[]?.expr | scan("\\$\\{?([a-z_]+)")[]] | unique - $have | select(. != [])'

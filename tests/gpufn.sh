@@ -254,9 +254,9 @@ ok "and nothing is left of it" until_ok 10 tenant_has user:root memory_bytes 0
 # ---- shares
 restart_with enforce equal
 head -c 50000 /dev/zero > "$T/in"
-flood() { # flood USER: 4 calls at a time, until $T/enough is there
+flood() { # flood USER: 8 calls at a time, until $T/enough is there
 	local pids=() i
-	for i in 1 2 3 4; do
+	for i in 1 2 3 4 5 6 7 8; do
 		(until [ -e "$T/enough" ]; do
 			as "$1" curl -s -o /dev/null --unix-socket "$NESTOR_GPUFN_SOCKET" --data-binary @"$T/in" \
 				"http://x/v1/functions/slow?n=50000"
@@ -338,4 +338,22 @@ done
 is "monitor refuses nothing" 12 "$(grep -c 202 "$T/codes2")"
 agent_stop
 ok "stopped, nothing is left" gone
+
+# ---- unlike devices: three of PoCL's, of which two are made slower
+policy enforce deadline
+export POCL_DEVICES="pthread pthread pthread" POCL_MAX_PTHREAD_COUNT=1 NESTOR_GPUFN_SPEEDS="1 0.5 0.25"
+agent_start --policy "$T/policy.d"
+ok "an agent with three devices answers" until_ok 20 answers
+head -c 300000 /dev/urandom > "$T/in"
+for i in 1 2 3 4 5; do
+	curl_as root "/v1/functions/slow?n=300000" --data-binary @"$T/in" -D "$T/head$i"
+	md5sum < "$T/result"
+done > "$T/sums"
+is "the same on each, and in parts on all" 1 "$(sort -u "$T/sums" | wc -l)"
+is "once their speeds are known, a call is done by all three" "1 1 1 3 3" \
+	"$(grep -h Nestor-Devices "$T"/head[12345] | tr -dc '0-9\n' | tr '\n' ' ' | sed 's/ $//')"
+speeds=$(ctl --json gpufn show | jq -r '[.devices[].profiles[] | select(.function == "slow") | .group_nanoseconds] | "\(.[1] / .[0]) \(.[2] / .[0])"')
+within "the second device is known to be half as fast" 1.7 "${speeds% *}" 2.3
+within "the third a quarter" 3.4 "${speeds#* }" 4.6
+agent_stop
 done_testing

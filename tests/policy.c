@@ -115,6 +115,7 @@ static void test_json(void)
 		"  cache: /c\n"
 		"  socket: /s\n"
 		"  share: equal\n"
+		"  rule: edf-late\n"
 		"  slice_limit: 10ms\n"
 		"  memory: 1MiB\n"
 		"  queue: 10000\n"
@@ -143,7 +144,7 @@ static void test_json(void)
 		"\"container\": \"web\"}, "
 		"{\"domain\": \"e\", \"vm\": \"g*\"}]}, "
 		"\"gpufn\": {\"mode\": \"enforce\", \"functions\": \"/f\", \"cache\": \"/c\", \"socket\": \"/s\", "
-		"\"share\": \"equal\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": 10000, \"tenants\": ["
+		"\"share\": \"equal\", \"rule\": \"edf-late\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": 10000, \"tenants\": ["
 		"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"memory\": 2097152, \"queue\": 3}, "
 		"{\"user\": \"render\"}]}}";
 	struct policy_error error;

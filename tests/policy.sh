@@ -188,6 +188,7 @@ bad_units() {
 	text dedup-merge-long ':1:16: dedup\.merge: is longer than 63 characters' "dedup: {merge: $(repeat 64 a)}\n"
 	text gpufn-mode ":1:15: gpufn\.mode: 'on' is none of: off, monitor, enforce\$" 'gpufn: {mode: on}\n'
 	text gpufn-share ":1:16: gpufn\.share: 'fair' is none of: best-effort, equal, fixed, deadline\$" 'gpufn: {share: fair}\n'
+	text gpufn-rule ":1:15: gpufn\.rule: 'best' is none of: fcfs, rr, edf, edf-late, edf-feasible, edf-fixed, adaptive\$" 'gpufn: {rule: best}\n'
 	text gpufn-socket ':1:17: gpufn\.socket: is longer than 107 characters' "gpufn: {socket: /$(repeat 107 a)}\n"
 	text gpufn-limit-low ':1:22: gpufn\.slice_limit: 9ms is out of range; it may be 10ms to 3600s' 'gpufn: {slice_limit: 9ms}\n'
 	text gpufn-queue ':1:16: gpufn\.queue: 0 is out of range; it may be 1 to 10000' 'gpufn: {queue: 0}\n'
@@ -626,7 +627,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"/usr/share/nestor/functions","cache":"/var/cache/nestor","socket":"auto","share":"deadline","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"auto","cache":"/var/cache/nestor","socket":"auto","share":"deadline","rule":"adaptive","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable

@@ -137,8 +137,9 @@ done
 
 # ---- boards: each expression as Grafana sends it
 
-# What needs a limit, a target, an error, a loss, memory that is short or the same, another operation or the kernel module to show anything.
-MAY_BE_EMPTY='limit|target|errors|events_lost|evictions|refaults|migration|actions|ALERTS|op!~|nestor_vm_info|nestor_cache_|nestor_dedup_'
+# What needs a limit, a target, an error, a loss, memory that is short or the same, another operation, the kernel module or calls of
+# functions to show anything.
+MAY_BE_EMPTY='limit|target|errors|events_lost|evictions|refaults|migration|actions|ALERTS|op!~|nestor_vm_info|nestor_(cache|dedup|gpufn)_'
 # shellcheck disable=SC2016 # jq's
 expressions='.title as $b | .panels[] | .title as $t | .targets[]? | {where: "\($b): \($t)",
 	expr: .expr | gsub("\\$__rate_interval"; "5m") | gsub("\\$__range"; "5m") | gsub("\\$[a-z]+"; ".*")}'

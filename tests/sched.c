@@ -20,21 +20,21 @@ static const double fixed_sizes[] = { 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1
 
 /* Sums over the seeds */
 struct cell {
-	double in_time[SCHED_RULES], wasted[SCHED_RULES], fixed[ARRAY_SIZE(fixed_sizes)], bound;
+	double in_time[RULE_RULES], wasted[RULE_RULES], fixed[ARRAY_SIZE(fixed_sizes)], bound;
 };
 
 static void add_trace(const struct trace *t, const struct sim_device *d, struct cell *c)
 {
 	struct sim_result r;
 
-	for (int rule = 0; rule < SCHED_RULES; rule++) {
+	for (int rule = 0; rule < RULE_RULES; rule++) {
 		if (sim_run(t, d, (enum sched_rule)rule, 0.01, &r) || r.in_time + r.late + r.dropped != t->n)
 			abort();
 		c->in_time[rule] += (double)r.in_time;
 		c->wasted[rule] += r.wasted;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed_sizes); i++) {
-		if (sim_run(t, d, SCHED_EDF_FIXED, fixed_sizes[i], &r))
+		if (sim_run(t, d, RULE_EDF_FIXED, fixed_sizes[i], &r))
 			abort();
 		c->fixed[i] += (double)r.in_time;
 	}
@@ -60,25 +60,25 @@ static struct cell run_cell(enum trace_kind kind, double load, double overhead)
 static void test_cell(enum trace_kind kind, double load, double overhead)
 {
 	const struct cell c = run_cell(kind, load, overhead);
-	double ours = c.in_time[SCHED_ADAPTIVE], best = 0, best_fixed = 0;
+	double ours = c.in_time[RULE_ADAPTIVE], best = 0, best_fixed = 0;
 	const double *in_time = c.in_time;
 
-	for (int rule = 0; rule < SCHED_ADAPTIVE; rule++)
-		best = rule == SCHED_EDF_FIXED ? best : fmax(best, in_time[rule]);
+	for (int rule = 0; rule < RULE_ADAPTIVE; rule++)
+		best = rule == RULE_EDF_FIXED ? best : fmax(best, in_time[rule]);
 	for (size_t i = 0; i < ARRAY_SIZE(fixed_sizes); i++)
 		best_fixed = fmax(best_fixed, c.fixed[i]);
 	printf("# %s, load %.1f, overhead %.2f ms: %.0f of %d in time; %.2f of edf-late, %.2f of edf-feasible, %.2f of the "
 	       "best fixed slice, %.2f of the bound\n",
-	       trace_kind_names[kind], load, overhead * 1e3, ours, TASKS * SEEDS, ours / in_time[SCHED_EDF_LATE],
-	       ours / in_time[SCHED_EDF_FEASIBLE], ours / best_fixed, ours / c.bound);
+	       trace_kind_names[kind], load, overhead * 1e3, ours, TASKS * SEEDS, ours / in_time[RULE_EDF_LATE],
+	       ours / in_time[RULE_EDF_FEASIBLE], ours / best_fixed, ours / c.bound);
 	ok(ours >= best, "at least as many in time as by any other rule");
 	ok(ours >= 0.95 * best_fixed, "and within 5 %% of the slices that are best here, chosen afterwards");
-	ok(c.wasted[SCHED_ADAPTIVE] <= 0.5 * c.wasted[SCHED_EDF_LATE], "wasted work is halved");
+	ok(c.wasted[RULE_ADAPTIVE] <= 0.5 * c.wasted[RULE_EDF_LATE], "wasted work is halved");
 	ok(ours <= c.bound && c.bound <= TASKS * SEEDS, "nothing exceeds the bound");
 	if (load < 0.7 || overhead > 0.0002)
 		return;
-	ok(ours >= 1.3 * in_time[SCHED_EDF_FEASIBLE], "1.3 times as many as if the infeasible is dropped");
-	ok(ours >= 1.8 * in_time[SCHED_EDF_LATE], "1.8 times as many as if the late is");
+	ok(ours >= 1.3 * in_time[RULE_EDF_FEASIBLE], "1.3 times as many as if the infeasible is dropped");
+	ok(ours >= 1.8 * in_time[RULE_EDF_LATE], "1.8 times as many as if the late is");
 }
 
 static void test_goodput(void)
@@ -120,7 +120,7 @@ static void test_bound(void)
 static void test_capacity(void)
 {
 	static const double steps[] = { 1, 0.35, 0.5, 1 };
-	struct sched *s = sched_new(SCHED_ADAPTIVE, 0.001, 0);
+	struct sched *s = sched_new(RULE_ADAPTIVE, 0.001, 0);
 	struct sched_task t = { .work = 1000, .deadline = 1e6 };
 	struct sched_slice slice;
 	double now = 0;
@@ -145,7 +145,7 @@ static void test_capacity(void)
 
 static void test_earliest(void)
 {
-	struct sched *s = sched_new(SCHED_ADAPTIVE, 0, 0);
+	struct sched *s = sched_new(RULE_ADAPTIVE, 0, 0);
 	struct sched_task soon = { .work = 1, .deadline = 10 }, later = { .work = 2, .deadline = 20 };
 
 	sched_add(s, &soon);

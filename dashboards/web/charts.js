@@ -148,6 +148,13 @@ export const CHARTS = [
 		],
 	},
 	{
+		id: "gpufn", title: "Calls of GPU functions", room: "gpufn", format: perSecond, optional: true,
+		lines: [
+			{ name: "in time", color: 3, of: value("gpufn_done") },
+			{ name: "late, dropped, failed or refused", color: 2, of: value("gpufn_missed") },
+		],
+	},
+	{
 		id: "migration", title: "Migration traffic", room: "net", format: bytes,
 		lines: [{ name: "migration", color: 4, of: value("migration_bytes") }],
 	},

@@ -2,6 +2,7 @@
 // The page: a tree of the machine's containers and VMs, and what the chosen one did.
 
 import { Charts, bytes, clock, element, perSecond, quantiles, seconds, size } from "./charts.js";
+import { gpufnParts } from "./gpufn.js";
 import { MACHINE, Store, keyOf } from "./store.js";
 
 const STALE_MS = 15000; // without an answer for so long, what is shown is called old
@@ -327,6 +328,18 @@ function drawCommon(visible) {
 	$("domains").replaceChildren(...known.map(heatMap));
 }
 
+// ---- GPU functions
+
+function drawGpufn(visible) {
+	const scrolled = $("gpufn-parts").querySelector(".scroll")?.scrollLeft ?? 0;
+
+	$("gpufn").hidden = !visible || !store.gpufn;
+	if ($("gpufn").hidden)
+		return;
+	$("gpufn-parts").replaceChildren(...gpufnParts(store.gpufn));
+	$("gpufn-parts").querySelector(".scroll")?.scrollTo(scrolled, 0);
+}
+
 // ---- rooms, policy, what is wrong
 
 function drawRooms() {
@@ -394,6 +407,7 @@ function show() {
 
 	drawDetail(find(root, chosen) ?? root);
 	drawCommon(!find(root, chosen) || chosen === MACHINE);
+	drawGpufn(!find(root, chosen) || chosen === MACHINE);
 }
 
 $("tree").addEventListener("keydown", onTreeKey);

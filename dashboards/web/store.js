@@ -110,6 +110,7 @@ export class Store {
 		this.containers = [];
 		this.vms = [];
 		this.domains = []; // of the room dedup; none while it is down
+		this.gpufn = null; // the room gpufn's devices and tenants; null while it is down
 		this.readAt = 0; // when the agent answered last
 		this.away = false;
 		this.restartedAt = 0;
@@ -125,11 +126,13 @@ export class Store {
 				read("api/v1/vms"),
 			]);
 
-			const domains = rooms.some((r) => r.room === "dedup" && r.state === "up") ? await read("api/v1/dedup") : [];
+			const isUp = (room) => rooms.some((r) => r.room === room && r.state === "up");
+			const domains = isUp("dedup") ? await read("api/v1/dedup") : [];
+			const gpufn = isUp("gpufn") ? await read("api/v1/gpufn") : null;
 
 			if (this.history.merge(history))
 				this.restartedAt = Date.now();
-			Object.assign(this, { status, rooms, containers, vms, domains, readAt: Date.now(), away: false });
+			Object.assign(this, { status, rooms, containers, vms, domains, gpufn, readAt: Date.now(), away: false });
 		} catch (error) {
 			this.away = true;
 			console.info(`Nestor does not answer: ${error.message}`);
