@@ -309,6 +309,21 @@ within "goodput is" 20 "$(metric 'nestor_gpufn_calls_total{tenant="user:root",re
 is "entitlements are by weight" "0.6 0.2" \
 	"$(metric 'nestor_gpufn_entitlement_ratio{tenant="user:root"}') $(metric 'nestor_gpufn_entitlement_ratio{tenant="user:nobody"}')"
 
+# ---- the page
+# shellcheck source=tests/webdriver.sh
+. "$(dirname "$0")/webdriver.sh"
+mkdir -p build/page
+browser_start || ok "Chromium starts" false
+open_page "$URL/"
+shown() { js_true "return document.querySelectorAll('#gpufn table tbody tr').length === 3 && !document.querySelector('#gpufn').hidden"; }
+ok "the page has a row for each tenant" until_ok 30 shown
+slices() { call root slow n=5 && js_true "return document.querySelectorAll('#gpufn svg rect').length > 0"; }
+ok "and slices by time" until_ok 30 slices
+like "which have words, too" 'slow of user:root, call [0-9]+, ' "$(js "return document.querySelector('#gpufn svg rect title').textContent")"
+js "document.querySelector('#gpufn').scrollIntoView()" > /dev/null
+screenshot build/page/gpufn.png
+is "and no error" "" "$(console_errors)"
+
 # ---- ends
 echo hello > "$T/in"
 broker() { pgrep -f "^nestord-gpufn .*$T/" | head -1; }

@@ -18,7 +18,7 @@ read_again() {
 
 # Rooms begin after their service has.
 has_room() { nestorctl metrics 2> /dev/null | grep -q '^nestor_room_up{room="cache"} 1'; }
-rooms() { nestorctl metrics | awk '/^nestor_room_up/ { print $NF }' | sort -u; }
+rooms() { nestorctl metrics | awk '/^nestor_room_up/ && !/"gpufn"/ { print $NF }' | sort -u; }
 
 mkdir -p /sys/fs/cgroup/one
 exec {never}<> <(:)
