@@ -94,6 +94,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/scrape.sh
 	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh
+	$(Q)tests/bench/gpufn.sh
 	$(Q)tests/bench/pcache.sh
 	$(Q)tests/bench/cache.sh
 	$(Q)tests/bench/gpu.sh

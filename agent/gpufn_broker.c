@@ -33,14 +33,41 @@ double gpufn_now(void)
 
 /* ---- tenants ---- */
 
-static struct tenant *find_tenant(struct broker *b, const char *name)
+/* Room for another one: of those that have nothing under way, the one that came first. Its counts go with it. */
+static bool forget_one(struct broker *b)
+{
+	struct tenant *t, *oldest = NULL;
+
+	LIST_FOREACH (t, &b->tenants, entry)
+		if (!t->nr_calls && !t->nr_peers && !t->memory_used && !executor_has(b, t))
+			oldest = t;
+	if (!oldest)
+		return false;
+	for (unsigned int i = 0; i < b->nr_devices; i++)
+		device_forget(&b->devices[i], oldest);
+	LIST_REMOVE(oldest, entry);
+	free(oldest);
+	b->nr_tenants--;
+	return true;
+}
+
+static struct tenant *find_tenant(const struct broker *b, const char *name)
 {
 	struct tenant *t;
 
 	LIST_FOREACH (t, &b->tenants, entry)
 		if (!strcmp(t->name, name))
-			return t;
-	if (b->nr_tenants == GPUFN_TENANTS_MAX || !(t = calloc(1, sizeof(*t))))
+			break;
+	return t;
+}
+
+static struct tenant *get_tenant(struct broker *b, const char *name)
+{
+	struct tenant *t = find_tenant(b, name);
+
+	if (t)
+		return t;
+	if ((b->nr_tenants == GPUFN_TENANTS_MAX && !forget_one(b)) || !(t = calloc(1, sizeof(*t))))
 		return NULL;
 	b->nr_tenants++;
 	snprintf(t->name, sizeof(t->name), "%s", name);
@@ -49,10 +76,13 @@ static struct tenant *find_tenant(struct broker *b, const char *name)
 }
 
 /* {"tenant": …, "weight": …, "memory": …, "queue": …} */
-static struct tenant *take_tenant(struct broker *b, const json_t *o)
+static const char *name_in(const json_t *o)
 {
-	struct tenant *t = find_tenant(b, json_string_value(json_object_get(o, "tenant")) ?: "");
+	return json_string_value(json_object_get(o, "tenant")) ?: "";
+}
 
+static struct tenant *take_limits(struct tenant *t, const json_t *o)
+{
 	if (!t)
 		return NULL;
 	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
@@ -94,10 +124,20 @@ struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
 		snprintf(user, sizeof(user), "%u", uid);
 		o = json_object_get(json_object_get(b->names, "users"), user);
 	}
-	return o ? take_tenant(b, o) : NULL;
+	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
 }
 
 /* ---- the agent ---- */
+
+/* Of those that are there already. */
+static void take_all_limits(struct broker *b, json_t *all)
+{
+	const char *key;
+	json_t *o;
+
+	json_object_foreach (all, key, o)
+		take_limits(find_tenant(b, name_in(o)), o);
+}
 
 static void take_policy(struct broker *b, json_t *policy)
 {
@@ -106,6 +146,8 @@ static void take_policy(struct broker *b, json_t *policy)
 
 	json_decref(b->names);
 	b->names = policy;
+	take_all_limits(b, json_object_get(policy, "paths"));
+	take_all_limits(b, json_object_get(policy, "users"));
 	b->enforce = json_is_true(json_object_get(policy, "enforce"));
 	b->slice_limit = json_number_value(json_object_get(policy, "slice_limit"));
 	if (share == b->share && rule == b->rule)
@@ -269,6 +311,7 @@ static void on_second(struct source *s)
 	timer_drain(s->fd);
 	send_state(s->data);
 	front_tick(s->data);
+	executor_tend(s->data);
 }
 
 static int add_timer(struct broker *b, struct source *s, void (*ready)(struct source *), __u64 every)

@@ -26,6 +26,7 @@ enum { GPUFN_AGENT_FD = 3, GPUFN_LISTEN_FD = 4 };
 
 #define GPUFN_PRIORITIES 4 /* 0 to 3 */
 #define GPUFN_TENANTS_MAX 256
+#define GPUFN_DYING_MAX 64
 
 enum gpufn_share { GPUFN_BEST_EFFORT, GPUFN_EQUAL, GPUFN_FIXED, GPUFN_DEADLINE }; /* the first three as shares_rule */
 
@@ -49,9 +50,8 @@ struct tenant {
 	double weight;
 	__u64 memory; /* bytes that its calls may have at a time, of the device and in files */
 	__u32 queue; /* calls at a time */
-	bool known; /* policy still names it */
-	__u64 memory_used;
-	__u32 nr_calls;
+	__u64 memory_used; /* also what is being uploaded */
+	__u32 nr_calls, nr_peers; /* that have not ended; connections */
 	struct tenant_counts counts;
 };
 
@@ -177,6 +177,8 @@ struct device {
 
 void device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr);
 void device_close(struct device *d);
+/* The tenant goes, of which nothing is queued. */
+void device_forget(struct device *d, const struct tenant *t);
 /* Shares are other ones: what is queued is queued anew. */
 void device_requeue(struct device *d);
 /* Starts the next slice, if it has nothing to do. */
@@ -203,6 +205,7 @@ struct executor {
 	pid_t pid;
 	bool ready, retired;
 	char dir[256];
+	double used_at; /* when it had something to do */
 	double busy_since; /* since when it owes a report; 0: it owes none */
 	unsigned int owed, opening; /* reports; of these, of calls that are opened, for which it may have to compile */
 	double astray; /* since when a slice that others no longer wait for runs; 0: none does */
@@ -218,6 +221,9 @@ void executor_kill(struct executor *e, const char *why);
 /* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left. */
 void executor_retire_all(struct broker *b);
 void executor_kill_retired(struct broker *b);
+/* Once a second: those that have had nothing to do for long go, and the dead are buried. */
+void executor_tend(struct broker *b);
+bool executor_has(const struct broker *b, const struct tenant *t);
 void executor_kill_all(struct broker *b);
 
 /* ---- the whole ---- */
@@ -241,6 +247,8 @@ struct broker {
 	unsigned int nr_tenants;
 	struct source agent, tick, changes, settle; /* of the library: that there are any, and that they are over */
 	struct front *front; /* gpufn_http.c's */
+	pid_t dying[GPUFN_DYING_MAX]; /* killed, and not buried */
+	unsigned int nr_dying;
 	__u64 executors_died, executors_killed, executors_started;
 	struct hist lateness; /* of calls with deadlines; those in time count as 0 */
 	__u64 lateness_ns; /* their sum */

@@ -397,6 +397,17 @@ static void free_lanes(struct device *d)
 		free_lane(d, LIST_FIRST(&d->lanes));
 }
 
+void device_forget(struct device *d, const struct tenant *t)
+{
+	struct lane *l, *next;
+
+	for (l = LIST_FIRST(&d->lanes); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (l->tenant == t)
+			free_lane(d, l);
+	}
+}
+
 void device_requeue(struct device *d)
 {
 	struct call *c, *next;

@@ -17,6 +17,8 @@
 #include "agent/reply.h"
 #include "agent/util.h"
 
+#define IDLE_SECONDS 60 /* after which one that has nothing to do goes */
+
 /* ---- starting ---- */
 
 /* In the child: its socket and the log, nothing else. */
@@ -58,16 +60,39 @@ static const char *end_of(int status, char *text, size_t size)
 	return text;
 }
 
-/* It is dead, or dies now. */
+/* A process that hangs in a driver may take its time to die: it is not waited for. */
+static void bury(struct broker *b, pid_t pid)
+{
+	if (b->nr_dying < GPUFN_DYING_MAX)
+		b->dying[b->nr_dying++] = pid;
+	else
+		waitpid(pid, NULL, 0);
+}
+
+static void reap(struct broker *b)
+{
+	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < b->nr_dying; i++)
+		if (!waitpid(b->dying[i], NULL, WNOHANG))
+			b->dying[left++] = b->dying[i];
+	b->nr_dying = left;
+}
+
+/* With @why it is killed; without, it has died by itself. */
 static void end(struct executor *e, const char *why)
 {
 	char text[128];
 	int status = 0;
 
-	kill(e->pid, SIGKILL);
-	while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	why = why ?: end_of(status, text, sizeof(text));
+	if (why) {
+		kill(e->pid, SIGKILL);
+		bury(e->broker, e->pid);
+	} else {
+		while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
+			;
+		why = end_of(status, text, sizeof(text));
+	}
 	if (!LIST_EMPTY(&e->parts))
 		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->fn.f->name, e->tenant->name, e->device->info.name, why);
 	call_on_death(e, why);
@@ -132,7 +157,7 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 	if (!e)
 		return NULL;
 	*e = (struct executor){ .broker = b, .tenant = t, .device = d, .reports = { .fd = -1 }, .owed = 1 };
-	e->busy_since = gpufn_now();
+	e->used_at = e->busy_since = gpufn_now();
 	snprintf(e->dir, sizeof(e->dir), "%s/executor.XXXXXX", b->state_dir);
 	LIST_INSERT_HEAD(&b->executors, e, entry);
 	if (!mkdtemp(e->dir) || spawn(e)) {
@@ -157,6 +182,30 @@ int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 void executor_kill(struct executor *e, const char *why)
 {
 	end(e, why);
+}
+
+void executor_tend(struct broker *b)
+{
+	double now = gpufn_now();
+	struct executor *e;
+
+	LIST_FOREACH (e, &b->executors, entry) {
+		if (e->owed || !LIST_EMPTY(&e->parts))
+			e->used_at = now;
+		e->retired |= now - e->used_at > IDLE_SECONDS;
+	}
+	executor_kill_retired(b);
+	reap(b);
+}
+
+bool executor_has(const struct broker *b, const struct tenant *t)
+{
+	const struct executor *e;
+
+	LIST_FOREACH (e, &b->executors, entry)
+		if (e->tenant == t)
+			return true;
+	return false;
 }
 
 void executor_retire_all(struct broker *b)

@@ -36,8 +36,6 @@
 
 /* A connection. */
 struct peer {
-	LIST_ENTRY(peer) entry;
-	struct front *front;
 	struct tenant *tenant; /* NULL: none */
 };
 
@@ -51,6 +49,7 @@ struct request {
 	unsigned int priority;
 	bool wait, suspended;
 	int data; /* memfd; -1: none, or the call's by now */
+	__u64 reserved; /* bytes of the tenant's, for what is uploaded */
 	__u64 received;
 	struct call *call;
 	struct source hangup; /* of the connection while it is suspended */
@@ -70,7 +69,7 @@ struct front {
 	struct MHD_Daemon *daemon;
 	struct source events; /* libmicrohttpd's */
 	struct source soon; /* a timer */
-	LIST_HEAD(, peer) peers;
+	unsigned int strangers; /* connections of who is no tenant */
 	LIST_HEAD(, listener) listeners;
 	double beat;
 };
@@ -323,6 +322,14 @@ static enum MHD_Result answer_refusal(struct request *q, enum call_refusal refus
 	}
 }
 
+/* What was held for the upload is free again, or the call's. */
+static void give_back(struct request *q)
+{
+	if (q->reserved)
+		q->tenant->memory_used -= q->reserved;
+	q->reserved = 0;
+}
+
 /* All of the inputs are there. */
 static enum MHD_Result begin(struct request *q)
 {
@@ -331,6 +338,7 @@ static enum MHD_Result begin(struct request *q)
 	enum call_refusal refusal;
 
 	q->data = -1;
+	give_back(q);
 	refusal = call_begin(q->front->broker, q->tenant, &q->fn, q->values, data, q->deadline, q->priority, &q->call, &earliest);
 	if (refusal != CALL_TAKEN)
 		return answer_refusal(q, refusal, earliest);
@@ -428,6 +436,8 @@ static enum MHD_Result check_body(struct request *q)
 	q->data = make_data(&q->fn);
 	if (q->data < 0)
 		return answer_refusal(q, CALL_NO_MEMORY, 0);
+	q->reserved = call_bytes(&q->fn);
+	q->tenant->memory_used += q->reserved;
 	return MHD_YES;
 }
 
@@ -593,22 +603,13 @@ static void on_completed(void *data, struct MHD_Connection *c, void **state, enu
 	if (q->hangup.fd >= 0)
 		loop_remove(&q->front->broker->loop, &q->hangup);
 	close_p(&q->data);
+	give_back(q);
 	if (q->call && q->wait) {
 		q->call->done = NULL;
 		call_free(q->call);
 	}
 	free(q);
 	*state = NULL;
-}
-
-static unsigned int count_peers(const struct front *f, const struct tenant *t)
-{
-	const struct peer *p;
-	unsigned int n = 0;
-
-	LIST_FOREACH (p, &f->peers, entry)
-		n += p->tenant == t;
-	return n;
 }
 
 static void on_connection(void *data, struct MHD_Connection *c, void **state, enum MHD_ConnectionNotificationCode code)
@@ -618,10 +619,13 @@ static void on_connection(void *data, struct MHD_Connection *c, void **state, en
 	struct ucred who = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(who);
 	struct peer *p = *state;
+	unsigned int n;
 
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (p && p->tenant)
+			p->tenant->nr_peers--;
 		if (p)
-			LIST_REMOVE(p, entry);
+			f->strangers -= !p->tenant;
 		free(p);
 		*state = NULL;
 		return;
@@ -630,11 +634,13 @@ static void on_connection(void *data, struct MHD_Connection *c, void **state, en
 	if (!p)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
-	p->front = f;
 	p->tenant = tenant_of(f->broker, who.pid, who.uid);
-	if (count_peers(f, p->tenant) >= PEER_CONNECTIONS_MAX)
+	if (p->tenant)
+		n = p->tenant->nr_peers++;
+	else
+		n = f->strangers++;
+	if (n >= PEER_CONNECTIONS_MAX)
 		shutdown(fd, SHUT_RDWR);
-	LIST_INSERT_HEAD(&f->peers, p, entry);
 	*state = p;
 }
 

@@ -6,7 +6,18 @@
 _nestorctl_rooms() {
 	local rooms
 	rooms=$(timeout 0.5 "$1" --json rooms 2> /dev/null | sed -n 's/.*"room": "\([a-z]*\)".*/\1/p')
-	echo "${rooms:-blkio pcache net cache dedup}"
+	echo "${rooms:-blkio pcache net cache dedup gpufn}"
+}
+
+# GPU functions, beside the program: as it was installed, or where it was built. Those of a policy only root may ask for.
+_nestorctl_functions() {
+	local program dir
+	program=$(type -P "$1") || return
+	for dir in "${program%/*}"/../{share/nestor,gpu}/functions; do
+		[ -d "$dir" ] || continue
+		(cd "$dir" && compgen -G '*.yaml') | sed 's/\.yaml$//'
+		return
+	done
 }
 
 # The words of the command so far, without options and their values.
@@ -60,14 +71,19 @@ _nestorctl() {
 		return
 	fi
 	case ${words[*]} in
-	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu gpufn reset $(_nestorctl_rooms "$1")" ;;
+	'') _nestorctl_offer "rooms status containers vms top policy metrics gpu reset $(_nestorctl_rooms "$1")" ;;
 	policy) _nestorctl_offer "show check reload" ;;
 	'policy check' | 'cache policy load' | 'gpufn simulate')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
-	gpufn) _nestorctl_offer "simulate generate" ;;
+	gpufn) _nestorctl_offer "show call check simulate generate" ;;
+	'gpufn call') _nestorctl_offer "$(_nestorctl_functions "$1")" ;;
+	'gpufn check')
+		compopt -o filenames 2> /dev/null
+		mapfile -t COMPREPLY < <(compgen -d -- "${COMP_WORDS[COMP_CWORD]}")
+		;;
 	'gpufn generate') _nestorctl_offer "poisson bursty functions" ;;
 	dedup) _nestorctl_offer "show report undo" ;;
 	cache) _nestorctl_offer "show top list attach detach policy" ;;

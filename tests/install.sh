@@ -31,10 +31,15 @@ expected() { # expected PREFIX
 		644 .$1/share/man/man1/nestorctl.1
 		644 .$1/share/man/man5/nestor-policy.5
 		644 .$1/share/man/man8/nestord.8
-		644 .$1/share/nestor/systemd/merge.conf
+		644 .$1/share/man/man7/nestor-gpufn.7
+		644 .$1/lib/libnestor-gpufn.a
+		644 .$1/include/nestor/gpufn_client.h
+		$(printf "644 .$1/share/nestor/systemd/%s\n" {gpufn,merge}.conf)
+		$(printf "644 .$1/share/nestor/functions/%s\n" {black_scholes,blur,fft,grey,kmeans,lanczos,page_hash,prefix_sum}.{yaml,cl,check.cl})
+		$(printf "644 .$1/share/nestor/functions/%s\n" {resize,sgemm,sha256,sobel,transpose}.{yaml,cl,check.cl})
 		$(printf "644 .$1/share/nestor/include/%s\n" bpf/cache_choose.h kfuncs/cache.h)
-		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,dedup,net,overview,pcache}.json)
-		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,dedup,net,pcache}.rules.yml)
+		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,dedup,gpufn,net,overview,pcache}.json)
+		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,dedup,gpufn,net,pcache}.rules.yml)
 	END
 }
 
@@ -64,10 +69,14 @@ if command -v systemd-analyze > /dev/null; then
 	mkdir "$T/units"
 	sed "s|^ExecStart=.*|ExecStart=$NESTORD|" "$T/usr/usr/lib/systemd/system/nestord.service" > "$T/units/nestord.service"
 	cp "$T/usr/usr/lib/systemd/system/nestord.socket" "$T/units"
-	is "systemd-analyze verify has nothing to say" "" "$(SYSTEMD_UNIT_PATH=$T/units: systemd-analyze verify --man=no \
-		"$T"/units/nestord.{service,socket} 2>&1)"
+	verify() { SYSTEMD_UNIT_PATH=$T/units: systemd-analyze verify --man=no "$T"/units/nestord.{service,socket} 2>&1; }
+	is "systemd-analyze verify has nothing to say" "" "$(verify)"
+	mkdir "$T/units/nestord.service.d"
+	cp "$T"/usr/usr/share/nestor/systemd/*.conf "$T/units/nestord.service.d"
+	is "nor of the drop-ins" "" "$(verify)"
 	systemd-sysusers --root="$T/usr" "$T/usr/usr/lib/sysusers.d/nestor.conf" > /dev/null 2>&1
 	like "sysusers makes the user nestor" '^nestor:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
+	like "and the user nestor-gpufn" '^nestor-gpufn:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
 	rm -f "$T"/usr/etc/{passwd,group,shadow,gshadow}{,-} "$T/usr/etc/.pwd.lock"
 else
 	skip "unit" "systemd-analyze is not installed"
@@ -96,7 +105,7 @@ done
 # ---- manual pages ----
 
 # 100 columns: Debian 13's troff complains of names of metrics that are wider than its lines.
-for page in agent/nestord.8 agent/nestorctl.1 agent/nestor-policy.5; do
+for page in agent/nestord.8 agent/nestorctl.1 agent/nestor-policy.5 agent/nestor-gpufn.7; do
 	if command -v man > /dev/null; then
 		is "$page: no warnings" "" "$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Z "$page" 2>&1 > /dev/null)"
 	else
@@ -107,8 +116,9 @@ page_options() { sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$1" | sort -u; }
 help_options() { "$1" --help | grep -oE -- '--[a-z-]+' | sort -u; }
 same "nestord.8 has the options of nestord --help" "$(help_options "$NESTORD")" "$(page_options agent/nestord.8)"
 same "nestorctl.1 has the options of nestorctl --help" "$(help_options "$NESTORCTL")" "$(page_options agent/nestorctl.1)"
+# [NAME=VALUE]... is Op Ar NAME=VALUE ... there.
 same "nestorctl.1 has the commands of nestorctl --help" \
-	"$("$NESTORCTL" --help | sed -nE '/^$/d; s/^  ([a-zA-Z][a-zA-Z ]*[a-zA-Z])   .*/\1/p' | sort)" \
+	"$("$NESTORCTL" --help | sed -nE '/^$/d; s/ \[([A-Z=]+)\]/ Op \1/; s/\.\.\.  / ...  /; s/^  ([a-zA-Z][a-zA-Z =.]*[a-zA-Z.])   .*/\1/p' | sort)" \
 	"$(sed -n '/^\.Sh COMMANDS/,/^\.Sh OPTIONS/s/^\.It //p' agent/nestorctl.1 | sed -E 's/\b(Cm|Ar) //g' | sort)"
 for option in --listen --run-dir --bpffs; do
 	default=$("$NESTORD" --help | sed -nE "s/^  $option .*\((.*)\)\$/\1/p" | sed 's/;.*//')
@@ -123,6 +133,23 @@ sed -n '/^#include <vmlinux/,/^\.Ed/p' agent/nestorctl.1 | sed '/^\.Ed/d' > "$T/
 ok "it compiles, with what was installed" clang -g -O2 -Wall -Werror -target bpf -I . -iquote "$T/local/usr/local/share/nestor/include" \
 	-c "$T/head.bpf.c" -o "$T/head.bpf.o"
 like "to a program for the right place" 'freplace/cache_choose' "$(llvm-objdump -h "$T/head.bpf.o")"
+
+# ---- the manual's function, and its caller ----
+
+# example FILE: what the page shows below that name
+example() { sed -n "/^\.Pa $1:\$/,/^\.Ed/p" agent/nestor-gpufn.7 | sed '1,/^\.Bd/d; /^\.Ed/d'; }
+mkdir -p "$T/functions" "$T/include"
+for file in brighten.yaml brighten.cl brighten.check.cl; do
+	example $file > "$T/functions/$file"
+done
+ok "the function does what it is to do" "$NESTORCTL" gpufn check "$T/functions" > "$T/check" 2>&1 || sed 's/^/# /' "$T/check"
+example caller.c > "$T/caller.c"
+ln -s "$ROOT/agent" "$T/include/nestor"
+ok "the caller compiles" cc -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -lcurl -ljansson -o "$T/caller"
+NESTOR_GPUFN_SOCKET=$T/none run "$T/caller"
+like "and says what is wrong" "onnect" "$err"
+same "nestor-gpufn.7 has the functions that come with Nestor" "$(cd gpu/functions && compgen -G '*.yaml' | sed 's/\.yaml$//' | sort)" \
+	"$(sed -n '/^\.Sh FUNCTIONS/,/^\.El/s/^\.It Cm \([a-z0-9_]*\).*/\1/p' agent/nestor-gpufn.7 | sort)"
 
 # ---- completion ----
 
@@ -158,6 +185,12 @@ same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed '
 same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers cache top --sort "")"
 completes "what there is of dedup" "report show undo" dedup ""
+completes "what there is of gpufn" "call check generate show simulate" gpufn ""
+completes "a directory to check" "agent" gpufn check agen
+is "completion: functions" "sgemm sha256" "$(bash -c '. agent/nestorctl.bash
+	COMP_WORDS=(nestorctl gpufn call s) COMP_CWORD=3
+	_nestorctl build/nestorctl
+	printf "%s\n" "${COMPREPLY[@]}"' | grep -v sobel | sort | paste -sd " ")"
 completes "policies of the cache" "load reset" cache policy ""
 completes "a program to load" "agent/policy.yaml" cache policy load agent/policy.y
 completes "options of cache top's" "--sort" cache top --s
