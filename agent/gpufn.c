@@ -28,6 +28,7 @@
 #include "agent/util.h"
 
 #define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
+#define END_TRIES 150 /* of 20 ms */
 #define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another */
 
 struct member {
@@ -52,8 +53,8 @@ struct gpufn {
 
 static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t, const char *name)
 {
-	return json_pack("{s:o, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
-			 (json_int_t)(t->weight ?: 1), "memory", (json_int_t)(t->memory ?: p->gpufn.memory), "queue",
+	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
+			 (json_int_t)(t->weight ?: 1), "priority", (json_int_t)t->priority, "memory", (json_int_t)(t->memory ?: p->gpufn.memory), "queue",
 			 (json_int_t)(t->queue ?: p->gpufn.queue));
 }
 
@@ -162,6 +163,24 @@ static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int age
 	_exit(127);
 }
 
+/*
+ * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all the same
+ * is left behind, and dies with the agent.
+ */
+static int wait_for_end(pid_t broker)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int status = 0;
+
+	for (int i = 0; i < END_TRIES; i++) {
+		if (waitpid(broker, &status, WNOHANG))
+			return status;
+		nanosleep(&pause, NULL);
+	}
+	log_warning("gpufn: the broker, process %d, does not end", broker);
+	return status;
+}
+
 /* State that came, or its end. */
 static void on_answer(struct source *s)
 {
@@ -175,8 +194,7 @@ static void on_answer(struct source *s)
 		return;
 	if (err) {
 		loop_remove(&g->agent->loop, s);
-		kill(g->broker, SIGKILL);
-		waitpid(g->broker, &status, 0);
+		status = wait_for_end(g->broker);
 		g->broker = 0;
 		json_decref(g->state);
 		g->state = NULL;
@@ -218,8 +236,7 @@ static void stop_broker(struct gpufn *g)
 	if (!g->broker)
 		return;
 	loop_remove(&g->agent->loop, &g->answers); /* at which it ends; executors with it */
-	kill(g->broker, SIGTERM);
-	waitpid(g->broker, NULL, 0);
+	wait_for_end(g->broker);
 	g->broker = 0;
 }
 
@@ -288,7 +305,7 @@ static int make_state_dir(struct gpufn *g)
 	const char *cache = g->agent->policy->gpufn.cache;
 	struct stat st;
 
-	if (mkdir(cache, 0755) && errno != EEXIST)
+	if (mkdir(cache, 0755) ? errno != EEXIST : chmod(cache, 0755)) /* whatever the umask: the broker is another user */
 		return log_error(-errno, "gpufn: cannot make %s: %m", cache);
 	snprintf(g->state_dir, sizeof(g->state_dir), "%s/gpufn", cache);
 	if (mkdir(g->state_dir, 0700) && errno != EEXIST)

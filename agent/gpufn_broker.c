@@ -56,7 +56,7 @@ static struct tenant *find_tenant(const struct broker *b, const char *name)
 	struct tenant *t;
 
 	LIST_FOREACH (t, &b->tenants, entry)
-		if (!strcmp(t->name, name))
+		if (!strncmp(t->name, name, sizeof(t->name) - 1))
 			break;
 	return t;
 }
@@ -75,7 +75,7 @@ static struct tenant *get_tenant(struct broker *b, const char *name)
 	return t;
 }
 
-/* {"tenant": …, "weight": …, "memory": …, "queue": …} */
+/* {"tenant": …, "weight": …, "priority": …, "memory": …, "queue": …} */
 static const char *name_in(const json_t *o)
 {
 	return json_string_value(json_object_get(o, "tenant")) ?: "";
@@ -86,6 +86,7 @@ static struct tenant *take_limits(struct tenant *t, const json_t *o)
 	if (!t)
 		return NULL;
 	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
+	t->priority = (unsigned int)json_integer_value(json_object_get(o, "priority"));
 	t->memory = (__u64)json_integer_value(json_object_get(o, "memory"));
 	t->queue = (__u32)json_integer_value(json_object_get(o, "queue"));
 	return t;
@@ -247,7 +248,7 @@ static int watch_library(struct broker *b)
 	if (b->changes.fd < 0 || b->settle.fd < 0)
 		return log_error(-errno, "cannot watch %s: %m", b->functions_dir);
 	if (inotify_add_watch(b->changes.fd, b->functions_dir,
-			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
+			      IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
 		return log_error(-errno, "%s: %m", b->functions_dir);
 	return loop_add(&b->loop, &b->changes) ?: loop_add(&b->loop, &b->settle);
 }

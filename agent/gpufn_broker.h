@@ -27,6 +27,7 @@ enum { GPUFN_AGENT_FD = 3, GPUFN_LISTEN_FD = 4 };
 #define GPUFN_PRIORITIES 4 /* 0 to 3 */
 #define GPUFN_TENANTS_MAX 256
 #define GPUFN_DYING_MAX 64
+#define GPUFN_TENANT_MAX 256 /* bytes of a name, with the NUL; what is longer is cut */
 
 enum gpufn_share { GPUFN_BEST_EFFORT, GPUFN_EQUAL, GPUFN_FIXED, GPUFN_DEADLINE }; /* the first three as shares_rule */
 
@@ -46,8 +47,9 @@ struct tenant_counts {
 
 struct tenant {
 	LIST_ENTRY(tenant) entry;
-	char name[64];
+	char name[GPUFN_TENANT_MAX];
 	double weight;
+	unsigned int priority; /* the highest that its calls may have */
 	__u64 memory; /* bytes that its calls may have at a time, of the device and in files */
 	__u32 queue; /* calls at a time */
 	__u64 memory_used; /* also what is being uploaded */
@@ -149,7 +151,7 @@ struct running {
 
 struct slice_note { /* for the page */
 	double began, took;
-	char tenant[64], function[FN_NAME_MAX];
+	char tenant[GPUFN_TENANT_MAX], function[FN_NAME_MAX];
 	__u64 call;
 };
 #define SLICE_NOTES 512

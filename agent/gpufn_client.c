@@ -113,7 +113,7 @@ int gpufn_client_call(struct gpufn_client *c, const char *function, const char *
 	c->outputs = ret;
 	c->capacity = 0;
 	if (name && headers)
-		snprintf(url, sizeof(url), "http://nestor/v1/functions/%s?%s", name, values);
+		snprintf(url, sizeof(url), "http://nestor/v1/functions/%s?%s", name, values ? values : "");
 	curl_free(name);
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);

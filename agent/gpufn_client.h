@@ -23,7 +23,7 @@ struct gpufn_outputs {
 };
 
 /*
- * Calls @function with @values, "width=64&height=48"; deadline=SECONDS and priority=0 to 3 may be among them. @inputs are one after
+ * Calls @function with @values, "width=64&height=48" (or NULL); deadline=SECONDS and priority=0 to 3 may be among them. @inputs are one after
  * the other. 0, or
  *	-ENOENT		there is no such function
  *	-EINVAL		the values or the inputs are wrong

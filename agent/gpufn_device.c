@@ -71,12 +71,18 @@ static bool same_tenant(const struct broker *b, const struct lane *l, const stru
 	return b->share == GPUFN_DEADLINE ? !l->tenant : l->tenant == t;
 }
 
+/* By shares, all of a tenant's calls are in one lane: priorities are for who shares by deadlines. */
+static unsigned int lane_priority(const struct device *d, unsigned int priority)
+{
+	return d->broker->share == GPUFN_DEADLINE ? priority : 0;
+}
+
 static struct lane *find_lane(const struct device *d, const struct tenant *t, unsigned int priority)
 {
 	struct lane *l;
 
 	LIST_FOREACH (l, &d->lanes, entry)
-		if (l->priority == priority && same_tenant(d->broker, l, t))
+		if (l->priority == lane_priority(d, priority) && same_tenant(d->broker, l, t))
 			return l;
 	return NULL;
 }
@@ -91,7 +97,7 @@ static struct lane *get_lane(struct device *d, struct tenant *t, unsigned int pr
 	if (!l)
 		return NULL;
 	l->tenant = d->broker->share == GPUFN_DEADLINE ? NULL : t;
-	l->priority = priority;
+	l->priority = lane_priority(d, priority);
 	l->sched = sched_new(d->broker->rule, d->launch ?: LAUNCH, FIXED);
 	if (!l->sched) {
 		free(l);
@@ -143,18 +149,46 @@ static void take_out(struct part *p)
 	p->lane = NULL;
 }
 
-double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline)
+/* By deadlines: what is before it, and all of a higher priority. */
+static double wait_in_line(const struct device *d, unsigned int priority, double now, double deadline)
 {
-	double wait = d->running.part ? fmax(0, d->running.began + d->running.expected - now) : 0;
 	const struct lane *l;
+	double wait = 0;
 
 	LIST_FOREACH (l, &d->lanes, entry) {
-		if (same_tenant(d->broker, l, t) && l->priority == priority)
+		if (l->priority == priority)
 			wait += sched_earliest(l->sched, now, 0, deadline) - now;
-		else if (d->broker->share != GPUFN_DEADLINE || l->priority > priority)
+		else if (l->priority > priority)
 			wait += sched_backlog(l->sched);
 	}
 	return wait;
+}
+
+/* By shares: the tenant's own, at its part of the device, but no longer than until all of others is done. */
+static double wait_for_share(const struct device *d, const struct tenant *t, double now, double deadline)
+{
+	double own = 0, others = 0, weights = t->weight;
+	const struct lane *l;
+
+	LIST_FOREACH (l, &d->lanes, entry) {
+		double backlog = sched_backlog(l->sched);
+
+		if (l->tenant == t) {
+			own = sched_earliest(l->sched, now, 0, deadline) - now;
+		} else if (backlog > 0 || d->broker->share == GPUFN_FIXED) {
+			others += backlog;
+			weights += d->broker->share == GPUFN_BEST_EFFORT ? t->weight : l->tenant->weight;
+		}
+	}
+	return d->broker->share == GPUFN_FIXED ? own * weights / t->weight : fmin(own * weights / t->weight, own + others);
+}
+
+double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline)
+{
+	double running = d->running.part ? fmax(0, d->running.began + d->running.expected - now) : 0;
+
+	return running + (d->broker->share == GPUFN_DEADLINE ? wait_in_line(d, priority, now, deadline) :
+							       wait_for_share(d, t, now, deadline));
 }
 
 /* ---- whose turn it is ---- */
@@ -183,8 +217,8 @@ static bool choose(struct lane *l, double now, struct sched_slice *ret)
 /* The tenant whose turn it is by shares, with the most urgent that it has. */
 static bool choose_tenant(struct device *d, double now, struct lane **ret, struct sched_slice *slice)
 {
-	struct lane *all[GPUFN_TENANTS_MAX * GPUFN_PRIORITIES], *l;
-	struct share shares[GPUFN_TENANTS_MAX * GPUFN_PRIORITIES];
+	struct lane *all[GPUFN_TENANTS_MAX], *l;
+	struct share shares[GPUFN_TENANTS_MAX];
 	size_t n = 0, last, chosen;
 	double wait;
 

@@ -63,10 +63,8 @@ static const char *end_of(int status, char *text, size_t size)
 /* A process that hangs in a driver may take its time to die: it is not waited for. */
 static void bury(struct broker *b, pid_t pid)
 {
-	if (b->nr_dying < GPUFN_DYING_MAX)
+	if (b->nr_dying < GPUFN_DYING_MAX) /* else it stays a zombie, until the broker ends */
 		b->dying[b->nr_dying++] = pid;
-	else
-		waitpid(pid, NULL, 0);
 }
 
 static void reap(struct broker *b)

@@ -22,6 +22,7 @@
 
 #include "agent/buf.h"
 #include "agent/gpufn_broker.h"
+#include "agent/jsontext.h"
 #include "agent/log.h"
 #include "agent/util.h"
 
@@ -122,7 +123,7 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned int code, const
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return answer_json(c, code, json_pack("{s:o}", "error", json_string(text) ?: json_string("text that is not UTF-8")));
+	return answer_json(c, code, json_pack("{s:o}", "error", json_text(text)));
 }
 
 static void add_header(struct MHD_Response *r, const char *name, const char *fmt, double value)
@@ -161,9 +162,9 @@ static enum MHD_Result answer_ended(struct MHD_Connection *c, const struct call 
 
 static json_t *call_json(const struct call *c)
 {
-	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:s}", "call", (json_int_t)c->id, "function", c->fn.f->name, "state",
+	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->fn.f->name, "state",
 			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? gpufn_now() : c->ended) - c->arrived,
-			 "device_seconds", c->device_seconds, "slices", (json_int_t)c->slices, "error", c->why);
+			 "device_seconds", c->device_seconds, "slices", (json_int_t)c->slices, "error", json_text(c->why));
 }
 
 /* ---- listeners ---- */
@@ -454,6 +455,9 @@ static enum MHD_Result start_call(struct request *q, const char *name)
 		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", r.why);
 	if (fn_call_make(f, r.values, r.n, &q->fn, why))
 		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", why);
+	if (q->priority > q->tenant->priority)
+		return refuse(q->connection, MHD_HTTP_FORBIDDEN, "priority: calls of %s may have up to %u", q->tenant->name,
+			      q->tenant->priority);
 	if (!put_values(q, &r))
 		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "these numbers are too long");
 	return check_body(q);

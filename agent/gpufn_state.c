@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "agent/gpufn_broker.h"
+#include "agent/jsontext.h"
 
 #define CAPACITY_SECONDS 30 /* after its last slice nobody knows any more what a device has left */
 
@@ -31,7 +32,8 @@ static json_t *tenant_state(const struct tenant *t)
 {
 	const struct tenant_counts *n = &t->counts;
 
-	return json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant", t->name,
+	return json_pack("{s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant",
+			 json_text(t->name),
 			 "weight", t->weight, "memory_bytes", (json_int_t)t->memory_used, "memory_limit_bytes",
 			 (json_int_t)t->memory, "queued", (json_int_t)t->nr_calls, "calls", (json_int_t)n->calls, "done",
 			 (json_int_t)n->done, "late", (json_int_t)n->late, "dropped", (json_int_t)n->dropped, "failed",
@@ -62,8 +64,8 @@ static json_t *slices_of(const struct device *d, double since)
 		const struct slice_note *n = &d->notes[i % SLICE_NOTES];
 
 		if (n->began >= since)
-			json_array_append_new(all, json_pack("{s:f, s:f, s:s, s:s, s:I}", "began", n->began, "seconds", n->took,
-							     "tenant", n->tenant, "function", n->function, "call",
+			json_array_append_new(all, json_pack("{s:f, s:f, s:o, s:s, s:I}", "began", n->began, "seconds", n->took,
+							     "tenant", json_text(n->tenant), "function", n->function, "call",
 							     (json_int_t)n->call));
 	}
 	return all;

@@ -85,6 +85,7 @@ struct gpufn_tenant {
 	char *container, *user; /* a glob of names; a user's name or number */
 	char *name; /* what all that it fits are called together; NULL: each for itself */
 	__u32 weight; /* 1 to 10000; 0: not given, 1 */
+	__u32 priority; /* the highest that a call may ask for, 0 to 3 */
 	__u64 memory; /* bytes; 0: not given, gpufn.memory */
 	__u32 queue; /* calls; 0: not given, gpufn.queue */
 };

@@ -44,6 +44,7 @@ static const struct range {
 	{ "gpufn.memory", "1MiB", "16TiB", false },
 	{ "gpufn.queue", "1", "10000", false },
 	{ "gpufn.tenants.weight", "1", "10000", false },
+	{ "gpufn.tenants.priority", "0", "3", false },
 	{ "gpufn.tenants.memory", "1MiB", "16TiB", false },
 	{ "gpufn.tenants.queue", "1", "10000", false },
 	{ "net.migration.mark", "1", "4294967295", false },

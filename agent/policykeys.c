@@ -227,6 +227,7 @@ static const cyaml_schema_field_t gpufn_tenant_fields[] = {
 	STRING(user, struct gpufn_tenant, USER_LEN_MAX),
 	STRING(name, struct gpufn_tenant, TENANT_LEN_MAX),
 	UINT(weight, struct gpufn_tenant),
+	UINT(priority, struct gpufn_tenant),
 	UNITS(memory, struct gpufn_tenant, sizes),
 	UINT(queue, struct gpufn_tenant),
 	CYAML_FIELD_END,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A function of the library: OpenCL C in NAME.cl, and in NAME.yaml what it takes, what it gives, and how it is run. It is
- * described in gpufn(7); the keys are in function.c.
+ * described in nestor-gpufn(7); the keys are in function.c.
  *
  * Pure: reads files, and touches no device.
  */

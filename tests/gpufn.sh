@@ -45,7 +45,7 @@ policy() {
 		  memory: 64MiB
 		  queue: 8
 		  tenants:
-		    - { user: root, weight: 3 }
+		    - { user: root, weight: 3, priority: 2 }
 		    - { user: nobody, weight: 1 }
 		    - { container: "/nestor-gpufn-$$*", name: boxes, weight: 1 }
 		blkio: { mode: off }
@@ -152,6 +152,7 @@ for deadline in NaN inf 0 -1 1e999 soon ''; do
 	bad "a deadline of '$deadline'" 400 "is no number of seconds above 0" "/v1/functions/grey?width=1&height=2&deadline=$deadline" "${six[@]}"
 done
 bad "a priority" 400 "priority: '4' is not 0 to 3" "/v1/functions/grey?width=1&height=2&priority=4" "${six[@]}"
+bad "a priority beyond what policy allows" 403 "calls of user:root may have up to 2" "/v1/functions/grey?width=1&height=2&priority=3" "${six[@]}"
 bad "a wait" 400 "wait: 'yes' is neither 0 nor 1" "/v1/functions/grey?width=1&height=2&wait=yes" "${six[@]}"
 bad "a kernel that does not compile" 500 "broken does not compile|not compile" "/v1/functions/broken?n=6" "${six[@]}"
 bad "another path" 404 "there are /v1/functions" /v2

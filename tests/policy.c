@@ -120,7 +120,7 @@ static void test_json(void)
 		"  memory: 1MiB\n"
 		"  queue: 10000\n"
 		"  tenants:\n"
-		"  - {container: web, name: w, weight: 2, memory: 2MiB, queue: 3}\n"
+		"  - {container: web, name: w, weight: 2, priority: 3, memory: 2MiB, queue: 3}\n"
 		"  - {user: render}\n";
 	static const char expected[] =
 		"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
@@ -145,7 +145,7 @@ static void test_json(void)
 		"{\"domain\": \"e\", \"vm\": \"g*\"}]}, "
 		"\"gpufn\": {\"mode\": \"enforce\", \"functions\": \"/f\", \"cache\": \"/c\", \"socket\": \"/s\", "
 		"\"share\": \"equal\", \"rule\": \"edf-late\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": 10000, \"tenants\": ["
-		"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"memory\": 2097152, \"queue\": 3}, "
+		"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"priority\": 3, \"memory\": 2097152, \"queue\": 3}, "
 		"{\"user\": \"render\"}]}}";
 	struct policy_error error;
 	struct policy *p;

@@ -123,6 +123,7 @@ bad_lists() {
 	text tenant-long ':1:26: gpufn\.tenants\[0\]\.name: is longer than 63 characters' "gpufn: {tenants: [{name: $(repeat 64 a), user: a}]}\n"
 	text tenant-user ':1:26: gpufn\.tenants\[0\]\.user: is longer than 32 characters' "gpufn: {tenants: [{user: $(repeat 33 a)}]}\n"
 	text tenant-weight ':1:37: gpufn\.tenants\[0\]\.weight: 0 is out of range; it may be 1 to 10000' 'gpufn: {tenants: [{user: a, weight: 0}]}\n'
+	text tenant-priority ':1:39: gpufn\.tenants\[0\]\.priority: 4 is out of range; it may be 0 to 3' 'gpufn: {tenants: [{user: a, priority: 4}]}\n'
 	text tenant-memory ":1:37: gpufn\.tenants\[0\]\.memory: 1MB is out of range; it may be 1MiB to 16TiB" 'gpufn: {tenants: [{user: a, memory: 1MB}]}\n'
 	text domain-none ':1:19: dedup\.targets\[0\]: needs domain$' 'dedup: {targets: [{vm: a}]}\n'
 	text domain-empty ':1:28: dedup\.targets\[0\]\.domain: is empty' 'dedup: {targets: [{domain: "", vm: a}]}\n'
