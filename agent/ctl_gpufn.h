@@ -25,8 +25,8 @@ int gpufn_generate(char *const args[4]);
 json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good);
 
 /*
- * Calls @function by the socket of the agent of @run_dir, or $NESTOR_GPUFN_SOCKET: values are "NAME=VALUE" each, inputs are standard
- * input, outputs go to standard output. 0 or -errno, logged; -ECONNREFUSED: nobody answers.
+ * Calls @function by the socket of the agent of @run_dir, or $NESTOR_GPUFN_SOCKET: values are "NAME=VALUE" each, inputs are
+ * standard input, outputs go to standard output. 0 or -errno, logged; -ECONNREFUSED: nobody answers.
  */
 int gpufn_call(const char *run_dir, const char *function, char *const *values, size_t n);
 

@@ -54,8 +54,8 @@ struct gpufn {
 static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t, const char *name)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
-			 (json_int_t)(t->weight ?: 1), "priority", (json_int_t)t->priority, "memory", (json_int_t)(t->memory ?: p->gpufn.memory), "queue",
-			 (json_int_t)(t->queue ?: p->gpufn.queue));
+			 (json_int_t)(t->weight ?: 1), "priority", (json_int_t)t->priority, "memory",
+			 (json_int_t)(t->memory ?: p->gpufn.memory), "queue", (json_int_t)(t->queue ?: p->gpufn.queue));
 }
 
 static json_t *paths_json(const struct gpufn *g, const struct policy *p)
@@ -102,8 +102,8 @@ static void tell_broker(struct gpufn *g)
 {
 	const struct policy *p = g->agent->policy;
 	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f}", "paths", paths_json(g, p), "memory_v1",
-				g->agent->kernel.memory_v1, "users", users_json(p), "share",
-				(int)p->gpufn.share, "rule", (int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
+				g->agent->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
+				(int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
 				(double)p->gpufn.slice_limit / 1e9);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
@@ -164,8 +164,8 @@ static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int age
 }
 
 /*
- * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all the same
- * is left behind, and dies with the agent.
+ * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all
+ * the same is left behind, and dies with the agent.
  */
 static int wait_for_end(pid_t broker)
 {
@@ -297,8 +297,8 @@ static int open_socket(struct gpufn *g)
 }
 
 /*
- * In it the broker makes a directory of its own. As /tmp is: to give it to the broker's user would take CAP_CHOWN, and what others
- * can do there is no more than they can do in /tmp.
+ * In it the broker makes a directory of its own. As /tmp is: to give it to the broker's user would take CAP_CHOWN, and what
+ * others can do there is no more than they can do in /tmp.
  */
 static int make_state_dir(struct gpufn *g)
 {

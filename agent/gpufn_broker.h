@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The broker of GPU functions: a process of its own, without privileges. It takes calls, keeps what they bring and give, decides
- * which device does what of them when, and has executors do it. It runs nobody's code, and looks into nobody's data.
+ * The broker of GPU functions: a process of its own, without privileges. It takes calls, keeps what they bring and give,
+ * decides which device does what of them when, and has executors do it. It runs nobody's code, and looks into nobody's data.
  *
  * One thread, one loop; nothing here waits. Times are seconds of CLOCK_MONOTONIC.
  */
@@ -104,9 +104,9 @@ extern const char *const call_end_names[];
 enum call_refusal { CALL_TAKEN, CALL_TOO_MANY, CALL_TOO_LARGE, CALL_TOO_LATE, CALL_NO_DEVICE, CALL_NO_MEMORY };
 
 /*
- * A call by @t of @fn, which @values tells in words, with @data that the caller filled with inputs; it is the call's from now on,
- * also if it is refused. @deadline in seconds from now, or INFINITY. CALL_TOO_LATE: *@ret_earliest says in how many seconds it
- * could be done. @done may be called before this returns only if it is refused: never.
+ * A call by @t of @fn, which @values tells in words, with @data that the caller filled with inputs; it is the call's from now
+ * on, also if it is refused. @deadline in seconds from now, or INFINITY. CALL_TOO_LATE: *@ret_earliest says in how many seconds
+ * it could be done. @done may be called before this returns only if it is refused: never.
  */
 enum call_refusal call_begin(struct broker *b, struct tenant *t, const struct fn_call *fn, const char *values, int data,
 			     double deadline, unsigned int priority, struct call **ret, double *ret_earliest);
@@ -220,7 +220,8 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 int executor_order(struct executor *e, struct gpufn_order *o, int fd);
 /* Kills it, if it is not dead already; its calls fail, for @why. */
 void executor_kill(struct executor *e, const char *why);
-/* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left. */
+/* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left.
+ */
 void executor_retire_all(struct broker *b);
 void executor_kill_retired(struct broker *b);
 /* Once a second: those that have had nothing to do for long go, and the dead are buried. */

@@ -18,7 +18,7 @@
 #define TICK_NS (20ULL * 1000000)
 
 const char *const call_end_names[] = {
-	[CALL_RUNS] = "runs",	  [CALL_DONE] = "done",	    [CALL_LATE] = "late",
+	[CALL_RUNS] = "runs",	    [CALL_DONE] = "done",     [CALL_LATE] = "late",
 	[CALL_DROPPED] = "dropped", [CALL_FAILED] = "failed", [CALL_CANCELLED] = "cancelled",
 };
 

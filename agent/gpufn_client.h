@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For programs in C that call GPU functions: link libnestor-gpufn.a and libcurl. A client is of one thread at a time; it keeps its
- * connection from one call to the next. Calls block.
+ * For programs in C that call GPU functions: link libnestor-gpufn.a and libcurl. A client is of one thread at a time; it keeps
+ * its connection from one call to the next. Calls block.
  */
 #ifndef NESTOR_GPUFN_CLIENT_H
 #define NESTOR_GPUFN_CLIENT_H
@@ -23,16 +23,11 @@ struct gpufn_outputs {
 };
 
 /*
- * Calls @function with @values, "width=64&height=48" (or NULL); deadline=SECONDS and priority=0 to 3 may be among them. @inputs are one after
- * the other. 0, or
- *	-ENOENT		there is no such function
- *	-EINVAL		the values or the inputs are wrong
- *	-EACCES		policy does not name the caller
- *	-EBUSY		the caller has too many calls, or too much memory, under way
- *	-ETIME		it cannot be done by its deadline
- *	-ECONNREFUSED	nobody answers at the socket
- *	-ENOMEM, -EIO	anything else
- * and gpufn_client_error() says it in words.
+ * Calls @function with @values, "width=64&height=48" (or NULL); deadline=SECONDS and priority=0 to 3 may be among them. @inputs
+ *are one after the other. 0, or -ENOENT		there is no such function -EINVAL		the values or the inputs
+ *are wrong -EACCES		policy does not name the caller -EBUSY		the caller has too many calls, or too much
+ *memory, under way -ETIME		it cannot be done by its deadline -ECONNREFUSED	nobody answers at the socket -ENOMEM,
+ *-EIO	anything else and gpufn_client_error() says it in words.
  */
 int gpufn_client_call(struct gpufn_client *c, const char *function, const char *values, const void *inputs, size_t size,
 		      struct gpufn_outputs *ret);

@@ -187,8 +187,8 @@ double device_wait(const struct device *d, const struct tenant *t, unsigned int 
 {
 	double running = d->running.part ? fmax(0, d->running.began + d->running.expected - now) : 0;
 
-	return running + (d->broker->share == GPUFN_DEADLINE ? wait_in_line(d, priority, now, deadline) :
-							       wait_for_share(d, t, now, deadline));
+	return running + (d->broker->share == GPUFN_DEADLINE ? wait_in_line(d, priority, now, deadline)
+							     : wait_for_share(d, t, now, deadline));
 }
 
 /* ---- whose turn it is ---- */

@@ -25,8 +25,12 @@
 static void __attribute__((noreturn)) exec_executor(const struct executor *e, int orders)
 {
 	char nr[16], home[300], cache[300], temporary[300];
-	char *argv[] = { (char *)GPUFN_EXECUTOR_NAME, (char *)e->device->info.backend, nr, (char *)e->broker->functions_dir,
-			 (char *)e->dir, NULL };
+	char *argv[] = { (char *)GPUFN_EXECUTOR_NAME,
+			 (char *)e->device->info.backend,
+			 nr,
+			 (char *)e->broker->functions_dir,
+			 (char *)e->dir,
+			 NULL };
 	char *envp[GPUFN_PASSED_MAX + 5] = { (char *)"PATH=/usr/bin:/bin", home, cache, temporary };
 	int nothing = open("/dev/null", O_RDWR), spare = fcntl(orders, F_DUPFD, 64);
 
@@ -54,7 +58,8 @@ static void forget(struct executor *e)
 static const char *end_of(int status, char *text, size_t size)
 {
 	if (WIFSIGNALED(status))
-		snprintf(text, size, "the process that ran it died of signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		snprintf(text, size, "the process that ran it died of signal %d, %s", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
 	else
 		snprintf(text, size, "the process that ran it ended with status %d", WEXITSTATUS(status));
 	return text;
@@ -92,7 +97,8 @@ static void end(struct executor *e, const char *why)
 		why = end_of(status, text, sizeof(text));
 	}
 	if (!LIST_EMPTY(&e->parts))
-		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->fn.f->name, e->tenant->name, e->device->info.name, why);
+		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->fn.f->name, e->tenant->name,
+			    e->device->info.name, why);
 	call_on_death(e, why);
 	forget(e);
 }

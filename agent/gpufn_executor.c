@@ -146,14 +146,15 @@ static int open_call(struct executor *e, const struct gpufn_order *o, int fd, ui
 {
 	struct call *c = calloc(1, sizeof(*c));
 	struct compiled *compiled;
-	int err = c ? find(e, o->function, &compiled) : -ENOMEM;
+	int err;
 
-	if (!err)
-		err = fn_call_parse(compiled->f, o->values, &c->call, e->why);
+	if (!c)
+		return -ENOMEM;
+	err = find(e, o->function, &compiled);
+	err = err ?: fn_call_parse(compiled->f, o->values, &c->call, e->why);
 	err = err ?: map_data(e, c, fd);
 	if (err) {
-		if (c)
-			forget(c);
+		forget(c);
 		return err;
 	}
 	c->nr = o->call;
@@ -294,7 +295,7 @@ static uint64_t launch_ns(struct gpu *g)
 {
 	const uint32_t nr = 0;
 	struct gpu_mem m = { 0 };
-	uint64_t ns[LAUNCHES];
+	uint64_t ns[LAUNCHES] = { 0 };
 	int err = gpu_alloc(g, 4096, &m);
 
 	for (unsigned int i = 0; i < LAUNCHES && !err; i++) {

@@ -20,9 +20,8 @@
 
 #include <microhttpd.h>
 
-#include "agent/buf.h"
-#include "agent/gpufn_broker.h"
-#include "agent/jsontext.h"
+#include "agent/gpufn_answer.h"
+#include "agent/gpufn_events.h"
 #include "agent/log.h"
 #include "agent/util.h"
 
@@ -31,7 +30,6 @@
 #define IDLE_SECONDS 30
 #define HEAD_MAX (16 * 1024)
 #define RESULT_SECONDS 60 /* that what a call gave is kept for who did not wait */
-#define EVENTS_MAX (64 * 1024) /* bytes for a listener who does not read */
 #define ROUNDS_MAX 16
 #define BEAT_SECONDS 15 /* between signs of life to listeners, so that dead ones are found */
 
@@ -56,22 +54,13 @@ struct request {
 	struct source hangup; /* of the connection while it is suspended */
 };
 
-struct listener {
-	LIST_ENTRY(listener) entry;
-	struct MHD_Connection *connection;
-	struct tenant *tenant;
-	struct buf text;
-	size_t sent;
-	bool suspended, overrun;
-};
-
 struct front {
 	struct broker *broker;
 	struct MHD_Daemon *daemon;
 	struct source events; /* libmicrohttpd's */
 	struct source soon; /* a timer */
 	unsigned int strangers; /* connections of who is no tenant */
-	LIST_HEAD(, listener) listeners;
+	struct listeners listeners;
 	double beat;
 };
 
@@ -81,178 +70,16 @@ static void run_soon(struct front *f)
 	timer_rearm(f->soon.fd, 1, 0);
 }
 
-/* ---- answers ---- */
+/* ---- calls that have ended ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *c, unsigned int code, struct MHD_Response *response)
-{
-	enum MHD_Result result;
-
-	if (!response)
-		return MHD_NO;
-	result = MHD_queue_response(c, code, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-/* Takes @body. */
-static enum MHD_Result answer_json(struct MHD_Connection *c, unsigned int code, json_t *body)
-{
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct MHD_Response *response;
-
-	json_decref(body);
-	if (!text)
-		return MHD_NO;
-	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-	if (response) {
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-		if (code == MHD_HTTP_TOO_MANY_REQUESTS)
-			MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-	}
-	return answer(c, code, response);
-}
-
-static enum MHD_Result refuse(struct MHD_Connection *c, unsigned int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static enum MHD_Result refuse(struct MHD_Connection *c, unsigned int code, const char *fmt, ...)
-{
-	char text[GPUFN_TEXT_MAX];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	return answer_json(c, code, json_pack("{s:o}", "error", json_text(text)));
-}
-
-static void add_header(struct MHD_Response *r, const char *name, const char *fmt, double value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), fmt, value);
-	MHD_add_response_header(r, name, text);
-}
-
-static enum MHD_Result answer_outputs(struct MHD_Connection *c, const struct call *call)
-{
-	int fd = fcntl(call->data, F_DUPFD_CLOEXEC, 0);
-	struct MHD_Response *r = fd < 0 ? NULL :
-					  MHD_create_response_from_fd_at_offset64(call->fn.output_bytes, fd,
-										  gpufn_outputs_at(call->fn.input_bytes));
-
-	if (!r)
-		return MHD_NO;
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
-	add_header(r, "Nestor-Seconds", "%.6f", call->ended - call->arrived);
-	add_header(r, "Nestor-Device-Seconds", "%.6f", call->device_seconds);
-	add_header(r, "Nestor-Slices", "%.0f", (double)call->slices);
-	add_header(r, "Nestor-Devices", "%.0f", call->nr_parts);
-	if (call->end == CALL_LATE)
-		MHD_add_response_header(r, "Nestor-Late", "1");
-	return answer(c, MHD_HTTP_OK, r);
-}
-
-static enum MHD_Result answer_ended(struct MHD_Connection *c, const struct call *call)
-{
-	if (call->end == CALL_DONE || call->end == CALL_LATE)
-		return answer_outputs(c, call);
-	return refuse(c, call->end == CALL_DROPPED ? MHD_HTTP_GATEWAY_TIMEOUT : MHD_HTTP_INTERNAL_SERVER_ERROR, "%s", call->why);
-}
-
-static json_t *call_json(const struct call *c)
-{
-	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->fn.f->name, "state",
-			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? gpufn_now() : c->ended) - c->arrived,
-			 "device_seconds", c->device_seconds, "slices", (json_int_t)c->slices, "error", json_text(c->why));
-}
-
-/* ---- listeners ---- */
-
-static ssize_t read_events(void *data, uint64_t at, char *to, size_t max)
-{
-	struct listener *l = data;
-	size_t n = l->text.len - l->sent;
-
-	(void)at;
-	if (l->overrun)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (!n) {
-		l->suspended = true;
-		MHD_suspend_connection(l->connection);
-		return 0;
-	}
-	n = n < max ? n : max;
-	memcpy(to, l->text.text + l->sent, n);
-	l->sent += n;
-	if (l->sent == l->text.len) {
-		buf_clear(&l->text);
-		l->sent = 0;
-	}
-	return (ssize_t)n;
-}
-
-static void free_listener(void *data)
-{
-	struct listener *l = data;
-
-	LIST_REMOVE(l, entry);
-	buf_free(&l->text);
-	free(l);
-}
-
-static void tell(struct listener *l, const char *text)
-{
-	if (l->text.len > EVENTS_MAX)
-		l->overrun = true;
-	else
-		buf_str(&l->text, text);
-	l->overrun |= l->text.failed;
-	if (l->suspended)
-		MHD_resume_connection(l->connection);
-	l->suspended = false;
-}
-
-static enum MHD_Result listen_to(struct front *f, struct MHD_Connection *c, struct tenant *t)
-{
-	struct listener *l = calloc(1, sizeof(*l));
-	struct MHD_Response *r;
-
-	if (!l)
-		return MHD_NO;
-	l->connection = c;
-	l->tenant = t;
-	LIST_INSERT_HEAD(&f->listeners, l, entry);
-	buf_str(&l->text, ": calls that end\n\n");
-	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_events, l, free_listener);
-	if (!r) {
-		free_listener(l);
-		return MHD_NO;
-	}
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	return answer(c, MHD_HTTP_OK, r);
-}
-
-/* A call that nobody waited for has ended. */
+/* One that nobody waited for. */
 static void on_detached_end(struct call *c)
 {
 	struct front *f = c->broker->front;
-	_free_ char *text = NULL, *event = NULL;
-	json_t *body = call_json(c);
-	struct listener *l;
 
-	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	json_decref(body);
-	if (!text || asprintf(&event, "event: call\ndata: %s\n\n", text) < 0)
-		return;
-	LIST_FOREACH (l, &f->listeners, entry)
-		if (l->tenant == c->tenant)
-			tell(l, event);
+	events_tell(&f->listeners, c);
 	run_soon(f);
 }
-
-/* ---- calls that are waited for ---- */
 
 static void resume(struct request *q)
 {
@@ -313,9 +140,9 @@ static enum MHD_Result answer_refusal(struct request *q, enum call_refusal refus
 			      (unsigned long long)call_bytes(&q->fn), q->tenant->name,
 			      (unsigned long long)q->tenant->memory_used, (unsigned long long)q->tenant->memory);
 	case CALL_TOO_LATE:
-		return answer_json(c, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   json_pack("{s:s, s:f}", "error", "it cannot be done by its deadline", "earliest_seconds",
-					     earliest));
+		return answer_json(
+			c, MHD_HTTP_SERVICE_UNAVAILABLE,
+			json_pack("{s:s, s:f}", "error", "it cannot be done by its deadline", "earliest_seconds", earliest));
 	case CALL_NO_DEVICE:
 		return refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, "no device has the memory for it, or none can be started");
 	default:
@@ -340,7 +167,8 @@ static enum MHD_Result begin(struct request *q)
 
 	q->data = -1;
 	give_back(q);
-	refusal = call_begin(q->front->broker, q->tenant, &q->fn, q->values, data, q->deadline, q->priority, &q->call, &earliest);
+	refusal =
+		call_begin(q->front->broker, q->tenant, &q->fn, q->values, data, q->deadline, q->priority, &q->call, &earliest);
 	if (refusal != CALL_TAKEN)
 		return answer_refusal(q, refusal, earliest);
 	if (q->call->end == CALL_RUNS && q->wait)
@@ -373,7 +201,8 @@ static enum MHD_Result take_parameter(void *data, enum MHD_ValueKind kind, const
 		if (end == value || *end || !isfinite(q->deadline) || q->deadline <= 0)
 			snprintf(r->why, sizeof(r->why), "deadline: '%.40s' is no number of seconds above 0", value);
 	} else if (!strcmp(key, "priority")) {
-		q->priority = *value >= '0' && *value < '0' + GPUFN_PRIORITIES && !value[1] ? (unsigned int)(*value - '0') : ~0U;
+		q->priority = *value >= '0' && *value < '0' + GPUFN_PRIORITIES && !value[1] ? (unsigned int)(*value - '0')
+											    : ~0U;
 		if (q->priority == ~0U)
 			snprintf(r->why, sizeof(r->why), "priority: '%.40s' is not 0 to %d", value, GPUFN_PRIORITIES - 1);
 	} else if (!strcmp(key, "wait")) {
@@ -474,8 +303,8 @@ static json_t *function_json(const struct function *f)
 	for (unsigned int i = 0; i < f->arguments_count; i++) {
 		const struct fn_argument *a = &f->arguments[i];
 
-		json_array_append_new(arguments, json_pack("{s:s, s:s, s:s, s:s*}", "name", a->name, "kind", kinds[a->kind], "type",
-							   types[a->type], "count", a->count));
+		json_array_append_new(arguments, json_pack("{s:s, s:s, s:s, s:s*}", "name", a->name, "kind", kinds[a->kind],
+							   "type", types[a->type], "count", a->count));
 	}
 	return json_pack("{s:s, s:s, s:b, s:o}", "function", f->name, "doc", f->doc, "sliceable", f->sliceable, "arguments",
 			 arguments);
@@ -487,8 +316,8 @@ static enum MHD_Result show_functions(struct front *f, struct MHD_Connection *c,
 	json_t *all;
 
 	if (*name)
-		return one ? answer_json(c, MHD_HTTP_OK, function_json(one)) :
-			     refuse(c, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
+		return one ? answer_json(c, MHD_HTTP_OK, function_json(one))
+			   : refuse(c, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
 	all = json_array();
 	for (size_t i = 0; i < f->broker->library.n; i++)
 		json_array_append_new(all, function_json(f->broker->library.functions[i]));
@@ -555,14 +384,14 @@ static enum MHD_Result route(struct request *q, const char *method, const char *
 	if ((rest = after(url, "/v1/calls/")))
 		return show_call(q->front, c, q->tenant, method, rest);
 	if (!strcmp(url, "/v1/events") && !strcmp(method, MHD_HTTP_METHOD_GET))
-		return listen_to(q->front, c, q->tenant);
+		return events_listen(&q->front->listeners, c, q->tenant);
 	return refuse(c, MHD_HTTP_NOT_FOUND, "there are /v1/functions, /v1/calls/ID and /v1/events");
 }
 
 /* ---- what libmicrohttpd calls ---- */
 
-static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method, const char *version,
-				  const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
+				  const char *version, const char *upload, size_t *upload_size, void **state)
 {
 	struct request *q = *state;
 	const union MHD_ConnectionInfo *info;
@@ -578,7 +407,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 		info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 		q->tenant = info && info->socket_context ? ((struct peer *)info->socket_context)->tenant : NULL;
 		if (!q->tenant)
-			return refuse(c, MHD_HTTP_FORBIDDEN, "no policy names you: neither your container nor your user is a tenant");
+			return refuse(c, MHD_HTTP_FORBIDDEN,
+				      "no policy names you: neither your container nor your user is a tenant");
 		return route(q, method, url);
 	}
 	if (*upload_size) {
@@ -677,7 +507,6 @@ void front_tick(struct broker *b)
 	struct front *f = b->front;
 	double now = gpufn_now();
 	struct call *c, *next;
-	struct listener *l;
 
 	for (c = TAILQ_FIRST(&b->calls); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
@@ -686,8 +515,7 @@ void front_tick(struct broker *b)
 	}
 	if (now - f->beat > BEAT_SECONDS) {
 		f->beat = now;
-		LIST_FOREACH (l, &f->listeners, entry)
-			tell(l, ":\n\n");
+		events_beat(&f->listeners);
 	}
 	run(f); /* idle connections have their end */
 }

@@ -33,14 +33,13 @@ static json_t *tenant_state(const struct tenant *t)
 	const struct tenant_counts *n = &t->counts;
 
 	return json_pack("{s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant",
-			 json_text(t->name),
-			 "weight", t->weight, "memory_bytes", (json_int_t)t->memory_used, "memory_limit_bytes",
-			 (json_int_t)t->memory, "queued", (json_int_t)t->nr_calls, "calls", (json_int_t)n->calls, "done",
-			 (json_int_t)n->done, "late", (json_int_t)n->late, "dropped", (json_int_t)n->dropped, "failed",
-			 (json_int_t)n->failed, "cancelled", (json_int_t)n->cancelled, "refused_early",
-			 (json_int_t)n->refused_early, "refused_queue", (json_int_t)n->refused_queue, "refused_memory",
-			 (json_int_t)n->refused_memory, "slices", (json_int_t)n->slices, "device_seconds", n->device_seconds,
-			 "wasted_seconds", n->wasted_seconds);
+			 json_text(t->name), "weight", t->weight, "memory_bytes", (json_int_t)t->memory_used,
+			 "memory_limit_bytes", (json_int_t)t->memory, "queued", (json_int_t)t->nr_calls, "calls",
+			 (json_int_t)n->calls, "done", (json_int_t)n->done, "late", (json_int_t)n->late, "dropped",
+			 (json_int_t)n->dropped, "failed", (json_int_t)n->failed, "cancelled", (json_int_t)n->cancelled,
+			 "refused_early", (json_int_t)n->refused_early, "refused_queue", (json_int_t)n->refused_queue,
+			 "refused_memory", (json_int_t)n->refused_memory, "slices", (json_int_t)n->slices, "device_seconds",
+			 n->device_seconds, "wasted_seconds", n->wasted_seconds);
 }
 
 /* The least that anybody has seen of late: all have the same device. */
@@ -78,9 +77,8 @@ static json_t *profiles_of(const struct device *d)
 
 	LIST_FOREACH (p, &d->profiles, entry)
 		if (p->seen)
-			json_array_append_new(all, json_pack("{s:s, s:f, s:I}", "function", p->function,
-							     "group_nanoseconds", p->beta * 1e9, "slices",
-							     (json_int_t)p->seen));
+			json_array_append_new(all, json_pack("{s:s, s:f, s:I}", "function", p->function, "group_nanoseconds",
+							     p->beta * 1e9, "slices", (json_int_t)p->seen));
 	return all;
 }
 
@@ -94,8 +92,8 @@ static json_t *device_state(const struct device *d, double now)
 	return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:o, s:o}", "device", d->info.name, "by",
 			 d->info.backend, "driver", d->info.driver, "nr", (int)d->nr, "launch_seconds", d->launch,
 			 "transfer_bytes_per_second", d->transfer, "busy_seconds", d->busy, "capacity", capacity_of(d, now),
-			 "queued_seconds", queued, "slices", (json_int_t)d->slices, "memory_bytes",
-			 (json_int_t)d->memory_used, "profiles", profiles_of(d), "recent", slices_of(d, now - 10));
+			 "queued_seconds", queued, "slices", (json_int_t)d->slices, "memory_bytes", (json_int_t)d->memory_used,
+			 "profiles", profiles_of(d), "recent", slices_of(d, now - 10));
 }
 
 json_t *broker_state(struct broker *b)
@@ -110,8 +108,8 @@ json_t *broker_state(struct broker *b)
 		json_array_append_new(devices, device_state(&b->devices[i], now));
 	for (unsigned int i = 0; i < HIST_SLOTS; i++)
 		json_array_append_new(lateness, json_integer((json_int_t)b->lateness.slots[i]));
-	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "functions", (json_int_t)b->library.n,
-			 "functions_refused", (json_int_t)b->library.refused, "executors_started",
+	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "functions",
+			 (json_int_t)b->library.n, "functions_refused", (json_int_t)b->library.refused, "executors_started",
 			 (json_int_t)b->executors_started, "executors_killed", (json_int_t)b->executors_killed,
 			 "executors_died", (json_int_t)b->executors_died, "lateness", lateness, "lateness_ns",
 			 (json_int_t)b->lateness_ns, "tenants", tenants, "devices", devices);

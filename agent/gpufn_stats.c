@@ -84,8 +84,8 @@ static void collect_tenants(const json_t *tenants, struct metrics *m)
 
 static void collect_devices(const json_t *devices, struct metrics *m)
 {
-	struct family *busy = metrics_family(m, "nestor_gpufn_busy_seconds_total", METRIC_COUNTER,
-					     "Time for which a device ran slices.");
+	struct family *busy =
+		metrics_family(m, "nestor_gpufn_busy_seconds_total", METRIC_COUNTER, "Time for which a device ran slices.");
 	struct family *capacity = metrics_family(m, "nestor_gpufn_capacity_ratio", METRIC_GAUGE,
 						 "Part of a device that is left for functions, by what slices took.");
 	struct family *queued = metrics_family(m, "nestor_gpufn_queued_seconds", METRIC_GAUGE,

@@ -14,7 +14,8 @@
 
 enum gpufn_op {
 	GPUFN_READY, /* reported once: the device is open. ns: what a launch costs at least */
-	GPUFN_OPEN, /* with a memfd: inputs, then outputs from the next page on. Takes memory, copies the inputs. ns: how long the latter took */
+	GPUFN_OPEN, /* with a memfd: inputs, then outputs from the next page on. Takes memory, copies the inputs. ns: how long
+		       the latter took */
 	GPUFN_RUN, /* a slice. ns: how long the device took */
 	GPUFN_READ, /* copies what the groups wrote into the memfd; all of it if there are none */
 	GPUFN_CLOSE, /* forgets the call */

@@ -331,7 +331,8 @@ static int do_gpufn(int argc, char **argv)
 		return do_gpufn_call(argc, argv);
 	if (argc == 6 && !strcmp(argv[1], "generate"))
 		return gpufn_generate(argv + 2) ? EXIT_FAILURE : EXIT_SUCCESS;
-	return wrong("gpufn takes show, call FUNCTION [NAME=VALUE]..., check DIR [SECONDS], simulate FILE, or generate KIND TASKS LOAD SEED");
+	return wrong("gpufn takes show, call FUNCTION [NAME=VALUE]..., check DIR [SECONDS], simulate FILE, or generate KIND "
+		     "TASKS LOAD SEED");
 }
 
 static int do_dedup(int argc, char **argv)

@@ -44,7 +44,7 @@ int library_load(const char *path, void (*complain)(const char *why), struct lib
 	if (n > LIBRARY_MAX)
 		snprintf(why, 256, "%s: has more than %d functions", path, LIBRARY_MAX);
 	else
-		ret->functions = calloc((size_t)n + 1, sizeof(*ret->functions));
+		ret->functions = calloc((size_t)n + 1, sizeof(struct function *));
 	for (int i = 0; i < n; i++) {
 		if (ret->functions)
 			load_one(ret, dir, entries[i]->d_name, complain);

@@ -23,8 +23,8 @@ static size_t by_turns(const struct share *shares, size_t n, size_t last)
 }
 
 /*
- * Start-time fair queueing (Goyal, Vin and Cheng, 1996): the least virtual time is next; who comes back does not have what it did
- * not use meanwhile.
+ * Start-time fair queueing (Goyal, Vin and Cheng, 1996): the least virtual time is next; who comes back does not have what it
+ * did not use meanwhile.
  */
 static size_t by_weight(struct share *shares, size_t n)
 {
@@ -75,7 +75,8 @@ static size_t by_part(struct share *shares, size_t n, double elapsed, double *re
 	return best;
 }
 
-size_t shares_pick(enum shares_rule rule, struct share *shares, size_t n, size_t last, double now, double since, double *ret_wait)
+size_t shares_pick(enum shares_rule rule, struct share *shares, size_t n, size_t last, double now, double since,
+		   double *ret_wait)
 {
 	*ret_wait = 0;
 	if (!n)

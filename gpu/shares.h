@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Which tenant's turn it is on a device that several have. The three ways of NVIDIA's vGPU schedulers. Pure code over a clock of
- * seconds that the caller has.
+ * Which tenant's turn it is on a device that several have. The three ways of NVIDIA's vGPU schedulers. Pure code over a clock
+ * of seconds that the caller has.
  */
 #ifndef NESTOR_GPU_SHARES_H
 #define NESTOR_GPU_SHARES_H

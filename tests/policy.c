@@ -144,7 +144,8 @@ static void test_json(void)
 		"\"container\": \"web\"}, "
 		"{\"domain\": \"e\", \"vm\": \"g*\"}]}, "
 		"\"gpufn\": {\"mode\": \"enforce\", \"functions\": \"/f\", \"cache\": \"/c\", \"socket\": \"/s\", "
-		"\"share\": \"equal\", \"rule\": \"edf-late\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": 10000, \"tenants\": ["
+		"\"share\": \"equal\", \"rule\": \"edf-late\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": "
+		"10000, \"tenants\": ["
 		"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"priority\": 3, \"memory\": 2097152, \"queue\": 3}, "
 		"{\"user\": \"render\"}]}}";
 	struct policy_error error;

@@ -5,8 +5,8 @@
  *
  *	fnload FUNCTION RATE SECONDS SEED [SIZE WORK]...
  *
- * RATE calls a second; each is of one of the sizes, n=SIZE bytes, by chance, of which a device takes WORK seconds; deadlines are 1.5
- * to 5 times that, 0 means none. Prints an object: calls, how they ended, and how long those took that were done.
+ * RATE calls a second; each is of one of the sizes, n=SIZE bytes, by chance, of which a device takes WORK seconds; deadlines
+ *are 1.5 to 5 times that, 0 means none. Prints an object: calls, how they ended, and how long those took that were done.
  */
 #include <errno.h>
 #include <math.h>
@@ -161,7 +161,8 @@ static void print(void)
 	unsigned int done = e->in_time + e->late;
 
 	qsort(all.turnarounds, done, sizeof(double), compare);
-	printf("{\"calls\": %u, \"in_time\": %u, \"late\": %u, \"dropped\": %u, \"refused\": %u, \"failed\": %u, \"behind\": %u, "
+	printf("{\"calls\": %u, \"in_time\": %u, \"late\": %u, \"dropped\": %u, \"refused\": %u, \"failed\": %u, \"behind\": "
+	       "%u, "
 	       "\"mean_seconds\": %.6f, \"p99_seconds\": %.6f, \"wasted_seconds\": %.6f}\n",
 	       all.calls, e->in_time, e->late, e->dropped, e->refused, e->failed, all.behind, done ? e->turnaround / done : 0,
 	       done ? all.turnarounds[done * 99 / 100] : 0, e->wasted);
