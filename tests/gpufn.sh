@@ -254,13 +254,13 @@ ok "and nothing is left of it" until_ok 10 tenant_has user:root memory_bytes 0
 
 # ---- shares
 restart_with enforce equal
-head -c 50000 /dev/zero > "$T/in"
+head -c 200000 /dev/zero > "$T/in"
 flood() { # flood USER: 8 calls at a time, until $T/enough is there
 	local pids=() i
 	for i in 1 2 3 4 5 6 7 8; do
 		(until [ -e "$T/enough" ]; do
 			as "$1" curl -s -o /dev/null --unix-socket "$NESTOR_GPUFN_SOCKET" --data-binary @"$T/in" \
-				"http://x/v1/functions/slow?n=50000"
+				"http://x/v1/functions/slow?n=200000"
 		done) &
 		pids+=($!)
 	done
@@ -278,7 +278,7 @@ flood root & one=$!
 flood nobody & other=$!
 ok "two tenants want all of the device" until_ok 20 more 1 "$start"
 start=$now
-ok "and have it" until_ok 30 more 4 "$start"
+ok "and have it" until_ok 60 more 8 "$start"
 shares=$(awk -v a="$start" -v b="$now" 'BEGIN { split(a, x, " "); split(b, y, " "); print (y[1] - x[1]) / (y[2] - x[2]) }')
 touch "$T/enough"
 wait $one $other
@@ -320,7 +320,7 @@ shown() { js_true "return document.querySelectorAll('#gpufn table tbody tr').len
 ok "the page has a row for each tenant" until_ok 30 shown
 slices() { call root slow n=5 && js_true "return document.querySelectorAll('#gpufn svg rect').length > 0"; }
 ok "and slices by time" until_ok 30 slices
-like "which have words, too" 'slow of user:root, call [0-9]+, ' "$(js "return document.querySelector('#gpufn svg rect title').textContent")"
+like "which have words, too" '(slow|fresh) of user:root, call [0-9]+, ' "$(js "return document.querySelector('#gpufn svg rect title').textContent")"
 js "document.querySelector('#gpufn').scrollIntoView()" > /dev/null
 screenshot build/page/gpufn.png
 is "and no error" "" "$(console_errors)"

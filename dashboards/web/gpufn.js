@@ -39,7 +39,7 @@ function gantt(state, tenants) {
 			element("p", { class: "note" }, `${busy}.`)),
 		svg("svg", {
 			viewBox: `0 0 ${WIDTH} ${state.devices.length * ROW}`, preserveAspectRatio: "none", role: "img", "aria-label": busy,
-			style: `height: ${state.devices.length * ROW}px`,
+			height: state.devices.length * ROW,
 		}, ...rows));
 }
 
