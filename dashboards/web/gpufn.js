@@ -31,7 +31,7 @@ function gantt(state, tenants) {
 	const rows = state.devices.map((d, i) => svg("g", {},
 		svg("line", { x1: 0, x2: WIDTH, y1: (i + 1) * ROW, y2: (i + 1) * ROW, stroke: "var(--grid)" }),
 		...d.recent.map((s) => bar(s, i, state.now, tenants))));
-	const busy = state.devices.map((d) => `${d.device}: ${d.recent.length} slices, ` +
+	const busy = state.devices.map((d) => `${d.device}: ${d.recent.length} slice${d.recent.length === 1 ? "" : "s"}, ` +
 		`${seconds(d.recent.reduce((sum, s) => sum + s.seconds, 0))}`).join("; ");
 
 	return element("figure", { class: "gantt" },
