@@ -83,28 +83,6 @@ static void check_apart(const struct gpu_info *info, const struct function *f, u
 	close(ends[0]);
 }
 
-/* The devices, too, are looked for in a process of its own: a driver that was once loaded does not survive fork(). */
-static int list_apart(struct gpu_list *ret)
-{
-	int ends[2], status = 0;
-	pid_t pid;
-	ssize_t n;
-
-	if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0)
-		return log_error(-errno, "%m");
-	if (!pid) {
-		gpu_list(ret);
-		_exit(write(ends[1], ret, sizeof(*ret)) == sizeof(*ret) ? EXIT_SUCCESS : EXIT_FAILURE);
-	}
-	close(ends[1]);
-	n = 0;
-	for (ssize_t more; n < (ssize_t)sizeof(*ret) && (more = read(ends[0], (char *)ret + n, sizeof(*ret) - (size_t)n)) > 0;)
-		n += more;
-	close(ends[0]);
-	waitpid(pid, &status, 0);
-	return n == sizeof(*ret) ? 0 : log_error(-EIO, "a driver crashed while devices were looked for (%d)", status);
-}
-
 static void complain(const char *why)
 {
 	log_error(0, "%s", why);
@@ -129,12 +107,16 @@ json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good)
 	struct library l;
 	char why[256];
 	json_t *all;
+	int err;
 
 	if (library_load(dir, complain, &l, why)) {
 		log_error(0, "%s", why);
 		return NULL;
 	}
-	all = list_apart(&list) ? NULL : json_array();
+	err = gpu_list_apart(&list);
+	if (err)
+		log_error(0, "cannot look for devices: %s", strerror(-err));
+	all = err ? NULL : json_array();
 	*ret_good = l.n && !l.refused;
 	if (!l.n && !l.refused)
 		log_error(0, "%s: has no function", dir);

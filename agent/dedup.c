@@ -22,20 +22,15 @@
 #include "agent/jsontext.h"
 #include "agent/ksm.h"
 #include "agent/log.h"
+#include "agent/members.h"
 #include "agent/util.h"
 
 #define NO_DOMAIN "none"
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
-struct member {
-	const struct who_one *one;
-	LIST_ENTRY(member) entry;
-};
-
 struct dedup {
 	struct agent *agent;
-	struct who_watch watch;
-	LIST_HEAD(, member) members; /* all that live, also those of no domain */
+	struct members members; /* all that live, also those of no domain */
 	struct dedup_domains domains; /* in the order of policy */
 	struct source timer; /* the next pass over all domains */
 	struct dedup_domain *now; /* whose round it is; NULL: nobody's */
@@ -80,7 +75,7 @@ static json_t *excepted(const struct dedup *d)
 	const struct member *m;
 	char pid[16];
 
-	LIST_FOREACH (m, &d->members, entry) {
+	LIST_FOREACH (m, &d->members.list, entry) {
 		_free_ char *path = directory_of(d, m->one);
 
 		snprintf(pid, sizeof(pid), "%d", m->one->pid);
@@ -95,7 +90,7 @@ static json_t *owners_of(const struct dedup *d, const char *domain)
 	json_t *all = json_array();
 	const struct member *m;
 
-	LIST_FOREACH (m, &d->members, entry) {
+	LIST_FOREACH (m, &d->members.list, entry) {
 		const struct dedup_target *t = target_of(p, m->one);
 
 		if (!t || strcmp(t->domain, domain) != 0)
@@ -253,35 +248,6 @@ static void on_timer(struct source *s)
 		begin_next(d);
 }
 
-/* ---- who there is ---- */
-
-static void on_gone(void *data, const struct who_one *one)
-{
-	struct dedup *d = data;
-	struct member *m;
-
-	LIST_FOREACH (m, &d->members, entry)
-		if (m->one == one)
-			break;
-	if (!m)
-		return;
-	LIST_REMOVE(m, entry);
-	free(m);
-}
-
-static void on_born(void *data, const struct who_one *one)
-{
-	struct dedup *d = data;
-	struct member *m;
-
-	on_gone(d, one); /* told before, and changed */
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return;
-	m->one = one;
-	LIST_INSERT_HEAD(&d->members, m, entry);
-}
-
 /* ---- life ---- */
 
 static bool dedup_wanted(const struct policy *p)
@@ -316,10 +282,7 @@ static void dedup_stop(void *self)
 	struct dedup *d = self;
 
 	stop_helper(d);
-	if (d->watch.data)
-		who_unwatch(d->agent->who, &d->watch);
-	while (!LIST_EMPTY(&d->members))
-		on_gone(d, LIST_FIRST(&d->members)->one);
+	members_close(&d->members);
 	dedup_domains_free(&d->domains);
 	loop_remove(&d->agent->loop, &d->timer);
 	buf_free(&d->result);
@@ -343,8 +306,7 @@ static int dedup_start(struct agent *a, void **ret)
 		dedup_stop(d);
 		return err;
 	}
-	d->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = d };
-	who_watch(a->who, &d->watch);
+	members_open(&d->members, a->who, NULL, NULL);
 	*ret = d;
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include "agent/gpufn_stats.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
+#include "agent/members.h"
 #include "agent/reply.h"
 #include "agent/util.h"
 
@@ -31,15 +32,9 @@
 #define END_TRIES 150 /* of 20 ms */
 #define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another */
 
-struct member {
-	LIST_ENTRY(member) entry;
-	const struct who_one *one;
-};
-
 struct gpufn {
 	struct agent *agent;
-	struct who_watch watch;
-	LIST_HEAD(, member) members; /* containers */
+	struct members members;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
 	int listening;
 	pid_t broker; /* 0: none */
@@ -63,11 +58,11 @@ static json_t *paths_json(const struct gpufn *g, const struct policy *p)
 	json_t *all = json_object();
 	const struct member *m;
 
-	LIST_FOREACH (m, &g->members, entry)
+	LIST_FOREACH (m, &g->members.list, entry)
 		for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
 			const struct gpufn_tenant *t = &p->gpufn.tenants[i];
 
-			if (!t->container || !who_matches(m->one, t->container, NULL))
+			if (m->one->pid || !t->container || !who_matches(m->one, t->container, NULL)) /* VMs call otherwise */
 				continue;
 			json_object_set_new(all, m->one->path, tenant_json(p, t, m->one->container));
 			break;
@@ -113,31 +108,10 @@ static void tell_broker(struct gpufn *g)
 		log_warning("gpufn: the broker does not hear of the policy: %s", strerror(-err));
 }
 
-static void on_gone(void *data, const struct who_one *one)
+static void on_members(void *data)
 {
 	struct gpufn *g = data;
-	struct member *m;
 
-	LIST_FOREACH (m, &g->members, entry)
-		if (m->one == one)
-			break;
-	if (!m)
-		return;
-	LIST_REMOVE(m, entry);
-	free(m);
-	if (g->broker)
-		tell_broker(g);
-}
-
-static void on_born(void *data, const struct who_one *one)
-{
-	struct gpufn *g = data;
-	struct member *m = one->pid ? NULL : calloc(1, sizeof(*m));
-
-	if (!m)
-		return;
-	m->one = one;
-	LIST_INSERT_HEAD(&g->members, m, entry);
 	if (g->broker)
 		tell_broker(g);
 }
@@ -343,12 +317,7 @@ static void gpufn_stop(void *self)
 	struct gpufn *g = self;
 
 	stop_broker(g);
-	if (g->watch.data)
-		who_unwatch(g->agent->who, &g->watch);
-	for (struct member *m; (m = LIST_FIRST(&g->members));) {
-		LIST_REMOVE(m, entry);
-		free(m);
-	}
+	members_close(&g->members);
 	if (g->again.fd >= 0)
 		loop_remove(&g->agent->loop, &g->again);
 	if (g->listening >= 0) {
@@ -387,8 +356,7 @@ static int gpufn_start(struct agent *a, void **ret)
 		gpufn_stop(g);
 		return err;
 	}
-	g->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = g };
-	who_watch(a->who, &g->watch);
+	members_open(&g->members, a->who, on_members, g);
 	*ret = g;
 	return 0;
 }

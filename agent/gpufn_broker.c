@@ -255,35 +255,13 @@ static int watch_library(struct broker *b)
 
 /* ---- devices ---- */
 
-/* In a process of its own: drivers are not for one that has something to lose. */
-static int find_devices(struct gpu_list *ret)
-{
-	int ends[2], status = 0;
-	size_t n = 0;
-	ssize_t more;
-	pid_t pid;
-
-	if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0)
-		return log_error(-errno, "cannot look for devices: %m");
-	if (!pid) {
-		gpu_list(ret);
-		_exit(write(ends[1], ret, sizeof(*ret)) == sizeof(*ret) ? EXIT_SUCCESS : EXIT_FAILURE);
-	}
-	close(ends[1]);
-	while (n < sizeof(*ret) && (more = read(ends[0], (char *)ret + n, sizeof(*ret) - n)) > 0)
-		n += (size_t)more;
-	close(ends[0]);
-	waitpid(pid, &status, 0);
-	return n == sizeof(*ret) ? 0 : log_error(-EIO, "a driver crashed while devices were looked for");
-}
-
 static int open_devices(struct broker *b)
 {
 	struct gpu_list list;
-	int err = find_devices(&list);
+	int err = gpu_list_apart(&list);
 
 	if (err)
-		return err;
+		return log_error(err, "cannot look for devices: %s", strerror(-err));
 	b->devices = calloc(list.n + 1, sizeof(*b->devices));
 	if (!b->devices)
 		return log_error(-ENOMEM, "out of memory");

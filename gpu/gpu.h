@@ -94,6 +94,11 @@ struct gpu_arg {
 
 /* All devices, usable or not; GPUs before CPUs, and a GPU that both back ends have but once. Loads the drivers. */
 void gpu_list(struct gpu_list *ret);
+/*
+ * The same from a process of its own: who has something to lose, or is going to fork, does not load drivers himself. 0 or
+ * -errno; -EIO: a driver crashed.
+ */
+int gpu_list_apart(struct gpu_list *ret);
 
 /*
  * Opens a device, compiles the kernels, and has them compute what is known: a device that gets it wrong is refused. NULL:
