@@ -133,9 +133,9 @@ static json_t *run_all(const struct input *in)
 	json_t *rules = json_array();
 	double bound = in->trace.n <= BOUND_TASKS ? sim_bound(&in->trace, &in->device) : -1;
 
-	for (int r = 0; r < RULE_RULES; r++)
+	for (int r = 0; r < SCHED_RULES; r++)
 		json_array_append_new(rules, run_rule(in, (enum sched_rule)r));
-	if (json_array_size(rules) != RULE_RULES) {
+	if (json_array_size(rules) != SCHED_RULES) {
 		json_decref(rules);
 		log_error(-ENOMEM, "no memory");
 		return NULL;

@@ -12,7 +12,7 @@
 #define PART 0.5 /* of that, which a slice may take */
 #define LAUNCHES 6 /* a slice is at least so many times the overhead */
 
-const char *const sched_rule_names[RULE_RULES] = {
+const char *const sched_rule_names[SCHED_RULES] = {
 	[RULE_FCFS] = "fcfs",
 	[RULE_RR] = "rr",
 	[RULE_EDF] = "edf",

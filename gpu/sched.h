@@ -20,9 +20,9 @@ enum sched_rule {
 	RULE_EDF_FEASIBLE, /* the same, but what cannot end before its deadline is dropped */
 	RULE_EDF_FIXED, /* as EDF_FEASIBLE, in slices of a fixed size */
 	RULE_ADAPTIVE, /* ours, see sched_next() */
-	RULE_RULES,
+	SCHED_RULES,
 };
-extern const char *const sched_rule_names[RULE_RULES];
+extern const char *const sched_rule_names[SCHED_RULES];
 
 struct sched_task {
 	double arrival, deadline;

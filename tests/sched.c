@@ -20,14 +20,14 @@ static const double fixed_sizes[] = { 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1
 
 /* Sums over the seeds */
 struct cell {
-	double in_time[RULE_RULES], wasted[RULE_RULES], fixed[ARRAY_SIZE(fixed_sizes)], bound;
+	double in_time[SCHED_RULES], wasted[SCHED_RULES], fixed[ARRAY_SIZE(fixed_sizes)], bound;
 };
 
 static void add_trace(const struct trace *t, const struct sim_device *d, struct cell *c)
 {
 	struct sim_result r;
 
-	for (int rule = 0; rule < RULE_RULES; rule++) {
+	for (int rule = 0; rule < SCHED_RULES; rule++) {
 		if (sim_run(t, d, (enum sched_rule)rule, 0.01, &r) || r.in_time + r.late + r.dropped != t->n)
 			abort();
 		c->in_time[rule] += (double)r.in_time;
