@@ -214,8 +214,8 @@ static bool choose(struct lane *l, double now, struct sched_slice *ret)
 	return some;
 }
 
-/* The tenant whose turn it is by shares, with the most urgent that it has. */
-static bool choose_tenant(struct device *d, double now, struct lane **ret, struct sched_slice *slice)
+/* The lane of the tenant whose turn it is by shares; NULL: nobody's, or not yet. */
+static struct lane *choose_tenant(struct device *d, double now)
 {
 	struct lane *all[GPUFN_TENANTS_MAX], *l;
 	struct share shares[GPUFN_TENANTS_MAX];
@@ -238,16 +238,18 @@ static bool choose_tenant(struct device *d, double now, struct lane **ret, struc
 		all[i]->share = shares[i];
 	if (wait > 0)
 		timer_rearm(d->wake.fd, (__u64)(wait * 1e9) + 1000, 0);
-	if (chosen == n)
-		return false;
-	*ret = all[chosen];
-	return choose(*ret, now, slice);
+	return chosen < n ? all[chosen] : NULL;
 }
 
 static bool choose_slice(struct device *d, double now, struct lane **ret, struct sched_slice *slice)
 {
-	if (d->broker->share != GPUFN_DEADLINE)
-		return choose_tenant(d, now, ret, slice);
+	if (d->broker->share != GPUFN_DEADLINE) {
+		/* If all that it had was hopeless and is dropped now, it wants nothing any more, and another one's turn it is. */
+		while ((*ret = choose_tenant(d, now)) != NULL)
+			if (choose(*ret, now, slice))
+				return true;
+		return false;
+	}
 	for (unsigned int priority = GPUFN_PRIORITIES; priority--;) {
 		*ret = find_lane(d, NULL, priority);
 		if (*ret && choose(*ret, now, slice))

@@ -17,6 +17,7 @@
 #include "agent/reply.h"
 #include "agent/util.h"
 
+#define ASTRAY_MAX 2 /* executors of a tenant on a device that hang; what it calls then may end with them */
 #define IDLE_SECONDS 60 /* after which one that has nothing to do goes */
 
 /* ---- starting ---- */
@@ -152,11 +153,15 @@ static int spawn(struct executor *e)
 
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d)
 {
+	unsigned int astray = 0;
 	struct executor *e;
 
-	LIST_FOREACH (e, &b->executors, entry)
-		if (e->tenant == t && e->device == d && !e->astray && !e->retired)
+	LIST_FOREACH (e, &b->executors, entry) {
+		if (e->tenant != t || e->device != d || e->retired)
+			continue;
+		if (!e->astray || ++astray == ASTRAY_MAX)
 			return e;
+	}
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
