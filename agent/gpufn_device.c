@@ -244,7 +244,8 @@ static struct lane *choose_tenant(struct device *d, double now)
 static bool choose_slice(struct device *d, double now, struct lane **ret, struct sched_slice *slice)
 {
 	if (d->broker->share != GPUFN_DEADLINE) {
-		/* If all that it had was hopeless and is dropped now, it wants nothing any more, and another one's turn it is. */
+		/* If all that it had was hopeless and is dropped now, it wants nothing any more, and another one's turn it is.
+		 */
 		while ((*ret = choose_tenant(d, now)) != NULL)
 			if (choose(*ret, now, slice))
 				return true;

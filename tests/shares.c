@@ -66,8 +66,8 @@ static void test_weights(void)
 	struct share shares[TENANTS] = { 0 };
 	struct run r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0.001, 0.02, 0.005 }, 10, shares);
 
-	ok(near(r.got[0], 5, 0.02) && near(r.got[1], 3, 0.02) && near(r.got[2], 2, 0.02), "5:3:2, whatever slices are: %.2f %.2f %.2f",
-	   r.got[0], r.got[1], r.got[2]);
+	ok(near(r.got[0], 5, 0.02) && near(r.got[1], 3, 0.02) && near(r.got[2], 2, 0.02),
+	   "5:3:2, whatever slices are: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
 	r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0, 0.02, 0.005 }, 10, shares);
 	ok(r.idle == 0 && near(r.got[1], 6, 0.02) && near(r.got[2], 4, 0.02), "what one leaves the others have, 3:2");
 	r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0.01, 0.01, 0.01 }, 10, shares);
@@ -79,8 +79,8 @@ static void test_parts(void)
 	struct share shares[TENANTS] = { 0 };
 	struct run r = simulate(SHARES_FIXED, (double[]){ 2, 1, 1 }, (double[]){ 0.005, 0.005, 0.005 }, 10, shares);
 
-	ok(near(r.got[0], 5, 0.03) && near(r.got[1], 2.5, 0.03) && near(r.got[2], 2.5, 0.03), "2:1:1 of all time: %.2f %.2f %.2f",
-	   r.got[0], r.got[1], r.got[2]);
+	ok(near(r.got[0], 5, 0.03) && near(r.got[1], 2.5, 0.03) && near(r.got[2], 2.5, 0.03),
+	   "2:1:1 of all time: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
 	for (size_t i = 0; i < TENANTS; i++)
 		shares[i] = (struct share){ 0 };
 	r = simulate(SHARES_FIXED, (double[]){ 2, 1, 1 }, (double[]){ 0, 0.005, 0 }, 10, shares);
