@@ -67,7 +67,7 @@ check_page() {
 		found+=$'\n'$(sed -n 's/.* from "\.\(\/.*\)";/\1/p' "$T/body")
 	done
 	found=$(grep . <<< "$found" | sort -u)
-	is "it consists of these" "/chart.js /charts.js /icon.svg /nestor.css /nestor.js /store.js" \
+	is "it consists of these" "/chart.js /charts.js /gpufn.js /icon.svg /nestor.css /nestor.js /store.js" \
 		"$(paste -sd ' ' <<< "$found")"
 	while read -r path; do
 		case $path in
@@ -101,7 +101,7 @@ check_served() {
 	while read -r path; do
 		case $path in
 		/ | /api/v1) ;;
-		/api/v1/cache) is "$path: a room that is off" 503 "$(code "$URL$path")" ;;
+		/api/v1/cache | /api/v1/gpufn) is "$path: a room that is off" 503 "$(code "$URL$path")" ;;
 		/metrics) served "$path" 'text/plain; version=0.0.4; charset=utf-8' ;;
 		*) served "$path" application/json ;;
 		esac
