@@ -8,8 +8,9 @@
 EACH=${SECONDS_EACH:-20}
 SEED=${SEED:-1}
 export NESTOR_GPUFN_SOCKET=$T/gpufn.sock POCL_MAX_PTHREAD_COUNT=1
-mkdir "$T/functions" "$T/policy.d"
+chmod 755 "$T" # executors are another user
 
+mkdir "$T/functions" "$T/policy.d"
 # computes NAME [YAML]: so many steps for each byte
 computes() {
 	cat > "$T/functions/$1.yaml" <<- END
@@ -42,7 +43,7 @@ policy() { # policy RULE
 	END
 	mv "$T/policy.d/.new" "$T/policy.d/gpufn.yaml"
 }
-answers() { curl -sf --unix-socket "$NESTOR_GPUFN_SOCKET" http://x/v1/functions > /dev/null; }
+answers() { curl -sf --max-time 2 --unix-socket "$NESTOR_GPUFN_SOCKET" http://x/v1/functions > /dev/null; }
 idle() { [ "$(ctl --json gpufn show | jq '[.tenants[].queued] | add // 0')" = 0 ]; }
 wasted() { ctl --json gpufn show | jq '[.tenants[].wasted_seconds] | add // 0'; }
 rule() { policy "$1" && ctl policy reload > /dev/null && until_ok 60 idle; }
@@ -118,4 +119,5 @@ load() { # load FUNCTION LOAD CAPACITY [NO-DEADLINES]: what fnload says
 			$w[0].p99_seconds, $p[0].p99_seconds, 100 * (1 - $p[0].mean_seconds / $w[0].mean_seconds)] | @tsv' |
 			awk -F'\t' '{ printf "%6s %12.4f %12.4f %12.4f %12.4f %8.0f %%\n", $1, $2, $3, $4, $5, $6 }'
 	done
+	agent_stop
 } | store gpufn
