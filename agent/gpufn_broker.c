@@ -210,6 +210,7 @@ static void load_library(struct broker *b)
 	library_free(&b->before);
 	b->before = b->library;
 	b->library = fresh;
+	b->library_nr++;
 	executor_retire_all(b);
 }
 

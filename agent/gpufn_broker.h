@@ -216,7 +216,7 @@ struct executor {
 
 /* Of @t on @d, started if there is none. NULL: it cannot be. */
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d);
-/* 0 or -errno; @fd: -1, or what goes with it. */
+/* 0 or -errno, -EAGAIN: it does not take any more now; @fd: -1, or what goes with it. */
 int executor_order(struct executor *e, struct gpufn_order *o, int fd);
 /* Kills it, if it is not dead already; its calls fail, for @why. */
 void executor_kill(struct executor *e, const char *why);
@@ -235,6 +235,7 @@ struct broker {
 	struct loop loop;
 	const char *functions_dir, *state_dir;
 	struct library library, before; /* the latter for calls that began before the library changed */
+	unsigned int library_nr; /* how often it was read */
 	struct device *devices;
 	unsigned int nr_devices;
 	LIST_HEAD(, executor) executors;

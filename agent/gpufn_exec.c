@@ -147,6 +147,7 @@ static int spawn(struct executor *e)
 		close(pair[0]);
 		return log_error(-EAGAIN, "cannot start an executor: %m");
 	}
+	fcntl(pair[0], F_SETFL, O_NONBLOCK); /* nobody waits for one that hangs */
 	e->reports = (struct source){ .fd = pair[0], .ready = on_report, .data = e };
 	return loop_add(&e->broker->loop, &e->reports);
 }
@@ -182,10 +183,16 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 
 int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 {
+	int err = request_send(e->reports.fd, (const char *)o, sizeof(*o), fd);
+
+	if (err) { /* it hangs, and has as many orders as go in; what it does not hear of, it would keep */
+		e->retired |= o->op == GPUFN_CLOSE;
+		return err;
+	}
 	if (!e->owed)
 		e->busy_since = gpufn_now();
 	e->owed++;
-	return request_send(e->reports.fd, (const char *)o, sizeof(*o), fd);
+	return 0;
 }
 
 void executor_kill(struct executor *e, const char *why)

@@ -44,6 +44,7 @@ struct request {
 	struct tenant *tenant;
 	struct fn_call fn;
 	char values[GPUFN_VALUES_MAX];
+	unsigned int library_nr; /* of which @fn is */
 	double deadline;
 	unsigned int priority;
 	bool wait, suspended;
@@ -165,6 +166,9 @@ static enum MHD_Result begin(struct request *q)
 	int data = q->data;
 	enum call_refusal refusal;
 
+	if (q->library_nr != q->front->broker->library_nr) /* what @fn points to may be no more */
+		return refuse(q->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+			      "functions have changed while the inputs came; try again");
 	q->data = -1;
 	give_back(q);
 	refusal =
@@ -282,6 +286,7 @@ static enum MHD_Result start_call(struct request *q, const char *name)
 	MHD_get_connection_values(q->connection, MHD_GET_ARGUMENT_KIND, take_parameter, &r);
 	if (r.why[0])
 		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", r.why);
+	q->library_nr = q->front->broker->library_nr;
 	if (fn_call_make(f, r.values, r.n, &q->fn, why))
 		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", why);
 	if (q->priority > q->tenant->priority)
