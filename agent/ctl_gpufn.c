@@ -131,7 +131,9 @@ static json_t *run_rule(const struct input *in, enum sched_rule rule)
 static json_t *run_all(const struct input *in)
 {
 	json_t *rules = json_array();
-	double bound = in->trace.n <= BOUND_TASKS ? sim_bound(&in->trace, &in->device) : -1;
+	bool few = in->trace.n <= BOUND_TASKS;
+	double bound = few ? sim_bound(&in->trace, &in->device) : -1;
+	double known = few ? sim_clairvoyant(&in->trace, &in->device) : -1;
 
 	for (int r = 0; r < SCHED_RULES; r++)
 		json_array_append_new(rules, run_rule(in, (enum sched_rule)r));
@@ -140,8 +142,9 @@ static json_t *run_all(const struct input *in)
 		log_error(-ENOMEM, "no memory");
 		return NULL;
 	}
-	return json_pack("{s:I, s:o, s:o}", "tasks", (json_int_t)in->trace.n, "most_in_time",
-			 bound < 0 ? json_null() : json_real(bound), "rules", rules);
+	return json_pack("{s:I, s:o, s:o, s:o}", "tasks", (json_int_t)in->trace.n, "most_in_time",
+			 bound < 0 ? json_null() : json_real(bound), "clairvoyant_in_time",
+			 known < 0 ? json_null() : json_real(known), "rules", rules);
 }
 
 json_t *gpufn_simulate(const char *path)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* `nestorctl gpufn simulate|generate|check`: what works without an agent. */
+/* `nestorctl gpufn simulate|generate|check|profile`: what works without an agent. */
 #ifndef NESTOR_CTL_GPUFN_H
 #define NESTOR_CTL_GPUFN_H
 
@@ -23,6 +23,8 @@ int gpufn_generate(char *const args[4]);
  * One that takes longer than @seconds on one device is taken for one that does not end. NULL: @dir cannot be read, logged.
  */
 json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good);
+/* The same for how long each takes on each device, which the agent takes as it is: see agent/gpufn_profiles.h. */
+json_t *gpufn_profile(const char *dir, unsigned int seconds, bool *ret_good);
 
 /*
  * Calls @function by the socket of the agent of @run_dir, or $NESTOR_GPUFN_SOCKET: values are "NAME=VALUE" each, inputs are

@@ -14,35 +14,54 @@
 #include "agent/log.h"
 #include "agent/util.h"
 #include "gpu/fncheck.h"
+#include "gpu/fnprofile.h"
 #include "gpu/library.h"
 
 /* ---- the process that is thrown away ---- */
 
-static void check_here(const struct gpu_info *info, const struct function *f, struct fn_checked *ret)
-{
-	char why[192];
-	struct gpu *g = gpu_open(info, why);
+/* Of either, what comes back through the pipe. */
+struct outcome {
+	union {
+		struct fn_checked checked;
+		struct fn_profile profile;
+	};
+	char failed[FN_WHY_MAX + 64];
+};
 
-	if (g)
-		fn_check(g, info, f, ret);
-	else
-		snprintf(ret->failed, sizeof(ret->failed), "%s", why);
-	/* Not closed: the process ends, and what the function has done to the driver does not matter. */
+typedef void (*work_fn)(struct gpu *g, const struct gpu_info *info, const struct function *f, struct outcome *ret);
+
+static void check(struct gpu *g, const struct gpu_info *info, const struct function *f, struct outcome *ret)
+{
+	fn_check(g, info, f, &ret->checked);
+	snprintf(ret->failed, sizeof(ret->failed), "%s", ret->checked.failed);
 }
 
-static _Noreturn void check_child(int to, const struct gpu_info *info, const struct function *f)
+static void profile(struct gpu *g, const struct gpu_info *info, const struct function *f, struct outcome *ret)
 {
-	struct fn_checked result = { 0 };
+	fn_profile_measure(g, info, f, &ret->profile);
+	snprintf(ret->failed, sizeof(ret->failed), "%s", ret->profile.failed);
+}
+
+/* The device is not closed: the process ends, and what the function has done to the driver does not matter. */
+static _Noreturn void work_here(int to, work_fn work, const struct gpu_info *info, const struct function *f)
+{
+	struct outcome result = { 0 };
+	char why[192];
+	struct gpu *g;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-	check_here(info, f, &result);
+	g = gpu_open(info, why);
+	if (g)
+		work(g, info, f, &result);
+	else
+		snprintf(result.failed, sizeof(result.failed), "%s", why);
 	_exit(write(to, &result, sizeof(result)) == sizeof(result) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- the one that waits for it ---- */
 
-static void reap(pid_t pid, bool in_time, unsigned int seconds, struct fn_checked *ret)
+static void reap(pid_t pid, bool in_time, unsigned int seconds, struct outcome *ret)
 {
 	int status = 0;
 
@@ -58,20 +77,21 @@ static void reap(pid_t pid, bool in_time, unsigned int seconds, struct fn_checke
 		snprintf(ret->failed, sizeof(ret->failed), "the process that ran it ended without a result");
 }
 
-static void check_apart(const struct gpu_info *info, const struct function *f, unsigned int seconds, struct fn_checked *ret)
+static void work_apart(work_fn work, const struct gpu_info *info, const struct function *f, unsigned int seconds,
+		       struct outcome *ret)
 {
 	struct pollfd wait = { .events = POLLIN };
 	int ends[2];
 	pid_t pid;
 
-	*ret = (struct fn_checked){ 0 };
+	*ret = (struct outcome){ 0 };
 	fflush(NULL);
 	if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0) {
 		snprintf(ret->failed, sizeof(ret->failed), "%s", strerror(errno));
 		return;
 	}
 	if (!pid)
-		check_child(ends[1], info, f);
+		work_here(ends[1], work, info, f);
 	close(ends[1]);
 	wait.fd = ends[0];
 	if (poll(&wait, 1, (int)seconds * 1000) != 1)
@@ -83,25 +103,46 @@ static void check_apart(const struct gpu_info *info, const struct function *f, u
 	close(ends[0]);
 }
 
+/* ---- all functions on all devices ---- */
+
 static void complain(const char *why)
 {
 	log_error(0, "%s", why);
 }
 
-static json_t *check_one(const struct gpu_info *info, const struct function *f, unsigned int seconds)
+static json_t *check_json(const struct gpu_info *info, const struct function *f, const struct outcome *o)
 {
-	struct fn_checked r;
-
-	check_apart(info, f, seconds, &r);
-	if (r.failed[0])
-		log_error(0, "%s on %s: %s", f->name, info->name, r.failed);
-	r.failed[strcspn(r.failed, "\n")] = '\0';
 	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:s}", "function", f->name, "device", info->name, "by",
-			 info->backend, "calls", (int)r.calls, "cuts", (int)r.cuts, "worst_error", r.worst, "tolerance",
-			 f->tolerance, "failed", r.failed);
+			 info->backend, "calls", (int)o->checked.calls, "cuts", (int)o->checked.cuts, "worst_error",
+			 o->checked.worst, "tolerance", f->tolerance, "failed", o->failed);
 }
 
-json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good)
+/* As agent/gpufn_profiles.h has it, and more. */
+static json_t *profile_json(const struct gpu_info *info, const struct function *f, const struct outcome *o)
+{
+	const struct fn_profile *p = &o->profile;
+	char source[20];
+
+	snprintf(source, sizeof(source), "%016llx", (unsigned long long)f->hash);
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:f, s:f, s:f, s:f, s:I, s:i, s:s}", "function", f->name, "device",
+			 info->name, "by", info->backend, "driver", info->driver, "by_nr", (int)info->nr, "source", source,
+			 "launch_nanoseconds", p->launch * 1e9, "group_nanoseconds", p->group * 1e9,
+			 "transfer_bytes_per_second", p->transfer, "held_out_error", p->error, "slices", (json_int_t)p->drawn,
+			 "held_out", (int)p->held, "failed", o->failed);
+}
+
+static json_t *one_json(bool profiles, const struct gpu_info *info, const struct function *f, unsigned int seconds)
+{
+	struct outcome o;
+
+	work_apart(profiles ? profile : check, info, f, seconds, &o);
+	if (o.failed[0])
+		log_error(0, "%s on %s: %s", f->name, info->name, o.failed);
+	o.failed[strcspn(o.failed, "\n")] = '\0';
+	return profiles ? profile_json(info, f, &o) : check_json(info, f, &o);
+}
+
+static json_t *all_json(bool profiles, const char *dir, unsigned int seconds, bool *ret_good)
 {
 	struct gpu_list list = { 0 };
 	struct library l;
@@ -123,7 +164,7 @@ json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good)
 	if (all && !list.n)
 		log_error(0, "there is no device: %s, %s", list.absent[0], list.absent[1]);
 	for (size_t i = 0; i < list.n * l.n && all; i++) {
-		json_t *one = check_one(&list.devices[i % list.n], l.functions[i / list.n], seconds);
+		json_t *one = one_json(profiles, &list.devices[i % list.n], l.functions[i / list.n], seconds);
 
 		*ret_good &= !*json_string_value(json_object_get(one, "failed"));
 		json_array_append_new(all, one);
@@ -131,4 +172,14 @@ json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good)
 	*ret_good &= list.n > 0;
 	library_free(&l);
 	return all;
+}
+
+json_t *gpufn_check(const char *dir, unsigned int seconds, bool *ret_good)
+{
+	return all_json(false, dir, seconds, ret_good);
+}
+
+json_t *gpufn_profile(const char *dir, unsigned int seconds, bool *ret_good)
+{
+	return all_json(true, dir, seconds, ret_good);
 }

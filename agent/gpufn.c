@@ -21,6 +21,7 @@
 #include "agent/agent.h"
 #include "agent/gpufn_broker.h"
 #include "agent/gpufn_dirs.h"
+#include "agent/gpufn_profiles.h"
 #include "agent/gpufn_stats.h"
 #include "agent/jsontext.h"
 #include "agent/log.h"
@@ -30,7 +31,9 @@
 
 #define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
 #define END_TRIES 150 /* of 20 ms */
-#define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another */
+#define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another, ... */
+#define AGAIN_MAX_NS (64 * AGAIN_NS) /* ... and twice as long each time, up to this, */
+#define STEADY_NS (30 * AGAIN_NS) /* if it did not live for so long */
 
 struct gpufn {
 	struct agent *agent;
@@ -41,7 +44,9 @@ struct gpufn {
 	struct source answers; /* the broker's */
 	struct source again; /* timer */
 	json_t *state; /* what the broker told last */
+	struct gpufn_profiles profiles;
 	unsigned int restarts;
+	__u64 started_at, again_ns;
 };
 
 /* ---- who may call ---- */
@@ -93,13 +98,15 @@ static json_t *users_json(const struct policy *p)
 	return all;
 }
 
-static void tell_broker(struct gpufn *g)
+/* @first: also what brokers before it have learnt. */
+static void tell_broker(struct gpufn *g, bool first)
 {
 	const struct policy *p = g->agent->policy;
-	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f}", "paths", paths_json(g, p), "memory_v1",
+	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
 				g->agent->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
 				(int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
-				(double)p->gpufn.slice_limit / 1e9);
+				(double)p->gpufn.slice_limit / 1e9, "profiles",
+				first ? gpufn_profiles_list(&g->profiles) : NULL);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
 
@@ -113,7 +120,7 @@ static void on_members(void *data)
 	struct gpufn *g = data;
 
 	if (g->broker)
-		tell_broker(g);
+		tell_broker(g, false);
 }
 
 /* ---- the broker ---- */
@@ -155,6 +162,17 @@ static int wait_for_end(pid_t broker)
 	return status;
 }
 
+/* Not at once for ever: one that cannot live does not fill the log. */
+static void plan_another(struct gpufn *g, int status)
+{
+	bool steady = now_ns() - g->started_at > STEADY_NS;
+
+	g->again_ns = steady || !g->again_ns ? AGAIN_NS : g->again_ns < AGAIN_MAX_NS ? 2 * g->again_ns : AGAIN_MAX_NS;
+	log_warning("gpufn: the broker ended, status %d; it is started again in %llu s", status,
+		    (unsigned long long)(g->again_ns / AGAIN_NS));
+	timer_rearm(g->again.fd, g->again_ns, 0);
+}
+
 /* State that came, or its end. */
 static void on_answer(struct source *s)
 {
@@ -172,8 +190,7 @@ static void on_answer(struct source *s)
 		g->broker = 0;
 		json_decref(g->state);
 		g->state = NULL;
-		log_warning("gpufn: the broker ended, status %d; it is started again", status);
-		timer_rearm(g->again.fd, AGAIN_NS, 0);
+		plan_another(g, status);
 		return;
 	}
 	state = json_loadfd(fd, 0, NULL);
@@ -181,6 +198,7 @@ static void on_answer(struct source *s)
 		return;
 	json_decref(g->state);
 	g->state = state;
+	gpufn_profiles_take(&g->profiles, state);
 }
 
 static int start_broker(struct gpufn *g)
@@ -189,6 +207,7 @@ static int start_broker(struct gpufn *g)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return log_error(-errno, "gpufn: cannot talk to a broker: %m");
+	g->started_at = now_ns();
 	g->broker = fork();
 	if (!g->broker)
 		exec_broker(g, pair[1]);
@@ -201,7 +220,7 @@ static int start_broker(struct gpufn *g)
 	g->answers = (struct source){ .fd = pair[0], .ready = on_answer, .data = g };
 	err = loop_add(&g->agent->loop, &g->answers);
 	if (!err)
-		tell_broker(g);
+		tell_broker(g, true);
 	return err;
 }
 
@@ -308,7 +327,7 @@ static int gpufn_apply(void *self, const struct policy *p)
 
 	(void)p;
 	if (g->broker)
-		tell_broker(g);
+		tell_broker(g, false);
 	return 0;
 }
 
@@ -325,6 +344,7 @@ static void gpufn_stop(void *self)
 		unlink(g->socket);
 	}
 	json_decref(g->state);
+	gpufn_profiles_close(&g->profiles);
 	free(g);
 }
 
@@ -340,6 +360,8 @@ static int start(struct gpufn *g)
 	if (err || g->agent->opts.check)
 		return err;
 	err = make_state_dir(g);
+	if (!err)
+		gpufn_profiles_open(&g->profiles, g->agent->policy->gpufn.cache);
 	return err ?: open_socket(g) ?: start_broker(g);
 }
 

@@ -84,6 +84,7 @@ static struct tenant *take_limits(struct tenant *t, const json_t *o)
 {
 	if (!t)
 		return NULL;
+	t->named = true;
 	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
 	t->priority = (unsigned int)json_integer_value(json_object_get(o, "priority"));
 	t->memory = (__u64)json_integer_value(json_object_get(o, "memory"));
@@ -139,24 +140,51 @@ static void take_all_limits(struct broker *b, json_t *all)
 		take_limits(find_tenant(b, name_in(o)), o);
 }
 
+/* What brokers before this one have learnt. */
+static void take_profile(struct broker *b, json_t *o)
+{
+	const char *device, *driver, *by, *function, *source;
+	json_int_t slices;
+	double ns;
+	int nr;
+
+	if (json_unpack(o, "{s:s, s:s, s:s, s:i, s:s, s:s, s:F, s:I}", "device", &device, "driver", &driver, "by", &by, "by_nr",
+			&nr, "function", &function, "source", &source, "group_nanoseconds", &ns, "slices", &slices))
+		return;
+	for (unsigned int i = 0; i < b->nr_devices; i++) {
+		const struct gpu_info *info = &b->devices[i].info;
+
+		if ((int)info->nr == nr && !strcmp(info->backend, by) && !strcmp(info->name, device) &&
+		    !strcmp(info->driver, driver) && strlen(function) < FN_NAME_MAX && slices > 0)
+			device_take_profile(&b->devices[i], function, strtoull(source, NULL, 16), ns / 1e9, (__u64)slices);
+	}
+}
+
 static void take_policy(struct broker *b, json_t *policy)
 {
 	enum gpufn_share share = (enum gpufn_share)json_integer_value(json_object_get(policy, "share"));
 	enum sched_rule rule = (enum sched_rule)json_integer_value(json_object_get(policy, "rule"));
+	struct tenant *t;
+	json_t *profile;
+	size_t i;
 
 	json_decref(b->names);
 	b->names = policy;
+	LIST_FOREACH (t, &b->tenants, entry)
+		t->named = false;
 	take_all_limits(b, json_object_get(policy, "paths"));
 	take_all_limits(b, json_object_get(policy, "users"));
 	b->enforce = json_is_true(json_object_get(policy, "enforce"));
 	b->slice_limit = json_number_value(json_object_get(policy, "slice_limit"));
+	json_array_foreach (json_object_get(policy, "profiles"), i, profile)
+		take_profile(b, profile);
 	if (share == b->share && rule == b->rule)
 		return;
 	b->share = share;
 	b->rule = rule;
-	for (unsigned int i = 0; i < b->nr_devices; i++)
+	for (i = 0; i < b->nr_devices; i++)
 		device_requeue(&b->devices[i]);
-	for (unsigned int i = 0; i < b->nr_devices; i++)
+	for (i = 0; i < b->nr_devices; i++)
 		device_next(&b->devices[i]);
 }
 
@@ -265,12 +293,14 @@ static int open_devices(struct broker *b)
 	b->devices = calloc(list.n + 1, sizeof(*b->devices));
 	if (!b->devices)
 		return log_error(-ENOMEM, "out of memory");
-	for (size_t i = 0; i < list.n; i++)
-		if (!list.devices[i].refused[0])
-			device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices), b->nr_devices++;
+	for (size_t i = 0; i < list.n && !err; i++)
+		if (!list.devices[i].refused[0]) {
+			err = device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices);
+			b->nr_devices++;
+		}
 	if (!b->nr_devices)
 		log_warning("there is no device, and calls are refused: %s, %s", list.absent[0], list.absent[1]);
-	return 0;
+	return err;
 }
 
 /* ---- life ---- */

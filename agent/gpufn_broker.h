@@ -48,6 +48,7 @@ struct tenant_counts {
 struct tenant {
 	LIST_ENTRY(tenant) entry;
 	char name[GPUFN_TENANT_MAX];
+	bool named; /* by policy; else it may not call any more */
 	double weight;
 	unsigned int priority; /* the highest that its calls may have */
 	__u64 memory; /* bytes that its calls may have at a time, of the device and in files */
@@ -84,7 +85,8 @@ struct call {
 	__u64 id;
 	struct broker *broker;
 	struct tenant *tenant;
-	struct fn_call fn;
+	char function[FN_NAME_MAX];
+	struct fn_call fn; /* its function may be no more when the call has ended */
 	char values[GPUFN_VALUES_MAX];
 	int data; /* memfd */
 	unsigned int priority;
@@ -138,6 +140,7 @@ struct lane {
 struct profile {
 	LIST_ENTRY(profile) entry;
 	char function[FN_NAME_MAX];
+	__u64 source; /* its hash */
 	double beta; /* seconds; 0: not known */
 	__u64 seen; /* slices */
 };
@@ -177,7 +180,8 @@ struct device {
 	__u64 nr_notes;
 };
 
-void device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr);
+/* 0 or -errno, logged. */
+int device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr);
 void device_close(struct device *d);
 /* The tenant goes, of which nothing is queued. */
 void device_forget(struct device *d, const struct tenant *t);
@@ -193,6 +197,8 @@ void device_slice_done(struct part *p, const struct gpufn_report *r);
 void device_let_go(struct device *d);
 /* What is queued there before a call of @t with that deadline, in seconds. */
 double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline);
+/* What another broker has learnt. */
+void device_take_profile(struct device *d, const char *function, __u64 source, double seconds, __u64 slices);
 double device_group_seconds(struct device *d, const struct fn_call *fn);
 bool device_knows(struct device *d, const struct fn_call *fn);
 

@@ -108,7 +108,7 @@ static int open_part(struct call *c, struct device *d, __u64 first, __u64 groups
 	if (!e)
 		return -EAGAIN;
 	*p = (struct part){ .call = c, .device = d, .executor = e, .nr = o.call, .first = first, .groups = groups };
-	snprintf(o.function, sizeof(o.function), "%s", c->fn.f->name);
+	snprintf(o.function, sizeof(o.function), "%s", c->function);
 	memcpy(o.values, c->values, sizeof(o.values));
 	err = executor_order(e, &o, c->data);
 	if (err)
@@ -173,6 +173,7 @@ static enum call_refusal begin(struct broker *b, struct tenant *t, const struct 
 		return CALL_NO_MEMORY;
 	}
 	*c = (struct call){ .id = ++b->last_call, .broker = b, .tenant = t, .fn = *fn, .data = data, .priority = priority };
+	snprintf(c->function, sizeof(c->function), "%s", fn->f->name);
 	snprintf(c->values, sizeof(c->values), "%s", values);
 	c->arrived = gpufn_now();
 	c->deadline = c->arrived + deadline;
@@ -247,6 +248,7 @@ void call_finish(struct call *c, enum call_end end, const char *why)
 	snprintf(c->why, sizeof(c->why), "%s", why ?: "");
 	for (unsigned int i = 0; i < c->nr_parts; i++)
 		end_part(&c->parts[i]);
+	c->fn.f = NULL;
 	c->tenant->nr_calls--;
 	count_end(c);
 	if (c->done)

@@ -21,31 +21,54 @@
 
 /* ---- profiles ---- */
 
-static struct profile *device_profile(struct device *d, const char *function)
+/* What is known of another source under that name is forgotten. */
+static struct profile *device_profile(struct device *d, const char *function, __u64 source)
 {
 	struct profile *p;
 
 	LIST_FOREACH (p, &d->profiles, entry)
 		if (!strcmp(p->function, function))
-			return p;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return NULL;
-	snprintf(p->function, sizeof(p->function), "%s", function);
-	LIST_INSERT_HEAD(&d->profiles, p, entry);
+			break;
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		if (!p)
+			return NULL;
+		snprintf(p->function, sizeof(p->function), "%s", function);
+		LIST_INSERT_HEAD(&d->profiles, p, entry);
+	}
+	if (p->source != source) {
+		p->source = source;
+		p->beta = 0;
+		p->seen = 0;
+	}
 	return p;
+}
+
+void device_take_profile(struct device *d, const char *function, __u64 source, double seconds, __u64 slices)
+{
+	struct profile *p = seconds > 0 && isfinite(seconds) && slices ? device_profile(d, function, source) : NULL;
+
+	if (!p || p->seen)
+		return;
+	p->beta = seconds;
+	p->seen = slices;
+}
+
+static const struct profile *profile_of(struct device *d, const struct fn_call *fn)
+{
+	return device_profile(d, fn->f->name, fn->f->hash);
 }
 
 double device_group_seconds(struct device *d, const struct fn_call *fn)
 {
-	const struct profile *known = device_profile(d, fn->f->name);
+	const struct profile *known = profile_of(d, fn);
 
 	return (known && known->beta > 0 ? known->beta : GUESS) * (double)fn->cost;
 }
 
 bool device_knows(struct device *d, const struct fn_call *fn)
 {
-	const struct profile *known = device_profile(d, fn->f->name);
+	const struct profile *known = profile_of(d, fn);
 
 	return known && known->seen;
 }
@@ -53,7 +76,7 @@ bool device_knows(struct device *d, const struct fn_call *fn)
 /* What disturbs a slice makes it longer, never shorter: so the profile is near the fastest ones. */
 static void learn(struct device *d, const struct part *p, __u64 groups, __u64 ns)
 {
-	struct profile *known = device_profile(d, p->call->fn.f->name);
+	struct profile *known = device_profile(d, p->call->function, p->call->fn.f->hash);
 	double beta = (double)ns / 1e9 / (double)groups / (double)p->call->fn.cost;
 
 	if (!known || !ns)
@@ -334,7 +357,7 @@ static void note_slice(struct device *d, const struct part *p, double began, dou
 
 	*n = (struct slice_note){ .began = began, .took = took, .call = p->call->id };
 	snprintf(n->tenant, sizeof(n->tenant), "%s", p->call->tenant->name);
-	snprintf(n->function, sizeof(n->function), "%s", p->call->fn.f->name);
+	snprintf(n->function, sizeof(n->function), "%s", p->call->function);
 }
 
 static void account(struct device *d, struct part *p, double took)
@@ -417,15 +440,14 @@ void device_let_go(struct device *d)
 
 /* ---- life ---- */
 
-void device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr)
+int device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr)
 {
 	d->broker = b;
 	d->info = *info;
 	d->nr = nr;
 	d->transfer = TRANSFER;
 	d->wake = (struct source){ .fd = timer_open(0, 0), .ready = wake, .data = d };
-	if (d->wake.fd >= 0)
-		loop_add(&b->loop, &d->wake);
+	return d->wake.fd < 0 ? log_error(d->wake.fd, "cannot make a timer") : loop_add(&b->loop, &d->wake);
 }
 
 static void free_lanes(struct device *d)

@@ -21,7 +21,6 @@
 #include "agent/reply.h"
 #include "agent/util.h"
 #include "gpu/fnjob.h"
-#include "gpu/ptx.h"
 
 #define LAUNCHES 20 /* of a kernel that has next to nothing to do: the fastest tells what a launch costs */
 
@@ -61,19 +60,11 @@ static int fail(struct executor *e, int err)
 
 static int compile(struct executor *e, struct compiled *c)
 {
-	_free_ char *ptx = NULL;
-	int err;
+	char why[FN_WHY_MAX];
+	int err = fn_program_open(e->gpu, &e->info, c->f, &c->program, why);
 
-	if (gpu_wants_ptx(&e->info)) {
-		err = ptx_compile(c->f->source, &ptx, e->why, sizeof(e->why));
-		if (err)
-			return err;
-	}
-	err = fn_program_open(e->gpu, c->f, ptx, &c->program);
-	if (err && c->program.program.log[0])
-		snprintf(e->why, sizeof(e->why), "%s does not compile: %.400s", c->f->name, c->program.program.log);
-	else if (err)
-		fail(e, err);
+	if (err)
+		snprintf(e->why, sizeof(e->why), "%s %s", c->f->name, why);
 	return err;
 }
 
@@ -185,12 +176,21 @@ static double speed_of(const char *text, unsigned int nr)
 	return speed > 0.001 && speed < 1 ? speed : 1;
 }
 
-static void slow_down(const struct executor *e, uint64_t *ns)
+static uint64_t processor_ns(void)
 {
-	uint64_t more = (uint64_t)((double)*ns * (1 / e->speed - 1));
+	struct timespec t = { 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* By the processor's time that it used, @used: a device of its own would not mind what else the machine does. */
+static void slow_down(const struct executor *e, uint64_t used, uint64_t *ns)
+{
+	uint64_t takes = (uint64_t)((double)used / e->speed), more = takes > *ns ? takes - *ns : 0;
 	struct timespec rest = { .tv_sec = (time_t)(more / 1000000000), .tv_nsec = (long)(more % 1000000000) };
 
-	if (!more)
+	if (e->speed == 1 || !more)
 		return;
 	nanosleep(&rest, NULL);
 	*ns += more;
@@ -200,6 +200,7 @@ static int run_slice(struct executor *e, const struct gpufn_order *o, uint64_t *
 {
 	struct call *c = call_of(e, o->call);
 	struct gpu_event done = { 0 };
+	uint64_t began = processor_ns();
 	int err;
 
 	if (!c || o->kernel >= c->call.f->kernels_count)
@@ -208,7 +209,7 @@ static int run_slice(struct executor *e, const struct gpufn_order *o, uint64_t *
 	err = err ?: gpu_wait(e->gpu, &done, ret_ns);
 	if (err)
 		return fail(e, err);
-	slow_down(e, ret_ns);
+	slow_down(e, processor_ns() - began, ret_ns);
 	return 0;
 }
 

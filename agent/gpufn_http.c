@@ -411,7 +411,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 		*state = q;
 		info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 		q->tenant = info && info->socket_context ? ((struct peer *)info->socket_context)->tenant : NULL;
-		if (!q->tenant)
+		if (!q->tenant || !q->tenant->named)
 			return refuse(c, MHD_HTTP_FORBIDDEN,
 				      "no policy names you: neither your container nor your user is a tenant");
 		return route(q, method, url);

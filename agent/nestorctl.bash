@@ -78,9 +78,9 @@ _nestorctl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
 	gpu) _nestorctl_offer "list bench" ;;
-	gpufn) _nestorctl_offer "show call check simulate generate" ;;
+	gpufn) _nestorctl_offer "show call check profile simulate generate" ;;
 	'gpufn call') _nestorctl_offer "$(_nestorctl_functions "$1")" ;;
-	'gpufn check')
+	'gpufn check' | 'gpufn profile')
 		compopt -o filenames 2> /dev/null
 		mapfile -t COMPREPLY < <(compgen -d -- "${COMP_WORDS[COMP_CWORD]}")
 		;;

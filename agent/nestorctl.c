@@ -55,6 +55,7 @@ static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "  gpufn call FUNCTION [NAME=VALUE]...   inputs from standard input, outputs to standard output;\n"
 			    "                        deadline=SECONDS, priority=0 to 3 and the function's scalars\n"
 			    "  gpufn check DIR [SECONDS]   compile and verify GPU functions, on each device, as root or not\n"
+			    "  gpufn profile DIR [SECONDS]   how long they take there, and how far a line through that is off\n"
 			    "  gpufn simulate FILE   what the scheduler of GPU functions makes of a trace of tasks\n"
 			    "  gpufn generate KIND TASKS LOAD SEED   such a trace: poisson, bursty or functions\n"
 			    "  reset                 forget all counters; without a running agent also\n"
@@ -299,7 +300,7 @@ static int do_gpu(int argc, char **argv)
 
 #define CHECK_SECONDS 120 /* compiling has its share of that */
 
-static int do_gpufn_check(const char *dir, const char *seconds)
+static int do_gpufn_dir(const char *verb, const char *dir, const char *seconds)
 {
 	bool good = false;
 	char *end = "";
@@ -307,8 +308,8 @@ static int do_gpufn_check(const char *dir, const char *seconds)
 	int status;
 
 	if (*end || limit < 1 || limit > 100000)
-		return wrong("gpufn check: seconds are a whole number, 1 to 100000");
-	status = print_list(gpufn_check(dir, (unsigned int)limit, &good));
+		return wrong("gpufn check and profile: seconds are a whole number, 1 to 100000");
+	status = print_list((*verb == 'c' ? gpufn_check : gpufn_profile)(dir, (unsigned int)limit, &good));
 	return good ? status : EXIT_FAILURE;
 }
 
@@ -321,8 +322,8 @@ static int do_gpufn_call(int argc, char **argv)
 
 static int do_gpufn(int argc, char **argv)
 {
-	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "check"))
-		return do_gpufn_check(argv[2], argv[3]);
+	if ((argc == 3 || argc == 4) && (!strcmp(argv[1], "check") || !strcmp(argv[1], "profile")))
+		return do_gpufn_dir(argv[1], argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "simulate"))
 		return print_list(gpufn_simulate(argv[2]));
 	if (argc == 2 && !strcmp(argv[1], "show"))
@@ -331,8 +332,8 @@ static int do_gpufn(int argc, char **argv)
 		return do_gpufn_call(argc, argv);
 	if (argc == 6 && !strcmp(argv[1], "generate"))
 		return gpufn_generate(argv + 2) ? EXIT_FAILURE : EXIT_SUCCESS;
-	return wrong("gpufn takes show, call FUNCTION [NAME=VALUE]..., check DIR [SECONDS], simulate FILE, or generate KIND "
-		     "TASKS LOAD SEED");
+	return wrong("gpufn takes show, call FUNCTION [NAME=VALUE]..., check|profile DIR [SECONDS], simulate FILE, or generate "
+		     "KIND TASKS LOAD SEED");
 }
 
 static int do_dedup(int argc, char **argv)

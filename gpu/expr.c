@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +45,29 @@ static uint64_t number(struct parser *p)
 	return v;
 }
 
+/* At "(", of "(a)", or if there is to be another one of "(a, b)". */
+static uint64_t brackets(struct parser *p, bool another, bool largest)
+{
+	uint64_t v, other;
+
+	if (++p->depth > DEPTH_MAX)
+		return fail(p, -EINVAL, "too many brackets", "", 0);
+	p->at++;
+	v = sum(p);
+	if (another && !p->err) {
+		if (next(p) != ',')
+			return fail(p, -EINVAL, "max and min take two", "", 0);
+		p->at++;
+		other = sum(p);
+		v = (other > v) == largest ? other : v;
+	}
+	if (!p->err && next(p) != ')')
+		return fail(p, -EINVAL, "a bracket is not closed", "", 0);
+	p->at += !p->err;
+	p->depth--;
+	return v;
+}
+
 static uint64_t name(struct parser *p)
 {
 	const char *from = p->at;
@@ -52,6 +76,8 @@ static uint64_t name(struct parser *p)
 	while (isalnum((unsigned char)*p->at) || *p->at == '_')
 		p->at++;
 	len = (size_t)(p->at - from);
+	if (len == 3 && (!memcmp(from, "max", 3) || !memcmp(from, "min", 3)) && next(p) == '(')
+		return brackets(p, true, from[1] == 'a');
 	for (size_t i = 0; i < p->n; i++)
 		if (strlen(p->names[i].name) == len && !memcmp(p->names[i].name, from, len))
 			return p->names[i].value;
@@ -61,23 +87,13 @@ static uint64_t name(struct parser *p)
 static uint64_t atom(struct parser *p)
 {
 	char c = next(p);
-	uint64_t v;
 
 	if (isdigit((unsigned char)c))
 		return number(p);
 	if (isalpha((unsigned char)c) || c == '_')
 		return name(p);
-	if (c != '(')
-		return fail(p, -EINVAL, c ? "not understood: " : "it ends too early", p->at, (int)strlen(p->at));
-	if (++p->depth > DEPTH_MAX)
-		return fail(p, -EINVAL, "too many brackets", "", 0);
-	p->at++;
-	v = sum(p);
-	if (!p->err && next(p) != ')')
-		return fail(p, -EINVAL, "a bracket is not closed", "", 0);
-	p->at += !p->err;
-	p->depth--;
-	return v;
+	return c == '(' ? brackets(p, false, false)
+			: fail(p, -EINVAL, c ? "not understood: " : "it ends too early", p->at, (int)strlen(p->at));
 }
 
 static uint64_t apply(struct parser *p, char op, uint64_t a, uint64_t b)

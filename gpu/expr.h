@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Whole numbers from formulas such as "(width * height + 255) / 256": + - * / % and brackets, numbers without a sign, and
- * names. Nothing wraps: what goes beyond 63 bits, below 0 or divides by 0 is an error.
+ * Whole numbers from formulas such as "(width * height + 255) / 256": + - * / % and brackets, max(a, b) and min(a, b), numbers
+ * without a sign, and names. Nothing wraps: what goes beyond 63 bits, below 0 or divides by 0 is an error.
  */
 #ifndef NESTOR_GPU_EXPR_H
 #define NESTOR_GPU_EXPR_H

@@ -7,8 +7,7 @@
 
 #include "agent/util.h"
 #include "gpu/fncheck.h"
-#include "gpu/fnjob.h"
-#include "gpu/ptx.h"
+#include "gpu/fninputs.h"
 
 struct check {
 	struct gpu *gpu;
@@ -36,36 +35,7 @@ static bool done(struct check *c, int err)
 	return err ? wrong(c, "%s", gpu_error(c->gpu)) : true;
 }
 
-/* ---- what comes in ---- */
-
-/* Marsaglia, "Xorshift RNGs", 2003 */
-static uint64_t draw(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static void put(uint8_t *to, enum fn_type type, double v)
-{
-	switch (type) {
-	case FN_UINT8:
-		*to = (uint8_t)v;
-		break;
-	case FN_FLOAT32:
-		memcpy(to, &(float){ (float)v }, sizeof(float));
-		break;
-	case FN_FLOAT64:
-		memcpy(to, &v, sizeof(v));
-		break;
-	case FN_UINT64:
-		memcpy(to, &(uint64_t){ (uint64_t)v }, sizeof(uint64_t));
-		break;
-	default:
-		memcpy(to, &(uint32_t){ (uint32_t)(int64_t)v }, sizeof(uint32_t));
-	}
-}
+/* ---- what comes out ---- */
 
 static double get(const uint8_t *from, enum fn_type type)
 {
@@ -85,29 +55,6 @@ static double get(const uint8_t *from, enum fn_type type)
 	       : type == FN_FLOAT32 ? (double)v.single
 				    : v.real;
 }
-
-static void make_inputs(struct check *c)
-{
-	const struct function *f = c->call.f;
-	uint64_t state = 88172645463325252;
-	uint8_t *to = c->inputs;
-
-	for (unsigned int i = 0; i < f->arguments_count; i++) {
-		const struct fn_argument *a = &f->arguments[i];
-		bool real = a->type == FN_FLOAT32 || a->type == FN_FLOAT64;
-
-		if (a->kind != FN_INPUT)
-			continue;
-		for (uint64_t e = 0; e < c->call.elements[i]; e++, to += fn_type_size[a->type]) {
-			double part = (double)(draw(&state) >> 11) * 0x1p-53;
-
-			put(to, a->type,
-			    real ? a->min + (a->max - a->min) * part : floor(a->min + (a->max - a->min + 1) * part));
-		}
-	}
-}
-
-/* ---- what comes out ---- */
 
 /* Each kernel in slices of @slice groups; 0: whole. */
 static int run(struct check *c, const struct fn_program *program, unsigned int kernels, uint32_t slice, uint8_t *outputs)
@@ -219,7 +166,7 @@ static bool check_call(struct check *c, const char *text)
 	c->outputs = malloc(c->call.output_bytes + 1);
 	c->others = malloc(c->call.output_bytes + 1);
 	if (c->inputs && c->outputs && c->others) {
-		make_inputs(c);
+		fn_inputs(&c->call, c->inputs);
 		good = done(c, run(c, &c->program, f->kernels_count, 0, c->outputs));
 		good = good && (!f->reference || compare_reference(c)) && (!f->sliceable || compare_slices(c));
 	} else {
@@ -234,33 +181,17 @@ static bool check_call(struct check *c, const char *text)
 
 /* ---- all of it ---- */
 
-/* @open is what compiles @source. */
-static bool compile(struct check *c, const struct function *f, const struct gpu_info *info, const char *source,
-		    int (*open)(struct gpu *, const struct function *, const char *, struct fn_program *), struct fn_program *p)
-{
-	_free_ char *ptx = NULL;
-	char log[300];
-
-	if (gpu_wants_ptx(info) && ptx_compile(source, &ptx, log, sizeof(log)))
-		return wrong(c, "does not compile: %s", log);
-	if (open(c->gpu, f, ptx, p))
-		return p->program.log[0] ? wrong(c, "does not compile: %.400s", p->program.log) : done(c, -1);
-	return true;
-}
-
 void fn_check(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_checked *ret)
 {
 	struct check c = { .gpu = g, .call = { .f = f }, .result = ret };
-	bool good;
+	int err;
 
 	*ret = (struct fn_checked){ 0 };
-	good = compile(&c, f, info, f->source, fn_program_open, &c.program);
-	if (good && f->reference)
-		good = compile(&c, f, info, f->check_source, fn_program_open_reference, &c.reference);
-	for (unsigned int i = 0; i < f->checks_count && good; i++) {
-		c.call.f = f;
-		good = check_call(&c, f->checks[i]);
-	}
+	err = fn_program_open(g, info, f, &c.program, ret->failed);
+	if (!err && f->reference)
+		err = fn_program_open_reference(g, info, f, &c.reference, ret->failed);
+	for (unsigned int i = 0; i < f->checks_count && !err; i++)
+		err = !check_call(&c, f->checks[i]);
 	fn_program_close(g, &c.program);
 	fn_program_close(g, &c.reference);
 }

@@ -3,13 +3,13 @@
 #ifndef NESTOR_GPU_FNCHECK_H
 #define NESTOR_GPU_FNCHECK_H
 
-#include "gpu/function.h"
+#include "gpu/fnjob.h"
 
 struct fn_checked {
 	double worst; /* of the differences to the reference, as its tolerance counts them */
 	unsigned int calls; /* that were made, each against the reference if there is one */
 	unsigned int cuts; /* of these into slices, and into parts, whose outputs were the same to the last bit */
-	char failed[512]; /* what is wrong; "": nothing */
+	char failed[FN_WHY_MAX]; /* what is wrong; "": nothing */
 };
 
 /*

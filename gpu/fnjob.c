@@ -1,24 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <stdio.h>
 
 #include "agent/util.h"
 #include "gpu/fnjob.h"
+#include "gpu/ptx.h"
 
 /* ---- programs ---- */
 
-int fn_program_open(struct gpu *g, const struct function *f, const char *ptx, struct fn_program *p)
+/* From OpenCL C, or for CUDA what clang makes of it. */
+static int build(struct gpu *g, const struct gpu_info *info, const char *source, struct fn_program *p, char why[FN_WHY_MAX])
+{
+	_free_ char *ptx = NULL;
+	char log[300] = "";
+	int err = gpu_wants_ptx(info) ? ptx_compile(source, &ptx, log, sizeof(log)) : 0;
+
+	err = err ?: gpu_build(g, &p->program, source, ptx);
+	if (!err)
+		return 0;
+	if (log[0] || p->program.log[0])
+		snprintf(why, FN_WHY_MAX, "does not compile: %.400s", log[0] ? log : p->program.log);
+	else
+		snprintf(why, FN_WHY_MAX, "%s", gpu_error(g));
+	return err;
+}
+
+int fn_program_open(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_program *p,
+		    char why[FN_WHY_MAX])
 {
 	*p = (struct fn_program){ .program = { .kernels = p->kernels, .n = f->kernels_count } };
 	for (unsigned int i = 0; i < f->kernels_count; i++)
 		p->kernels[i] = (struct gpu_kernel){ .name = f->kernels[i].name, .group_size = f->kernels[i].group };
-	return gpu_build(g, &p->program, f->source, ptx);
+	return build(g, info, f->source, p, why);
 }
 
-int fn_program_open_reference(struct gpu *g, const struct function *f, const char *ptx, struct fn_program *p)
+int fn_program_open_reference(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_program *p,
+			      char why[FN_WHY_MAX])
 {
 	*p = (struct fn_program){ .program = { .kernels = p->kernels, .n = 1 } };
 	p->kernels[0] = (struct gpu_kernel){ .name = f->reference, .group_size = 1 };
-	return gpu_build(g, &p->program, f->check_source, ptx);
+	return build(g, info, f->check_source, p, why);
 }
 
 void fn_program_close(struct gpu *g, struct fn_program *p)

@@ -5,6 +5,8 @@
 
 #include "gpu/function.h"
 
+#define FN_WHY_MAX 440
+
 struct fn_program {
 	struct gpu_kernel kernels[FN_KERNELS_MAX];
 	struct gpu_program program;
@@ -23,12 +25,18 @@ struct fn_job {
 	} scalars[FN_ARGS_MAX];
 };
 
-/* Calls return as those of gpu.h. @p keeps its place while it is open. @ptx: NULL, or for devices that want it. */
-int fn_program_open(struct gpu *g, const struct function *f, const char *ptx, struct fn_program *p);
-int fn_program_open_reference(struct gpu *g, const struct function *f, const char *ptx, struct fn_program *p);
+/*
+ * Compiles @f, or what it is compared with, for @g, which is open. @p keeps its place while it is. 0, or -errno with what is
+ * wrong in @why. Takes seconds.
+ */
+int fn_program_open(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_program *p,
+		    char why[FN_WHY_MAX]);
+int fn_program_open_reference(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_program *p,
+			      char why[FN_WHY_MAX]);
 void fn_program_close(struct gpu *g, struct fn_program *p);
 
 /* Takes memory of the device. @call and @program stay where they are until the end. */
+/* Calls return as those of gpu.h. */
 int fn_job_open(struct gpu *g, const struct fn_call *call, const struct fn_program *program, struct fn_job *ret);
 void fn_job_close(struct fn_job *j);
 

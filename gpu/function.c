@@ -12,6 +12,9 @@
 
 #include <cyaml/cyaml.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "agent/util.h"
 #include "agent/yamldata.h"
 #include "gpu/expr.h"
@@ -65,7 +68,7 @@ static const cyaml_schema_field_t kernel_fields[] = {
 static const cyaml_schema_value_t argument_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct fn_argument,
 									 argument_fields) };
 static const cyaml_schema_value_t kernel_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct fn_kernel, kernel_fields) };
-static const cyaml_schema_value_t check_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, 512) };
+static const cyaml_schema_value_t call_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, 512) };
 
 static const cyaml_schema_field_t function_fields[] = {
 	TEXT(doc, struct function, 0),
@@ -76,7 +79,8 @@ static const cyaml_schema_field_t function_fields[] = {
 	TEXT(cost, struct function, OPTIONAL),
 	TEXT(reference, struct function, OPTIONAL),
 	CYAML_FIELD_FLOAT("tolerance", OPTIONAL, struct function, tolerance),
-	CYAML_FIELD_SEQUENCE("checks", CYAML_FLAG_POINTER, struct function, checks, &check_entry, 1, 64),
+	CYAML_FIELD_SEQUENCE("checks", CYAML_FLAG_POINTER, struct function, checks, &call_entry, 1, 64),
+	CYAML_FIELD_SEQUENCE("sizes", CYAML_FLAG_POINTER | OPTIONAL, struct function, sizes, &call_entry, 3, 16),
 	CYAML_FIELD_END,
 };
 
@@ -204,10 +208,19 @@ static int check_kernels(const struct function *f, char why[256])
 	return 0;
 }
 
-static int check(const struct function *f, char why[256])
+static int check_calls(const struct function *f, char *const *calls, unsigned int n, char why[256])
 {
 	struct fn_call call;
 	char what[192];
+
+	for (unsigned int i = 0; i < n; i++)
+		if (fn_call_parse(f, calls[i], &call, what))
+			return fail(why, -EINVAL, "the call '%.60s': %.150s", calls[i], what);
+	return 0;
+}
+
+static int check(const struct function *f, char why[256])
+{
 	int err = 0;
 
 	for (unsigned int i = 0; i < f->arguments_count && !err; i++)
@@ -219,10 +232,7 @@ static int check(const struct function *f, char why[256])
 		return fail(why, -EINVAL, "the reference is to be a kernel in %s.check.cl", f->name);
 	if (!(f->tolerance >= 0 && isfinite(f->tolerance)))
 		return fail(why, -EINVAL, "tolerance is a number, 0 or more");
-	for (unsigned int i = 0; i < f->checks_count; i++)
-		if (fn_call_parse(f, f->checks[i], &call, what))
-			return fail(why, -EINVAL, "the check '%.60s': %.150s", f->checks[i], what);
-	return 0;
+	return check_calls(f, f->checks, f->checks_count, why) ?: check_calls(f, f->sizes, f->sizes_count, why);
 }
 
 static int load_sources(int dir, struct function *f, char why[256])
@@ -254,6 +264,8 @@ int function_load(int dir, const char *name, struct function **ret, char why[256
 		return err;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	err = load_sources(dir, f, why);
+	if (!err)
+		f->hash = XXH3_64bits_withSeed(f->source, strlen(f->source), XXH3_64bits(text, strlen(text)));
 	if (!err && check(f, what))
 		err = fail(why, -EINVAL, "%s: %.200s", file, what);
 	if (err) {

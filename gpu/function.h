@@ -58,8 +58,11 @@ struct function {
 	double tolerance; /* what outputs may differ from it: this, or this times the value */
 	char **checks; /* "width=64 height=48" each: calls for `gpufn check` */
 	unsigned int checks_count;
+	char **sizes; /* calls from small to large, for `gpufn profile` */
+	unsigned int sizes_count;
 	char *source; /* NAME.cl, dialect.clh before it */
 	char *check_source; /* NAME.check.cl; NULL: there is none */
+	uint64_t hash; /* of the description and the source: what was learnt of another one says nothing of this */
 };
 
 /* One call: what follows from its scalars. */

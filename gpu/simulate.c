@@ -240,6 +240,14 @@ static double do_until(const struct sim_device *d, double *now, double until, do
 	return before - *left;
 }
 
+/* A launch is time in which no work is done, at least as much as the device does when it is slowest. */
+static double size_with_launch(const struct sched_task *t, const struct sim_device *d)
+{
+	double slowest = d->period > 0 ? fmin(d->capacity[0], fmin(d->capacity[1], d->capacity[2])) : 1;
+
+	return t->work + d->overhead * slowest;
+}
+
 /* Work that can be done of @chosen of @t, which are by arrival: always that with the earliest deadline. */
 static double most_work(const struct trace *t, const bool *chosen, const struct sim_device *d, double *left)
 {
@@ -247,7 +255,7 @@ static double most_work(const struct trace *t, const bool *chosen, const struct 
 	double now = 0, sum = 0, until;
 
 	for (size_t i = 0; i < t->n; i++)
-		left[i] = chosen[i] ? t->tasks[i].work : 0;
+		left[i] = chosen[i] ? size_with_launch(&t->tasks[i], d) : 0;
 	for (;;) {
 		while (next < t->n && t->tasks[next].arrival <= now)
 			next++;
@@ -276,29 +284,53 @@ static int by_work(const void *p, const void *q)
 	return (a->work > b->work) - (a->work < b->work);
 }
 
-double sim_bound(const struct trace *t, const struct sim_device *d)
+/* Of each, the smallest first, as much as fits beside those before it; or, if they have to be @whole, all of it or nothing. */
+static double fill(const struct trace *t, const struct sim_device *d, bool whole, const struct sized *sorted, bool *chosen,
+		   double *left)
+{
+	double before = 0, filled = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		bool *this = &chosen[sorted[i].nr];
+		double work, part;
+
+		*this = true;
+		work = most_work(t, chosen, d, left);
+		part = (work - before) / sorted[i].work;
+		if (whole && part < 1 - 1e-9) {
+			*this = false;
+			continue;
+		}
+		filled += part;
+		before = work;
+	}
+	return filled;
+}
+
+static double most(const struct trace *t, const struct sim_device *d, bool whole)
 {
 	struct sized *sorted = calloc(t->n ?: 1, sizeof(*sorted));
 	bool *chosen = calloc(t->n ?: 1, sizeof(*chosen));
-	double *left = calloc(t->n ?: 1, sizeof(*left)), before = 0, bound = 0;
+	double *left = calloc(t->n ?: 1, sizeof(*left)), ret = -1;
 
 	for (size_t i = 0; i < t->n && sorted; i++)
-		sorted[i] = (struct sized){ t->tasks[i].work, i };
+		sorted[i] = (struct sized){ size_with_launch(&t->tasks[i], d), i };
 	if (sorted && chosen && left) {
 		qsort(sorted, t->n, sizeof(*sorted), by_work);
-		for (size_t i = 0; i < t->n; i++) {
-			double work;
-
-			chosen[sorted[i].nr] = true;
-			work = most_work(t, chosen, d, left);
-			bound += (work - before) / sorted[i].work;
-			before = work;
-		}
-	} else {
-		bound = -1;
+		ret = fill(t, d, whole, sorted, chosen, left);
 	}
 	free(left);
 	free(chosen);
 	free(sorted);
-	return bound;
+	return ret;
+}
+
+double sim_bound(const struct trace *t, const struct sim_device *d)
+{
+	return most(t, d, false);
+}
+
+double sim_clairvoyant(const struct trace *t, const struct sim_device *d)
+{
+	return most(t, d, true);
 }

@@ -45,11 +45,13 @@ struct sim_result {
 int sim_run(const struct trace *t, const struct sim_device *d, enum sched_rule rule, double fixed, struct sim_result *ret);
 
 /*
- * As many as nobody can have in time, not even who knows all that comes: of each task any part may count, launches cost
- * nothing. Takes each task, the smallest first, for as much of its work as fits beside those before it; that is the most, for
- * what fits is a polymatroid (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). Time goes with the
- * square of their number. -1: no memory.
+ * As many as nobody can have in time, not even who knows all that comes: of each task any part may count, and interrupting
+ * costs nothing, but one launch each. Takes each task, the smallest first, for as much of its work as fits beside those before
+ * it; that is the most, for what fits is a polymatroid (Edmonds, "Submodular functions, matroids, and certain polyhedra",
+ * 1970). Time goes with the square of their number. -1: no memory.
  */
 double sim_bound(const struct trace *t, const struct sim_device *d);
+/* The same for whole tasks only: what does not fit is left out. So many one can have who knows all that comes, if not more. */
+double sim_clairvoyant(const struct trace *t, const struct sim_device *d);
 
 #endif

@@ -259,11 +259,13 @@ run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
 is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
 	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0) and (.[:-1] | all(.within_bytes_per_second > 0))' <<< "$out")"
-refused "gpufn alone" 2 "gpufn takes show, call FUNCTION .*, check DIR .*, simulate FILE, or generate" "$NESTORCTL" gpufn
+refused "gpufn alone" 2 "gpufn takes show, call FUNCTION .*, check.profile DIR .*, simulate FILE, or generate" "$NESTORCTL" gpufn
 refused "gpufn call of nothing" 2 "gpufn takes" "$NESTORCTL" gpufn call
 refused "gpufn call without a broker" 3 "Couldn't connect" "$NESTORCTL" --run-dir "$T/none" gpufn call blur width=1 height=1
 refused "gpufn call with a word" 1 "'frob' is not NAME=VALUE" "$NESTORCTL" gpufn call blur frob
 refused "gpufn check for no time" 2 "seconds are a whole number, 1 to 100000" "$NESTORCTL" gpufn check gpu/functions 0
+refused "gpufn profile for no time" 2 "seconds are a whole number, 1 to 100000" "$NESTORCTL" gpufn profile gpu/functions 1x
+refused "gpufn profile of nothing" 1 "/nowhere: No such file" "$NESTORCTL" gpufn profile /nowhere
 refused "gpufn check of nothing" 1 "/nowhere: No such file" "$NESTORCTL" gpufn check /nowhere
 refused "gpufn simulate: no such file" 1 "/nowhere: No such file" "$NESTORCTL" gpufn simulate /nowhere
 refused "gpufn generate: no such kind" 1 "'frob' is none of: poisson, bursty, functions" "$NESTORCTL" gpufn generate frob 1 1 1

@@ -2,6 +2,7 @@
 /* Descriptions of GPU functions: formulas, what is refused, and what follows from a call's numbers. No device. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,26 @@
 
 #include "agent/util.h"
 #include "gpu/expr.h"
+#include "gpu/fnprofile.h"
 #include "gpu/library.h"
 #include "tests/tap.h"
+
+/* ---- lines ---- */
+
+static void test_lines(void)
+{
+	const struct fn_point exact[] = { { 10, 0.03 }, { 20, 0.05 }, { 40, 0.09 } };
+	const struct fn_point through_0[] = { { 10, 0.01 }, { 20, 0.03 }, { 40, 0.07 } };
+	const struct fn_point same[] = { { 10, 0.02 }, { 10, 0.02 } };
+	double launch, group;
+
+	fn_draw_line(exact, ARRAY_SIZE(exact), &launch, &group);
+	ok(fabs(launch - 0.01) < 1e-9 && fabs(group - 0.002) < 1e-9, "a line through points on it");
+	fn_draw_line(through_0, ARRAY_SIZE(through_0), &launch, &group);
+	ok(launch == 0 && group > 0.001 && group < 0.002, "no launch takes less than nothing: %g", group);
+	fn_draw_line(same, ARRAY_SIZE(same), &launch, &group);
+	ok(launch == 0 && fabs(group - 0.002) < 1e-9, "of one size all is taken for groups");
+}
 
 /* ---- formulas ---- */
 
@@ -25,6 +44,7 @@ static void test_formulas(void)
 		{ "1", 1 },	   { " 2 + 3*4 ", 14 },	       { "(2+3)*4", 20 },     { "10 - 3 - 2", 5 },
 		{ "100/7/2", 7 },  { "100 % 7 * 2", 4 },       { "width", 640 },      { "w*width", 4480 },
 		{ "none + 0", 0 }, { "(width + 255)/256", 3 }, { "most", INT64_MAX }, { "2 * (3 + (4))", 14 },
+		{ "max(3, w+1)", 8 }, { "min(w, max (2,none))*3", 6 },
 	};
 	static const struct {
 		const char *text, *why;
@@ -37,6 +57,10 @@ static void test_formulas(void)
 		{ "-1", "not understood: -1" },
 		{ "wide", "there is no whole number of the name wide" },
 		{ "widthx", "there is no whole number of the name widthx" },
+		{ "max(1)", "max and min take two" },
+		{ "min(1, 2", "a bracket is not closed" },
+		{ "max(1, )", "not understood: )" },
+		{ "max + 1", "there is no whole number of the name max" },
 		{ "1 / none", "divides by 0" },
 		{ "1 % none", "divides by 0" },
 		{ "1 - 2", "goes below 0" },
@@ -208,6 +232,7 @@ int main(void)
 
 	if (!mkdtemp(dir_name) || (dir = open(dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return 1;
+	test_lines();
 	test_formulas();
 	test_refused();
 	unlinkat(dir, "f.cl", 0);

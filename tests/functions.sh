@@ -48,6 +48,9 @@ bad() {
 make_one good 'if (i < n) out[i] = in[i] + 1;'
 run "$NESTORCTL" gpufn check "$T/good"
 is "one with nothing wrong: status" 0 "$status"
+run "$NESTORCTL" gpufn profile "$T/good"
+is "it has no sizes to be profiled: status" 1 "$status"
+like "and is told so" 'good.yaml names no sizes' "$err"
 make_one value 'if (i < n) out[i] = in[i] + (i != 777);'
 bad value 'out\[777\] is [0-9]*, and [0-9]* by the reference'
 make_one slices 'if (i < n) out[i] = in[i] + (GROUP_ID() == GROUP());'

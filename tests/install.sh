@@ -190,8 +190,9 @@ same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed '
 same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers cache top --sort "")"
 completes "what there is of dedup" "report show undo" dedup ""
-completes "what there is of gpufn" "call check generate show simulate" gpufn ""
+completes "what there is of gpufn" "call check generate profile show simulate" gpufn ""
 completes "a directory to check" "agent" gpufn check agen
+completes "one to profile" "agent" gpufn profile agen
 is "completion: functions" "sgemm sha256" "$(bash -c '. agent/nestorctl.bash
 	COMP_WORDS=(nestorctl gpufn call s) COMP_CWORD=3
 	_nestorctl build/nestorctl
