@@ -7,18 +7,9 @@
 #include "gpu/fninputs.h"
 #include "gpu/fnprofile.h"
 
-#define TIMES 7 /* each is measured so often: what disturbs makes it longer, so the shortest one counts */
+#define TIMES 15 /* each is measured so often: what disturbs makes it longer, so the shortest one counts */
 #define CUTS 3 /* whole, halves, quarters */
-#define POINTS_MAX (16 * CUTS)
-
-struct profiling {
-	struct gpu *gpu;
-	struct fn_call call;
-	struct fn_program program;
-	uint8_t *data; /* inputs, or outputs */
-	struct fn_point drawn[POINTS_MAX], held[POINTS_MAX];
-	struct fn_profile *result;
-};
+#define SIZES_MAX 16 /* as function.c has them */
 
 void fn_draw_line(const struct fn_point *points, unsigned int n, double *ret_launch, double *ret_group)
 {
@@ -40,7 +31,70 @@ void fn_draw_line(const struct fn_point *points, unsigned int n, double *ret_lau
 	*ret_group = (xy - *ret_launch * x) / xx;
 }
 
-/* Of each kernel the first groups, one of @cut parts of all of them. */
+/* One size, of which a call is there. */
+struct sample {
+	struct fn_call call;
+	struct fn_job job;
+	uint8_t *data; /* inputs, or outputs */
+	struct fn_point points[CUTS];
+};
+
+struct profiling {
+	struct gpu *gpu;
+	const struct function *f;
+	unsigned int cuts;
+	struct fn_program program;
+	struct sample samples[SIZES_MAX];
+	struct fn_profile *result;
+};
+
+static int failed(struct profiling *p, const char *size, const char *why)
+{
+	snprintf(p->result->failed, sizeof(p->result->failed), "%s: %s", size, why);
+	return -1;
+}
+
+/* ---- calls ---- */
+
+static void note_transfer(struct profiling *p, const struct fn_call *c, uint64_t ns)
+{
+	double rate = (double)(c->device_bytes + c->input_bytes + c->output_bytes) * 1e9 / (double)(ns ?: 1);
+
+	p->result->transfer = fmax(p->result->transfer, rate);
+}
+
+static int open_sample(struct profiling *p, struct sample *s, const char *size)
+{
+	uint64_t began, most;
+	char why[192];
+
+	if (fn_call_parse(p->f, size, &s->call, why))
+		return failed(p, size, why);
+	most = s->call.input_bytes > s->call.output_bytes ? s->call.input_bytes : s->call.output_bytes;
+	s->data = malloc(most + 1);
+	if (!s->data)
+		return failed(p, size, "out of memory");
+	fn_inputs(&s->call, s->data);
+	for (unsigned int i = 0; i < p->cuts; i++)
+		s->points[i].seconds = INFINITY;
+	began = now_ns();
+	if (fn_job_open(p->gpu, &s->call, &p->program, &s->job) || fn_job_write(&s->job, s->data) ||
+	    fn_job_read(&s->job, s->data))
+		return failed(p, size, gpu_error(p->gpu));
+	note_transfer(p, &s->call, now_ns() - began);
+	return 0;
+}
+
+static void close_sample(struct sample *s)
+{
+	if (s->job.gpu)
+		fn_job_close(&s->job);
+	free(s->data);
+}
+
+/* ---- times ---- */
+
+/* Of each kernel the first groups, one of @cut parts of all of them; by kernel, so that a line's launch is one launch. */
 static int time_launches(struct fn_job *j, unsigned int cut, struct fn_point *ret)
 {
 	const struct fn_call *c = j->call;
@@ -57,102 +111,74 @@ static int time_launches(struct fn_job *j, unsigned int cut, struct fn_point *re
 		groups += some;
 		all += ns;
 	}
-	/* By kernel: so that a line's launch is one launch */
 	ret->work = (double)groups * (double)c->cost / c->f->kernels_count;
 	ret->seconds = (double)all / 1e9 / c->f->kernels_count;
 	return err;
 }
 
-static int measure_cut(struct fn_job *j, unsigned int cut, struct fn_point *ret)
+static int time_sample(struct profiling *p, struct sample *s)
 {
-	struct fn_point one;
+	for (unsigned int i = 0; i < p->cuts; i++) {
+		struct fn_point one;
+
+		if (time_launches(&s->job, 1U << i, &one))
+			return failed(p, p->f->name, gpu_error(p->gpu));
+		if (one.seconds < s->points[i].seconds)
+			s->points[i] = one;
+	}
+	return 0;
+}
+
+/* Each in turn, over and over: what disturbs for a while disturbs some times of each. */
+static int measure(struct profiling *p)
+{
 	int err = 0;
 
-	*ret = (struct fn_point){ .seconds = INFINITY };
-	for (unsigned int i = 0; i < TIMES && !err; i++) {
-		err = time_launches(j, cut, &one);
-		if (one.seconds < ret->seconds)
-			*ret = one;
-	}
+	for (unsigned int i = 0; i < p->f->sizes_count && !err; i++)
+		err = open_sample(p, &p->samples[i], p->f->sizes[i]);
+	for (unsigned int n = 0; n < TIMES && !err; n++)
+		for (unsigned int i = 0; i < p->f->sizes_count && !err; i++)
+			err = time_sample(p, &p->samples[i]);
+	for (unsigned int i = 0; i < p->f->sizes_count; i++)
+		close_sample(&p->samples[i]);
 	return err;
 }
 
-static void note_transfer(struct profiling *p, uint64_t ns)
+/* ---- the line ---- */
+
+static bool held_out(const struct function *f, unsigned int i)
 {
-	const struct fn_call *c = &p->call;
-	double rate = (double)(c->device_bytes + c->input_bytes + c->output_bytes) * 1e9 / (double)(ns ?: 1);
-
-	p->result->transfer = fmax(p->result->transfer, rate);
-}
-
-static int measure(struct profiling *p, struct fn_point *points, unsigned int cuts)
-{
-	uint64_t began = now_ns(), moved;
-	struct fn_job job;
-	int err = fn_job_open(p->gpu, &p->call, &p->program, &job);
-
-	if (err)
-		return err;
-	err = fn_job_write(&job, p->data);
-	moved = now_ns() - began;
-	for (unsigned int i = 0; i < cuts && !err; i++)
-		err = measure_cut(&job, 1U << i, &points[i]);
-	began = now_ns();
-	err = err ?: fn_job_read(&job, p->data);
-	moved += now_ns() - began;
-	fn_job_close(&job);
-	note_transfer(p, moved);
-	return err;
-}
-
-static bool measure_size(struct profiling *p, unsigned int i)
-{
-	const struct function *f = p->call.f;
-	bool held = i % 2 && i + 1 < f->sizes_count;
-	unsigned int cuts = f->sliceable ? CUTS : 1, *n = held ? &p->result->held : &p->result->drawn;
-	char why[192] = "out of memory";
-	int err = fn_call_parse(f, f->sizes[i], &p->call, why);
-	uint64_t size = p->call.input_bytes > p->call.output_bytes ? p->call.input_bytes : p->call.output_bytes;
-
-	p->data = err ? NULL : malloc(size + 1);
-	if (!p->data) {
-		snprintf(p->result->failed, sizeof(p->result->failed), "%s: %s", f->sizes[i], why);
-		return false;
-	}
-	fn_inputs(&p->call, p->data);
-	err = measure(p, (held ? p->held : p->drawn) + *n, cuts);
-	*n += cuts;
-	free(p->data);
-	if (err)
-		snprintf(p->result->failed, sizeof(p->result->failed), "%s: %s", f->sizes[i], gpu_error(p->gpu));
-	return !err;
+	return i % 2 && i + 1 < f->sizes_count;
 }
 
 static void draw(struct profiling *p)
 {
 	struct fn_profile *r = p->result;
+	struct fn_point drawn[SIZES_MAX * CUTS] = { 0 };
 
-	fn_draw_line(p->drawn, r->drawn, &r->launch, &r->group);
-	for (unsigned int i = 0; i < r->held; i++) {
-		double told = r->launch + p->held[i].work * r->group;
+	for (unsigned int i = 0; i < p->f->sizes_count; i++)
+		for (unsigned int k = 0; k < p->cuts && !held_out(p->f, i); k++)
+			drawn[r->drawn++] = p->samples[i].points[k];
+	fn_draw_line(drawn, r->drawn, &r->launch, &r->group);
+	for (unsigned int i = 0; i < p->f->sizes_count; i++)
+		for (unsigned int k = 0; k < p->cuts && held_out(p->f, i); k++, r->held++) {
+			const struct fn_point *at = &p->samples[i].points[k];
 
-		r->error = fmax(r->error, fabs(told / p->held[i].seconds - 1));
-	}
+			r->error = fmax(r->error, fabs((r->launch + at->work * r->group) / at->seconds - 1));
+		}
 }
 
 void fn_profile_measure(struct gpu *g, const struct gpu_info *info, const struct function *f,
 			struct fn_profile *ret)
 {
-	struct profiling p = { .gpu = g, .call = { .f = f }, .result = ret };
-	bool good;
+	struct profiling p = { .gpu = g, .f = f, .cuts = f->sliceable ? CUTS : 1, .result = ret };
 
 	*ret = (struct fn_profile){ 0 };
-	if (!f->sizes_count)
+	if (!f->sizes_count) {
 		snprintf(ret->failed, sizeof(ret->failed), "%s.yaml names no sizes", f->name);
-	good = f->sizes_count && !fn_program_open(g, info, f, &p.program, ret->failed);
-	for (unsigned int i = 0; i < f->sizes_count && good; i++)
-		good = measure_size(&p, i);
-	if (good)
+		return;
+	}
+	if (!fn_program_open(g, info, f, &p.program, ret->failed) && !measure(&p))
 		draw(&p);
 	fn_program_close(g, &p.program);
 }

@@ -17,6 +17,16 @@ is "each that is sliceable was cut, into slices and parts" prefix_sum \
 is "and differs from its reference by no more than it says" 0 "$(jq '[.[] | select(.worst_error > .tolerance)] | length' "$T/all")"
 jq -r '.[] | "# \(.function): \(.calls) calls, \(.cuts) cuts, differs by \(.worst_error)"' "$T/all"
 
+# How long they take: sizes that the line was not drawn from are within 10 % of it; three tries, for others may use the machine.
+mkdir "$T/profiled"
+for name in black_scholes blur fft; do cp -L gpu/functions/$name* "$T/profiled/"; done
+profiled() {
+	"$NESTORCTL" --json gpufn profile "$T/profiled" > "$T/profiles" || return 1
+	jq -r '.[] | "# \(.function): \(.group_nanoseconds) ns a group, \(.launch_nanoseconds) ns a launch, off by \(.held_out_error)"' "$T/profiles"
+	jq -e 'length >= 3 and all(.held_out_error <= 0.1 and .held_out == 6 and .slices == 9 and .group_nanoseconds > 0)' "$T/profiles" > /dev/null
+}
+ok "profiles are within 10 % for sizes that were held out" eval 'profiled || profiled || profiled'
+
 # Each a function that adds 1 to bytes, with one thing wrong. make_one NAME CODE [MORE-YAML]
 make_one() {
 	mkdir -p "$T/$1"
