@@ -72,6 +72,8 @@ struct part {
 	__u64 ran; /* groups */
 	__u64 astray; /* groups of a slice that others no longer wait for; 0: none */
 	bool there; /* its data is */
+	double since; /* when it was opened, when its last group had run */
+	double moving; /* seconds from when it was opened until its data was there */
 	bool queued; /* in its lane */
 	struct sched_task task;
 	struct lane *lane;
@@ -166,6 +168,7 @@ struct device {
 	__u64 memory_used;
 	double launch; /* seconds that a launch costs */
 	double transfer; /* bytes a second to and from it */
+	double handling; /* seconds that a part costs besides its launches and transfers */
 	LIST_HEAD(, lane) lanes;
 	struct lane *last;
 	LIST_HEAD(, profile) profiles;
@@ -199,6 +202,9 @@ void device_let_go(struct device *d);
 double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline);
 /* What another broker has learnt. */
 void device_take_profile(struct device *d, const char *function, __u64 source, double seconds, __u64 slices);
+/* A part's handling took so long. */
+void device_note_handling(struct device *d, double seconds);
+double device_capacity(const struct device *d, double now);
 double device_group_seconds(struct device *d, const struct fn_call *fn);
 bool device_knows(struct device *d, const struct fn_call *fn);
 

@@ -56,13 +56,18 @@ static bool try_out(struct broker *b, const struct fn_call *fn, struct plan *pla
 	return false;
 }
 
+static double moved_bytes(const struct fn_call *fn)
+{
+	return (double)(fn->input_bytes + fn->output_bytes);
+}
+
 static void describe(struct device *d, const struct fn_call *fn, double wait, struct split_device *ret)
 {
 	__u64 least = d->info.units > fn->unit ? d->info.units : fn->unit;
 
 	ret->ready = wait;
-	ret->fixed = d->launch + (double)(fn->input_bytes + fn->output_bytes) / d->transfer;
-	ret->speed = (double)fn->cost / device_group_seconds(d, fn);
+	ret->fixed = d->launch + d->handling + moved_bytes(fn) / d->transfer;
+	ret->speed = (double)fn->cost / device_group_seconds(d, fn) * device_capacity(d, gpufn_now());
 	ret->least = (double)(least * fn->cost);
 }
 
@@ -108,6 +113,7 @@ static int open_part(struct call *c, struct device *d, __u64 first, __u64 groups
 	if (!e)
 		return -EAGAIN;
 	*p = (struct part){ .call = c, .device = d, .executor = e, .nr = o.call, .first = first, .groups = groups };
+	p->since = gpufn_now();
 	snprintf(o.function, sizeof(o.function), "%s", c->function);
 	memcpy(o.values, c->values, sizeof(o.values));
 	err = executor_order(e, &o, c->data);
@@ -270,6 +276,7 @@ static void on_opened(struct part *p, const struct gpufn_report *r)
 	if (r->ns && p->call->fn.input_bytes > 1024 * 1024)
 		d->transfer = 0.8 * d->transfer + 0.2 * (double)p->call->fn.input_bytes * 1e9 / (double)r->ns;
 	p->there = true;
+	p->moving = gpufn_now() - p->since;
 	if (device_add(p))
 		call_finish(p->call, CALL_FAILED, "the broker is out of memory");
 	device_next(d);
@@ -283,6 +290,7 @@ static void on_ran(struct part *p, const struct gpufn_report *r)
 	device_slice_done(p, r);
 	if (p->ran == p->groups && p->executor) {
 		o.groups = p->call->nr_parts > 1 ? p->groups : 0;
+		p->since = gpufn_now();
 		if (executor_order(p->executor, &o, -1))
 			call_finish(p->call, CALL_FAILED, "its executor does not take orders");
 	}
@@ -293,6 +301,8 @@ static void on_read(struct part *p)
 {
 	struct call *c = p->call;
 
+	p->moving += gpufn_now() - p->since;
+	device_note_handling(p->device, p->moving - moved_bytes(&c->fn) / p->device->transfer);
 	end_part(p);
 	if (!--c->parts_left)
 		call_finish(c, gpufn_now() > c->deadline ? CALL_LATE : CALL_DONE, NULL);

@@ -17,6 +17,10 @@
 #define LONGEST 0.1 /* s of a slice: whoever comes waits for it */
 #define FALLS 0.2 /* how fast a profile follows a faster slice: those are undisturbed */
 #define RISES 0.002 /* and a slower one: others may use the device for long */
+#define HANDLING 0.0005 /* s; until parts have shown it */
+#define HANDLING_STEP 1.1 /* up or down with each part: so it follows their median, and what has to be compiled is no matter */
+#define HANDLING_MIN 20e-6
+#define CAPACITY_SECONDS 30 /* after its last slice nobody knows any more what a device has left */
 #define LOAD_SECONDS 5.0 /* over which load is averaged */
 
 /* ---- profiles ---- */
@@ -87,7 +91,24 @@ static void learn(struct device *d, const struct part *p, __u64 groups, __u64 ns
 		known->beta = beta;
 }
 
+void device_note_handling(struct device *d, double seconds)
+{
+	d->handling = fmax(HANDLING_MIN, seconds > d->handling ? d->handling * HANDLING_STEP : d->handling / HANDLING_STEP);
+}
+
 /* ---- lanes ---- */
+
+/* The least that anybody has seen of late: all have the same device. */
+double device_capacity(const struct device *d, double now)
+{
+	const struct lane *l;
+	double least = 1;
+
+	LIST_FOREACH (l, &d->lanes, entry)
+		if (now - l->used_at < CAPACITY_SECONDS)
+			least = fmin(least, sched_capacity(l->sched));
+	return least;
+}
 
 static bool same_tenant(const struct broker *b, const struct lane *l, const struct tenant *t)
 {
@@ -446,6 +467,7 @@ int device_init(struct broker *b, struct device *d, const struct gpu_info *info,
 	d->info = *info;
 	d->nr = nr;
 	d->transfer = TRANSFER;
+	d->handling = HANDLING;
 	d->wake = (struct source){ .fd = timer_open(0, 0), .ready = wake, .data = d };
 	return d->wake.fd < 0 ? log_error(d->wake.fd, "cannot make a timer") : loop_add(&b->loop, &d->wake);
 }

@@ -6,8 +6,6 @@
 #include "agent/gpufn_broker.h"
 #include "agent/jsontext.h"
 
-#define CAPACITY_SECONDS 30 /* after its last slice nobody knows any more what a device has left */
-
 /* The bucket of bpf/hist.h. */
 static unsigned int slot_of(double us)
 {
@@ -41,18 +39,6 @@ static json_t *tenant_state(const struct tenant *t)
 			 "refused_early", (json_int_t)n->refused_early, "refused_queue", (json_int_t)n->refused_queue,
 			 "refused_memory", (json_int_t)n->refused_memory, "slices", (json_int_t)n->slices, "device_seconds",
 			 n->device_seconds, "wasted_seconds", n->wasted_seconds);
-}
-
-/* The least that anybody has seen of late: all have the same device. */
-static double capacity_of(const struct device *d, double now)
-{
-	const struct lane *l;
-	double least = 1;
-
-	LIST_FOREACH (l, &d->lanes, entry)
-		if (now - l->used_at < CAPACITY_SECONDS)
-			least = fmin(least, sched_capacity(l->sched));
-	return least;
 }
 
 static json_t *slices_of(const struct device *d, double since)
@@ -98,9 +84,9 @@ static json_t *device_state(const struct device *d, double now)
 
 	LIST_FOREACH (l, &d->lanes, entry)
 		queued += sched_backlog(l->sched);
-	return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:o, s:o}", "device", d->info.name, "by",
+	return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:o, s:o}", "device", d->info.name, "by",
 			 d->info.backend, "driver", d->info.driver, "nr", (int)d->nr, "launch_seconds", d->launch,
-			 "transfer_bytes_per_second", d->transfer, "busy_seconds", d->busy, "capacity", capacity_of(d, now),
+			 "handling_seconds", d->handling, "transfer_bytes_per_second", d->transfer, "busy_seconds", d->busy, "capacity", device_capacity(d, now),
 			 "queued_seconds", queued, "slices", (json_int_t)d->slices, "memory_bytes", (json_int_t)d->memory_used,
 			 "profiles", profiles_of(d), "recent", slices_of(d, now - 10));
 }
