@@ -172,7 +172,7 @@ $(B)/nestord $(B)/nestorctl:
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Only the client has a screen, and makes devices.
-$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper -lcurl
+$(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper
 
 $(B)/%.o: %.c Makefile | $(SKELETONS)
 	$(call say,CC,$<)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,50 @@ struct gpufn_client {
 	struct gpufn_outputs *outputs; /* of the call that is under way */
 	size_t capacity;
 };
+
+/*
+ * Opened with the first client: libcurl brings twenty libraries, and nestorctl, which is started over and over, mostly to ask
+ * for something else, has no use for them.
+ */
+static struct {
+	void *lib;
+	__typeof__(&curl_easy_init) init;
+	__typeof__(&curl_easy_setopt) set;
+	__typeof__(&curl_easy_perform) perform;
+	__typeof__(&curl_easy_getinfo) get;
+	__typeof__(&curl_easy_strerror) error;
+	__typeof__(&curl_easy_escape) escape;
+	__typeof__(&curl_easy_cleanup) cleanup;
+	__typeof__(&curl_slist_append) append;
+	__typeof__(&curl_slist_free_all) free_all;
+	__typeof__(&curl_free) free;
+} curl;
+
+static int open_curl(void)
+{
+	const struct {
+		void *to;
+		const char *name;
+	} functions[] = {
+		{ &curl.init, "curl_easy_init" },	   { &curl.set, "curl_easy_setopt" },
+		{ &curl.perform, "curl_easy_perform" },	   { &curl.get, "curl_easy_getinfo" },
+		{ &curl.error, "curl_easy_strerror" },	   { &curl.escape, "curl_easy_escape" },
+		{ &curl.cleanup, "curl_easy_cleanup" },	   { &curl.append, "curl_slist_append" },
+		{ &curl.free_all, "curl_slist_free_all" }, { &curl.free, "curl_free" },
+	};
+
+	if (curl.lib)
+		return 0;
+	curl.lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+	for (size_t i = 0; curl.lib && i < sizeof(functions) / sizeof(functions[0]); i++) {
+		void *at = dlsym(curl.lib, functions[i].name);
+
+		if (!at)
+			return -ENOSYS;
+		memcpy(functions[i].to, &at, sizeof(at));
+	}
+	return curl.lib ? 0 : -ENOSYS;
+}
 
 static int fail(struct gpufn_client *c, int err, const char *text)
 {
@@ -103,8 +148,8 @@ static int refused(struct gpufn_client *c, long status)
 int gpufn_client_call(struct gpufn_client *c, const char *function, const char *values, const void *inputs, size_t size,
 		      struct gpufn_outputs *ret)
 {
-	char *name = curl_easy_escape(c->curl, function, 0);
-	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	char *name = curl.escape(c->curl, function, 0);
+	struct curl_slist *headers = curl.append(NULL, "Expect:");
 	char url[1024] = "";
 	long status = 0;
 	CURLcode code;
@@ -114,19 +159,19 @@ int gpufn_client_call(struct gpufn_client *c, const char *function, const char *
 	c->capacity = 0;
 	if (name && headers)
 		snprintf(url, sizeof(url), "http://nestor/v1/functions/%s?%s", name, values ? values : "");
-	curl_free(name);
-	curl_easy_setopt(c->curl, CURLOPT_URL, url);
-	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, inputs ? inputs : "");
-	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-	code = curl_easy_perform(c->curl);
-	curl_slist_free_all(headers);
+	curl.free(name);
+	curl.set(c->curl, CURLOPT_URL, url);
+	curl.set(c->curl, CURLOPT_HTTPHEADER, headers);
+	curl.set(c->curl, CURLOPT_POSTFIELDS, inputs ? inputs : "");
+	curl.set(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+	code = curl.perform(c->curl);
+	curl.free_all(headers);
 	if (code) {
 		free(ret->at);
 		*ret = (struct gpufn_outputs){ 0 };
-		return fail(c, code == CURLE_COULDNT_CONNECT ? -ECONNREFUSED : -EIO, curl_easy_strerror(code));
+		return fail(c, code == CURLE_COULDNT_CONNECT ? -ECONNREFUSED : -EIO, curl.error(code));
 	}
-	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl.get(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	return status == 200 ? 0 : refused(c, status);
 }
 
@@ -139,29 +184,29 @@ const char *gpufn_client_error(const struct gpufn_client *c)
 
 struct gpufn_client *gpufn_client_new(const char *socket)
 {
-	struct gpufn_client *c = calloc(1, sizeof(*c));
+	struct gpufn_client *c = open_curl() ? NULL : calloc(1, sizeof(*c));
 
 	if (!socket)
 		socket = getenv("NESTOR_GPUFN_SOCKET");
 	if (c)
-		c->curl = curl_easy_init();
+		c->curl = curl.init();
 	if (!c || !c->curl) {
 		free(c);
 		return NULL;
 	}
-	curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, socket ? socket : SOCKET);
-	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+	curl.set(c->curl, CURLOPT_UNIX_SOCKET_PATH, socket ? socket : SOCKET);
+	curl.set(c->curl, CURLOPT_NOSIGNAL, 1L);
+	curl.set(c->curl, CURLOPT_PROXY, "");
+	curl.set(c->curl, CURLOPT_WRITEFUNCTION, take_body);
+	curl.set(c->curl, CURLOPT_WRITEDATA, c);
+	curl.set(c->curl, CURLOPT_HEADERFUNCTION, take_header);
+	curl.set(c->curl, CURLOPT_HEADERDATA, c);
 	return c;
 }
 
 void gpufn_client_free(struct gpufn_client *c)
 {
 	if (c)
-		curl_easy_cleanup(c->curl);
+		curl.cleanup(c->curl);
 	free(c);
 }

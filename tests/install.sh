@@ -149,7 +149,7 @@ is "the function does what it is to do" 0 "$status"
 is "and nothing is said of it" "" "$err"
 example caller.c > "$T/caller.c"
 ln -s "$ROOT/agent" "$T/include/nestor"
-ok "the caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -lcurl -ljansson \
+ok "the caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -ljansson \
 	-o "$T/caller"
 NESTOR_GPUFN_SOCKET=$T/none run "$T/caller"
 like "and says what is wrong" "onnect" "$err"
