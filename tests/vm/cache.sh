@@ -67,7 +67,7 @@ fuzz() { # fuzz NAME OPERATIONS: in $place, which is in what is mounted on $MNT
 	while running; do
 		[ "$1" != btrfs ] || turn_btrfs $turn
 		disturb $((turn++))
-		read -rt 0.8 <&$never || :
+		read -rt 0.4 <&$never || :
 	done 2> /dev/null
 	for seed in "${fuzzers[@]}"; do wait "$seed" || status=1; done
 	ok "$1: $2 operations, and no byte was stale" [ $status = 0 ] || sed 's/^/#   /' "$T"/fuzz?
