@@ -346,6 +346,18 @@ ok "and changed once more, while that result is kept" until_ok 10 does ifmmp
 curl_as root "/v1/calls/$kept/result"
 is "which is what it was" "200 HELLO" "$code $(cat "$T/result")"
 like "one that is not understood is told of" 'worse.yaml:2:1' "$(cat "$AGENT_LOG")"
+head -c 400000 /dev/zero > "$T/in"
+curl -s -o "$T/slowly" -w '%{http_code}' --limit-rate 100k --unix-socket "$NESTOR_GPUFN_SOCKET" --data-binary @"$T/in" \
+	"http://x/v1/functions/slow?n=400000" > "$T/code" &
+caller=$!
+comes() { [ "$(tenant user:root memory_bytes)" -ge 1200000 ]; }
+ok "inputs that come slowly have their memory" until_ok 5 comes
+echo hello > "$T/in"
+function_of_bytes fresh 'if (i < n) out[i] = in[i] + 2;'
+ok "functions change meanwhile" until_ok 3 does jgnnq
+wait $caller
+is "and the call is refused" 503 "$(< "$T/code")"
+like "and told why" 'functions have changed while the inputs came' "$(cat "$T/slowly")"
 rm "$T/functions/fresh.yaml"
 ok "one that is removed is gone" until_ok 10 known fresh 404
 
