@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 part() { awk -v a="$1" -v b="$2" 'BEGIN { if (b) printf "%.2f", a / b; else print "-" }'; }
+rate() { awk -v a="$1" -v b="$2" 'BEGIN { if (a) printf "%.1f", a / b; else print "-" }'; } # what was not measured is no 0
 {
 	circumstances
 	echo "GB/s: hashed (pages that are there), streamed (gathered, copied, hashed), copied to it (one processor: just read),"
@@ -19,9 +20,9 @@ part() { awk -v a="$1" -v b="$2" 'BEGIN { if (b) printf "%.2f", a / b; else prin
 			else
 				bound="hashed $(part "$resident" "$within") of copying within (0.7), streamed $(part "$streamed" "$copied") of the bus (0.85)"
 			fi
-			printf '%-40.40s %-10s %8.1f %9.1f %8.1f %8.1f %8.1f  %s\n' "$device" "$by" \
-				"$(part "$resident" 1e9)" "$(part "$streamed" 1e9)" "$(part "$copied" 1e9)" "$(part "$within" 1e9)" \
-				"$(part "$grouped" 1e6)" "${failed:-$bound}"
+			printf '%-40.40s %-10s %8s %9s %8s %8s %8s  %s\n' "$device" "$by" \
+				"$(rate "$resident" 1e9)" "$(rate "$streamed" 1e9)" "$(rate "$copied" 1e9)" "$(rate "$within" 1e9)" \
+				"$(rate "$grouped" 1e6)" "${failed:-$bound}"
 		done
 	build/nestorctl --json gpu list 2> /dev/null | jq -r '.[] | "\(.device): \(.driver), \(.units) units"'
 } | store gpu
