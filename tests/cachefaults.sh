@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 300
+# budget: 500
 # Failing allocations in the module, and CYCLES of its removal under traffic, in a VM with the debug kernel; without that
 # kernel (make debug-kernel) they are not made.
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +12,7 @@ if ! tests/vm/kernel debug > /dev/null 2> "$T/why"; then
 fi
 module=$(tests/vm/module debug 2> "$T/why") || { ok "the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
 run_vm() {
-	tests/vm/run debug --mem 2560 --timeout "${TIMEOUT:-280}" --disk 100 --disk 48 \
+	tests/vm/run debug --mem 2560 --timeout "${TIMEOUT:-480}" --disk 100 --disk 48 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/faults \
 		--add "$module:/nestor.ko" --add tests/lib.sh --add tests/vm/cachefaults.sh \
