@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For programs in C that call GPU functions: link libnestor-gpufn.a and jansson; libcurl.so.4 is opened at run time. A client is
- * of one thread at a time; it keeps its connection from one call to the next. Calls block.
+ * For programs in C that call GPU functions: link libnestor-gpufn.a and jansson; libcurl.so.4 is opened at run time. A client
+ * is of one thread at a time; it keeps its connection from one call to the next. Calls block.
  */
 #ifndef NESTOR_GPUFN_CLIENT_H
 #define NESTOR_GPUFN_CLIENT_H

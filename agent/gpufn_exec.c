@@ -98,8 +98,8 @@ static void end(struct executor *e, const char *why)
 		why = end_of(status, text, sizeof(text));
 	}
 	if (!LIST_EMPTY(&e->parts))
-		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->function, e->tenant->name,
-			    e->device->info.name, why);
+		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->function, e->tenant->name, e->device->info.name,
+			    why);
 	call_on_death(e, why);
 	forget(e);
 }

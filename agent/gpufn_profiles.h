@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How long functions take on devices, as the broker has learnt it. The agent keeps it: brokers end, and what they have learnt is
- * of use to the next one, also after the agent's own end.
+ * How long functions take on devices, as the broker has learnt it. The agent keeps it: brokers end, and what they have learnt
+ * is of use to the next one, also after the agent's own end.
  *
  * A profile is {"device", "driver", "by", "by_nr", "function", "source", "group_nanoseconds", "slices"}: of which device, the
- * how manieth of its back end; of which function, and the hash of its description and source, in hexadecimal; what a group takes
- * for a cost of 1; from how many slices that is known. The file has a list of them, and so has `nestorctl --json gpufn profile`.
+ * how manieth of its back end; of which function, and the hash of its description and source, in hexadecimal; what a group
+ * takes for a cost of 1; from how many slices that is known. The file has a list of them, and so has `nestorctl --json gpufn
+ * profile`.
  */
 #ifndef NESTOR_GPUFN_PROFILES_H
 #define NESTOR_GPUFN_PROFILES_H

@@ -68,11 +68,11 @@ static json_t *profiles_of(const struct device *d)
 
 		snprintf(source, sizeof(source), "%016llx", (unsigned long long)p->source);
 		if (p->seen)
-			json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:f, s:I}", "device", d->info.name,
-							     "driver", d->info.driver, "by", d->info.backend, "by_nr",
-							     (int)d->info.nr, "function", p->function, "source", source,
-							     "group_nanoseconds", p->beta * 1e9, "slices",
-							     (json_int_t)p->seen));
+			json_array_append_new(all,
+					      json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:f, s:I}", "device", d->info.name,
+							"driver", d->info.driver, "by", d->info.backend, "by_nr",
+							(int)d->info.nr, "function", p->function, "source", source,
+							"group_nanoseconds", p->beta * 1e9, "slices", (json_int_t)p->seen));
 	}
 	return all;
 }
@@ -86,9 +86,10 @@ static json_t *device_state(const struct device *d, double now)
 		queued += sched_backlog(l->sched);
 	return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:o, s:o}", "device", d->info.name, "by",
 			 d->info.backend, "driver", d->info.driver, "nr", (int)d->nr, "launch_seconds", d->launch,
-			 "handling_seconds", d->handling, "transfer_bytes_per_second", d->transfer, "busy_seconds", d->busy, "capacity", device_capacity(d, now),
-			 "queued_seconds", queued, "slices", (json_int_t)d->slices, "memory_bytes", (json_int_t)d->memory_used,
-			 "profiles", profiles_of(d), "recent", slices_of(d, now - 10));
+			 "handling_seconds", d->handling, "transfer_bytes_per_second", d->transfer, "busy_seconds", d->busy,
+			 "capacity", device_capacity(d, now), "queued_seconds", queued, "slices", (json_int_t)d->slices,
+			 "memory_bytes", (json_int_t)d->memory_used, "profiles", profiles_of(d), "recent",
+			 slices_of(d, now - 10));
 }
 
 json_t *broker_state(struct broker *b)

@@ -168,8 +168,7 @@ static void draw(struct profiling *p)
 		}
 }
 
-void fn_profile_measure(struct gpu *g, const struct gpu_info *info, const struct function *f,
-			struct fn_profile *ret)
+void fn_profile_measure(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_profile *ret)
 {
 	struct profiling p = { .gpu = g, .f = f, .cuts = f->sliceable ? CUTS : 1, .result = ret };
 

@@ -18,8 +18,7 @@ struct fn_profile {
 	char failed[FN_WHY_MAX]; /* why there is none; "": there is */
 };
 
-void fn_profile_measure(struct gpu *g, const struct gpu_info *info, const struct function *f,
-			struct fn_profile *ret);
+void fn_profile_measure(struct gpu *g, const struct gpu_info *info, const struct function *f, struct fn_profile *ret);
 
 /* ---- for tests ---- */
 

@@ -106,7 +106,8 @@ static double bound_of(struct sched_task *tasks, size_t n, const struct sim_devi
 
 static void test_bound(void)
 {
-	const struct sim_device alone = { 0 }, half = { .period = 3, .capacity = { 0.5, 0.5, 0.5 } }, launches = { .overhead = 0.25 };
+	const struct sim_device alone = { 0 }, half = { .period = 3, .capacity = { 0.5, 0.5, 0.5 } },
+				launches = { .overhead = 0.25 };
 	struct sched_task one[] = { { .arrival = 0, .work = 1, .deadline = 1 } };
 	struct sched_task two[] = { { .arrival = 0, .work = 1, .deadline = 1.5 },
 				    { .arrival = 0, .work = 1, .deadline = 1.5 } };
