@@ -18,8 +18,7 @@
 #define FALLS 0.2 /* how fast a profile follows a faster slice: those are undisturbed */
 #define RISES 0.002 /* and a slower one: others may use the device for long */
 #define HANDLING 0.0005 /* s; until parts have shown it */
-#define HANDLING_STEP 1.1 /* up or down with each part: so it follows their median, and what has to be compiled is no matter   \
-			   */
+#define HANDLING_STEP 1.1 /* up or down with each part: so it follows their median, and one that was compiled is no matter */
 #define HANDLING_MIN 20e-6
 #define CAPACITY_SECONDS 30 /* after its last slice nobody knows any more what a device has left */
 #define LOAD_SECONDS 5.0 /* over which load is averaged */
