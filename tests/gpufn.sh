@@ -352,7 +352,7 @@ curl -s -o "$T/slowly" -w '%{http_code}' --limit-rate 100k --unix-socket "$NESTO
 caller=$!
 comes() { [ "$(tenant user:root memory_bytes)" -ge 1200000 ]; }
 ok "inputs that come slowly have their memory" until_ok 5 comes
-echo hello > "$T/in"
+printf hello > "$T/in"
 function_of_bytes fresh 'if (i < n) out[i] = in[i] + 2;'
 ok "functions change meanwhile" until_ok 3 does jgnnq
 wait $caller
