@@ -62,7 +62,8 @@ int gpufn_call(const char *run_dir, const char *function, char *const *values, s
 
 	snprintf(socket, sizeof(socket), "%s/gpufn.sock", run_dir);
 	c = gpufn_client_new(getenv("NESTOR_GPUFN_SOCKET") ? NULL : socket);
-	err = c ? join(values, n, &query) : log_error(-ENOSYS, "libcurl.so.4 cannot be opened, by which functions are called");
+	err = c ? join(values, n, &query)
+		: log_error(-ENOSYS, "libcurl.so.4 cannot be opened, by which functions are called, or there is no memory");
 	err = err ?: read_inputs(&inputs);
 	if (!err) {
 		err = gpufn_client_call(c, function, query.text ?: "", inputs.text, inputs.len, &outputs);

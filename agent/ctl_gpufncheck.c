@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/ctl_gpufn.h"
+#include "agent/gpufn_profiles.h"
 #include "agent/log.h"
 #include "agent/util.h"
 #include "gpu/fncheck.h"
@@ -117,18 +118,26 @@ static json_t *check_json(const struct gpu_info *info, const struct function *f,
 			 o->checked.worst, "tolerance", f->tolerance, "failed", o->failed);
 }
 
-/* As agent/gpufn_profiles.h has it, and more. */
+/* As the agent keeps it, and more. */
 static json_t *profile_json(const struct gpu_info *info, const struct function *f, const struct outcome *o)
 {
 	const struct fn_profile *p = &o->profile;
-	char source[20];
+	const struct gpufn_profile kept = {
+		.device = info->name,
+		.driver = info->driver,
+		.by = info->backend,
+		.by_nr = (int)info->nr,
+		.function = f->name,
+		.source = f->hash,
+		.group_nanoseconds = p->group * 1e9,
+		.slices = p->drawn,
+	};
+	json_t *all = gpufn_profile_json(&kept);
 
-	snprintf(source, sizeof(source), "%016llx", (unsigned long long)f->hash);
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:f, s:f, s:f, s:f, s:I, s:i, s:s}", "function", f->name, "device",
-			 info->name, "by", info->backend, "driver", info->driver, "by_nr", (int)info->nr, "source", source,
-			 "launch_nanoseconds", p->launch * 1e9, "group_nanoseconds", p->group * 1e9,
-			 "transfer_bytes_per_second", p->transfer, "held_out_error", p->error, "slices", (json_int_t)p->drawn,
-			 "held_out", (int)p->held, "failed", o->failed);
+	json_object_update_new(all, json_pack("{s:f, s:f, s:f, s:i, s:s}", "launch_nanoseconds", p->launch * 1e9,
+					      "transfer_bytes_per_second", p->transfer, "held_out_error", p->error, "held_out",
+					      (int)p->held, "failed", o->failed));
+	return all;
 }
 
 static json_t *one_json(bool profiles, const struct gpu_info *info, const struct function *f, unsigned int seconds)

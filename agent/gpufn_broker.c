@@ -18,6 +18,7 @@
 
 #include "agent/gpufn_broker.h"
 #include "agent/gpufn_dirs.h"
+#include "agent/gpufn_profiles.h"
 #include "agent/log.h"
 #include "agent/reply.h"
 #include "agent/util.h"
@@ -143,20 +144,16 @@ static void take_all_limits(struct broker *b, json_t *all)
 /* What brokers before this one have learnt. */
 static void take_profile(struct broker *b, json_t *o)
 {
-	const char *device, *driver, *by, *function, *source;
-	json_int_t slices;
-	double ns;
-	int nr;
+	struct gpufn_profile p;
 
-	if (json_unpack(o, "{s:s, s:s, s:s, s:i, s:s, s:s, s:F, s:I}", "device", &device, "driver", &driver, "by", &by, "by_nr",
-			&nr, "function", &function, "source", &source, "group_nanoseconds", &ns, "slices", &slices))
+	if (!gpufn_profile_read(o, &p) || strlen(p.function) >= FN_NAME_MAX)
 		return;
 	for (unsigned int i = 0; i < b->nr_devices; i++) {
 		const struct gpu_info *info = &b->devices[i].info;
 
-		if ((int)info->nr == nr && !strcmp(info->backend, by) && !strcmp(info->name, device) &&
-		    !strcmp(info->driver, driver) && strlen(function) < FN_NAME_MAX && slices > 0)
-			device_take_profile(&b->devices[i], function, strtoull(source, NULL, 16), ns / 1e9, (__u64)slices);
+		if ((int)info->nr == p.by_nr && !strcmp(info->backend, p.by) && !strcmp(info->name, p.device) &&
+		    !strcmp(info->driver, p.driver))
+			device_take_profile(&b->devices[i], p.function, p.source, p.group_nanoseconds / 1e9, p.slices);
 	}
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,7 @@ struct gpufn_client {
  * for something else, has no use for them.
  */
 static struct {
-	void *lib;
+	bool there;
 	__typeof__(&curl_easy_init) init;
 	__typeof__(&curl_easy_setopt) set;
 	__typeof__(&curl_easy_perform) perform;
@@ -37,7 +39,7 @@ static struct {
 	__typeof__(&curl_free) free;
 } curl;
 
-static int open_curl(void)
+static void open_curl(void)
 {
 	const struct {
 		void *to;
@@ -50,17 +52,15 @@ static int open_curl(void)
 		{ &curl.free_all, "curl_slist_free_all" }, { &curl.free, "curl_free" },
 	};
 
-	if (curl.lib)
-		return 0;
-	curl.lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-	for (size_t i = 0; curl.lib && i < sizeof(functions) / sizeof(functions[0]); i++) {
-		void *at = dlsym(curl.lib, functions[i].name);
+	void *lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
 
-		if (!at)
-			return -ENOSYS;
+	curl.there = lib;
+	for (size_t i = 0; curl.there && i < sizeof(functions) / sizeof(functions[0]); i++) {
+		void *at = dlsym(lib, functions[i].name);
+
+		curl.there = at;
 		memcpy(functions[i].to, &at, sizeof(at));
 	}
-	return curl.lib ? 0 : -ENOSYS;
 }
 
 static int fail(struct gpufn_client *c, int err, const char *text)
@@ -184,11 +184,13 @@ const char *gpufn_client_error(const struct gpufn_client *c)
 
 struct gpufn_client *gpufn_client_new(const char *socket)
 {
-	struct gpufn_client *c = open_curl() ? NULL : calloc(1, sizeof(*c));
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct gpufn_client *c = calloc(1, sizeof(*c));
 
 	if (!socket)
 		socket = getenv("NESTOR_GPUFN_SOCKET");
-	if (c)
+	pthread_once(&once, open_curl); /* several threads may make their clients at a time */
+	if (c && curl.there)
 		c->curl = curl.init();
 	if (!c || !c->curl) {
 		free(c);

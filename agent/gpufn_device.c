@@ -50,7 +50,7 @@ static struct profile *device_profile(struct device *d, const char *function, __
 
 void device_take_profile(struct device *d, const char *function, __u64 source, double seconds, __u64 slices)
 {
-	struct profile *p = seconds > 0 && isfinite(seconds) && slices ? device_profile(d, function, source) : NULL;
+	struct profile *p = device_profile(d, function, source);
 
 	if (!p || p->seen)
 		return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,22 +12,42 @@
 #define SAVE_NS (60ULL * 1000000000) /* at most so often */
 #define PROFILES_MAX 4096 /* of functions that are no more there may be some, too */
 
+json_t *gpufn_profile_json(const struct gpufn_profile *p)
+{
+	char source[20];
+
+	snprintf(source, sizeof(source), "%016llx", (unsigned long long)p->source);
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:f, s:I}", "device", p->device, "driver", p->driver, "by", p->by,
+			 "by_nr", p->by_nr, "function", p->function, "source", source, "group_nanoseconds",
+			 p->group_nanoseconds, "slices", (json_int_t)p->slices);
+}
+
+bool gpufn_profile_read(json_t *from, struct gpufn_profile *ret)
+{
+	const char *source;
+	json_int_t slices;
+
+	if (json_unpack(from, "{s:s, s:s, s:s, s:i, s:s, s:s, s:F, s:I}", "device", &ret->device, "driver", &ret->driver, "by",
+			&ret->by, "by_nr", &ret->by_nr, "function", &ret->function, "source", &source, "group_nanoseconds",
+			&ret->group_nanoseconds, "slices", &slices))
+		return false;
+	ret->source = strtoull(source, NULL, 16);
+	ret->slices = slices > 0 ? (__u64)slices : 0;
+	return ret->slices && ret->group_nanoseconds > 0 && isfinite(ret->group_nanoseconds);
+}
+
 /* Under its device and function; a list that somebody has written may have anything in it. */
 static void put(struct gpufn_profiles *p, json_t *profile)
 {
-	const char *device, *driver, *by, *function, *source;
-	json_int_t slices, before = 0;
+	struct gpufn_profile r;
+	const json_t *before;
 	char key[512];
-	double ns;
-	int nr;
 
-	if (json_unpack(profile, "{s:s, s:s, s:s, s:i, s:s, s:s, s:F, s:I}", "device", &device, "driver", &driver, "by", &by,
-			"by_nr", &nr, "function", &function, "source", &source, "group_nanoseconds", &ns, "slices", &slices) ||
-	    json_object_size(p->all) >= PROFILES_MAX)
+	if (!gpufn_profile_read(profile, &r))
 		return;
-	snprintf(key, sizeof(key), "%s %d %s %s %s", by, nr, function, device, driver);
-	json_unpack(json_object_get(p->all, key), "{s:I}", "slices", &before);
-	if (slices == before)
+	snprintf(key, sizeof(key), "%s %d %s %s %s", r.by, r.by_nr, r.function, r.device, r.driver);
+	before = json_object_get(p->all, key);
+	if (before ? json_equal(before, profile) : json_object_size(p->all) >= PROFILES_MAX)
 		return;
 	json_object_set(p->all, key, profile);
 	p->changed = true;

@@ -17,8 +17,20 @@
 #include <jansson.h>
 #include <linux/types.h>
 
+struct gpufn_profile {
+	const char *device, *driver, *by, *function; /* of the object it was read from */
+	int by_nr;
+	__u64 source;
+	double group_nanoseconds;
+	__u64 slices;
+};
+
+json_t *gpufn_profile_json(const struct gpufn_profile *p);
+/* False: it is none. */
+bool gpufn_profile_read(json_t *from, struct gpufn_profile *ret);
+
 struct gpufn_profiles {
-	char path[PATH_MAX]; /* "": nowhere */
+	char path[PATH_MAX];
 	json_t *all; /* by what they are of */
 	bool changed;
 	__u64 saved_at; /* ns of CLOCK_MONOTONIC */

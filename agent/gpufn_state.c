@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the broker tells the agent, once a second: an object, which agent/gpufn.c shows and counts. */
 #include <math.h>
-#include <stdio.h>
 
 #include "agent/gpufn_broker.h"
+#include "agent/gpufn_profiles.h"
 #include "agent/jsontext.h"
 
 /* The bucket of bpf/hist.h. */
@@ -57,22 +57,25 @@ static json_t *slices_of(const struct device *d, double since)
 	return all;
 }
 
-/* As agent/gpufn_profiles.h has them. */
 static json_t *profiles_of(const struct device *d)
 {
 	json_t *all = json_array();
 	const struct profile *p;
 
 	LIST_FOREACH (p, &d->profiles, entry) {
-		char source[20];
+		const struct gpufn_profile profile = {
+			.device = d->info.name,
+			.driver = d->info.driver,
+			.by = d->info.backend,
+			.by_nr = (int)d->info.nr,
+			.function = p->function,
+			.source = p->source,
+			.group_nanoseconds = p->beta * 1e9,
+			.slices = p->seen,
+		};
 
-		snprintf(source, sizeof(source), "%016llx", (unsigned long long)p->source);
 		if (p->seen)
-			json_array_append_new(all,
-					      json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:f, s:I}", "device", d->info.name,
-							"driver", d->info.driver, "by", d->info.backend, "by_nr",
-							(int)d->info.nr, "function", p->function, "source", source,
-							"group_nanoseconds", p->beta * 1e9, "slices", (json_int_t)p->seen));
+			json_array_append_new(all, gpufn_profile_json(&profile));
 	}
 	return all;
 }

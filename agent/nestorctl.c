@@ -300,7 +300,7 @@ static int do_gpu(int argc, char **argv)
 
 #define CHECK_SECONDS 120 /* compiling has its share of that */
 
-static int do_gpufn_dir(const char *verb, const char *dir, const char *seconds)
+static int do_gpufn_dir(json_t *(*work)(const char *, unsigned int, bool *), const char *dir, const char *seconds)
 {
 	bool good = false;
 	char *end = "";
@@ -309,7 +309,7 @@ static int do_gpufn_dir(const char *verb, const char *dir, const char *seconds)
 
 	if (*end || limit < 1 || limit > 100000)
 		return wrong("gpufn check and profile: seconds are a whole number, 1 to 100000");
-	status = print_list((*verb == 'c' ? gpufn_check : gpufn_profile)(dir, (unsigned int)limit, &good));
+	status = print_list(work(dir, (unsigned int)limit, &good));
 	return good ? status : EXIT_FAILURE;
 }
 
@@ -322,8 +322,10 @@ static int do_gpufn_call(int argc, char **argv)
 
 static int do_gpufn(int argc, char **argv)
 {
-	if ((argc == 3 || argc == 4) && (!strcmp(argv[1], "check") || !strcmp(argv[1], "profile")))
-		return do_gpufn_dir(argv[1], argv[2], argv[3]);
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "check"))
+		return do_gpufn_dir(gpufn_check, argv[2], argv[3]);
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "profile"))
+		return do_gpufn_dir(gpufn_profile, argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "simulate"))
 		return print_list(gpufn_simulate(argv[2]));
 	if (argc == 2 && !strcmp(argv[1], "show"))

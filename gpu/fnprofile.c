@@ -9,7 +9,6 @@
 
 #define TIMES 15 /* each is measured so often: what disturbs makes it longer, so the shortest one counts */
 #define CUTS 3 /* whole, halves, quarters */
-#define SIZES_MAX 16 /* as function.c has them */
 
 void fn_draw_line(const struct fn_point *points, unsigned int n, double *ret_launch, double *ret_group)
 {
@@ -44,7 +43,7 @@ struct profiling {
 	const struct function *f;
 	unsigned int cuts;
 	struct fn_program program;
-	struct sample samples[SIZES_MAX];
+	struct sample samples[FN_SIZES_MAX];
 	struct fn_profile *result;
 };
 
@@ -154,7 +153,7 @@ static bool held_out(const struct function *f, unsigned int i)
 static void draw(struct profiling *p)
 {
 	struct fn_profile *r = p->result;
-	struct fn_point drawn[SIZES_MAX * CUTS] = { 0 };
+	struct fn_point drawn[FN_SIZES_MAX * CUTS] = { 0 };
 
 	for (unsigned int i = 0; i < p->f->sizes_count; i++)
 		for (unsigned int k = 0; k < p->cuts && !held_out(p->f, i); k++)

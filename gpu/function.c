@@ -80,7 +80,7 @@ static const cyaml_schema_field_t function_fields[] = {
 	TEXT(reference, struct function, OPTIONAL),
 	CYAML_FIELD_FLOAT("tolerance", OPTIONAL, struct function, tolerance),
 	CYAML_FIELD_SEQUENCE("checks", CYAML_FLAG_POINTER, struct function, checks, &call_entry, 1, 64),
-	CYAML_FIELD_SEQUENCE("sizes", CYAML_FLAG_POINTER | OPTIONAL, struct function, sizes, &call_entry, 3, 16),
+	CYAML_FIELD_SEQUENCE("sizes", CYAML_FLAG_POINTER | OPTIONAL, struct function, sizes, &call_entry, 3, FN_SIZES_MAX),
 	CYAML_FIELD_END,
 };
 

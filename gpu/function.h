@@ -16,6 +16,7 @@
 
 #define FN_ARGS_MAX 16
 #define FN_KERNELS_MAX 8
+#define FN_SIZES_MAX 16
 #define FN_NAME_MAX 32 /* bytes of a name: letters, digits and _, the first one a letter */
 #define FN_BYTES_MAX (1ULL << 40) /* of a call, all together */
 
