@@ -42,7 +42,7 @@ CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o $(B)/agent/gpufn_client.o
 CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
-	disk jsontext ksm log loop metrics policy policy.yaml policycheck policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
+	disk gpufn_profiles jsontext ksm log loop metrics policy policy.yaml policycheck policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -95,6 +95,7 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 	$(Q)tests/bench/memory.sh
 	$(Q)tests/bench/net.sh
 	$(Q)tests/bench/gpufn.sh
+	$(Q)tests/bench/profiles.sh
 	$(Q)tests/bench/pcache.sh
 	$(Q)tests/bench/cache.sh
 	$(Q)tests/bench/gpu.sh
