@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* budget: 10 */
 /* Descriptions of GPU functions: formulas, what is refused, and what follows from a call's numbers. No device. */
 #include <errno.h>
 #include <fcntl.h>
