@@ -17,7 +17,11 @@ coproc PROBE {
 	exec "$ROOT/build/tests/tools/probe" $pages
 }
 probe=$PROBE_PID
-defer kill -KILL "$probe"
+end_probe() { # and waits: its cgroup cannot go before
+	kill -KILL "$probe"
+	wait "$probe"
+}
+defer end_probe
 read -r line <&"${PROBE[0]}"
 is "(it is there)" ready "$line"
 measure() { # measure TIMES: prints t
