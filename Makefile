@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Built files mirror the tree under build/. A room's files are found by wildcard: bpf/*.bpf.c, agent/*.c, tests/*.
+# Built files mirror the tree under build/. Files are found by wildcard: bpf/*/*.bpf.c, agent/*/*.c, tests/*/*.
 
 VERSION := 0.1.0
 REVISION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -26,7 +26,7 @@ LDLIBS := -lbpf -lelf -lcgroup -lcyaml -lyaml -ljansson -lmicrohttpd -lseccomp -
 # Commands that build run as the user who called sudo.
 AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
 
-BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*.bpf.c))
+BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*/*.bpf.c))
 SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
 # The page at "/", and what draws its charts, from Debian's libjs-chart.js.
 CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
@@ -34,19 +34,18 @@ PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/c
 # The oldest of NVIDIA's architectures that is supported; drivers compile it for newer ones.
 GPU_ARCH := sm_70
 # Kernels for GPUs, in one program: as source for OpenCL, and compiled for that.
-GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/*.cl)
-GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o $(B)/gpu/dialect.cl.o
+GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/kernels/*.cl)
+GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c gpu/fn/*.c gpu/kernels/*.c gpu/sched/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o $(B)/gpu/dialect.cl.o
 # All but the two main files: what tests link against.
-CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/main.c agent/nestorctl.c,$(wildcard agent/*.c))) $(B)/agent/policy.yaml.o \
+CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/nestord.c agent/nestorctl.c,$(wildcard agent/*.c agent/*/*.c))) $(B)/agent/policy/policy.yaml.o \
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
-CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl_*.c)) $(B)/agent/promtext.o $(B)/agent/gpufn_client.o
-CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl bpfobj buf cgfile dedup_groups dedup_sort dedup_inject dedup_pages dedup_plan dedup_round \
-	disk gpufn_profiles jsontext ksm log loop metrics policy policy.yaml policycheck policydata policykeys reply settings settingsfile units utf8 util yaml yamldata)
-TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*.c))
+CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl/*.c agent/*/ctl*.c)) $(B)/agent/lib/prom_parse.o $(B)/agent/gpufn/client.o
+CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl base/bpf_object lib/buf steer/cgroup_file dedup/groups dedup/sort dedup/inject dedup/pages dedup/ranges dedup/round steer/disk gpufn/profiles lib/json_text dedup/ksm lib/log lib/loop base/metrics policy/load policy/policy.yaml policy/check policy/data policy/section lib/ipc steer/cgroup_values steer/cgroup_journal lib/units lib/utf8 lib/util lib/yaml_index lib/yaml_load)
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out tests/tools/% tests/fuzz/%,$(wildcard tests/*/*.c)))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
-# Programs in tests/bpf/choose.bpf.c, an object each.
+# Programs in tests/cache/programs/choose.bpf.c, an object each.
 CHOICES := head ssd long loop global wild type place two
 
 comma := ,
@@ -77,10 +76,10 @@ check: ## install what is missing, build, run all tests (sudo make check)
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 fuzzers
 	$(Q)tests/run $(TESTS_ONLY)
 
-tests: $(TESTS) $(TOOLS) build/tests/bpf/misuse.bpf.o $(CHOICES:%=build/tests/bpf/choose-%.bpf.o)
+tests: $(TESTS) $(TOOLS) build/tests/cache/programs/misuse.bpf.o $(CHOICES:%=build/tests/cache/programs/choose-%.bpf.o)
 
 lint: all ## clang-format, clang-tidy, cppcheck, shellcheck
-	$(Q)tests/lint.sh
+	$(Q)tests/project/lint.sh
 
 bench: ## measure, and store the figures under tests/bench/results/ (sudo make bench)
 	$(Q).ci/deps build check bench
@@ -126,20 +125,20 @@ lab-debug: ## a lab whose machines, guests too, all run the debug kernel, and lo
 cache-bugs: ## the module with one of eight bugs at a time: each time a file has to be found wrong (10 minutes)
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) tests/cachebugs.sh --vm
+	$(Q)exec $(AS_USER) tests/cache/planted_bugs.sh --vm
 
 cache-fuzz: ## files over the cache against copies of them: 10^7 operations, over SEEDS (90) seeds, 5 minutes each
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
 	$(Q)for seed in $$(seq $(or $(SEEDS),90)); do \
-		KERNEL=6.12 SEED=$$seed tests/cache.sh > build/cache-fuzz.log || { cat build/cache-fuzz.log; exit 1; }; \
+		KERNEL=6.12 SEED=$$seed tests/cache/coherence.sh > build/cache-fuzz.log || { cat build/cache-fuzz.log; exit 1; }; \
 		grep '^# .* pages came' build/cache-fuzz.log | sed "s/^#/seed $$seed:/"; \
 	done
 
 cache-power: ## power cuts under the cache, at POINTS (1000) points with two states each (15 minutes)
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all tests
-	$(Q)exec $(AS_USER) env POINTS=$(or $(POINTS),1000) VERSIONS=600 TIMEOUT=3000 tests/cachepower.sh
+	$(Q)exec $(AS_USER) env POINTS=$(or $(POINTS),1000) VERSIONS=600 TIMEOUT=3000 tests/cache/power_cuts.sh
 
 debug-kernel: ## build the kernel with KASAN, lockdep and kmemleak from Debian's source (20 minutes)
 	$(Q).ci/deps build check kernel
@@ -160,10 +159,10 @@ C_FILES = $(shell git ls-files '*.[ch]' | grep -v '^vmlinux.h$$')
 
 # ---- agent ----
 
-$(B)/nestord: $(filter-out $(CLIENT_OBJS),$(CORE_OBJS)) $(B)/agent/main.o
+$(B)/nestord: $(filter-out $(CLIENT_OBJS),$(CORE_OBJS)) $(B)/agent/nestord.o
 $(B)/nestorctl: $(CTL_OBJS)
 # For programs that call GPU functions.
-$(B)/libnestor-gpufn.a: $(B)/agent/gpufn_client.o
+$(B)/libnestor-gpufn.a: $(B)/agent/gpufn/client.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@
 	$(Q)$(AR) rc $@ $^
@@ -216,11 +215,11 @@ $(B)/gpu/dialect.cl.o: build/gpu/dialect.cl
 	$(embed)
 
 # In place of NVIDIA's library, for tests
-$(B)/tests/stub/libcuda.so.1: tests/stub/cuda.c tests/stub/cuda.h gpu/cuda_api.h $(GPU_SOURCES) Makefile
+$(B)/tests/gpu/stub/libcuda.so.1: tests/gpu/stub/cuda.c tests/gpu/stub/cuda.h gpu/cuda_api.h $(GPU_SOURCES) Makefile
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
-$(B)/tests/gpu: | $(B)/tests/stub/libcuda.so.1
+$(B)/tests/gpu/gpu: | $(B)/tests/gpu/stub/libcuda.so.1
 
 # ---- bpf ----
 
@@ -233,9 +232,9 @@ define compile_bpf
 endef
 build/%.bpf.o: %.bpf.c vmlinux.h Makefile
 	$(compile_bpf)
-$(CHOICES:%=build/tests/bpf/choose-%.bpf.o): build/tests/bpf/choose-%.bpf.o: tests/bpf/choose.bpf.c vmlinux.h Makefile
+$(CHOICES:%=build/tests/cache/programs/choose-%.bpf.o): build/tests/cache/programs/choose-%.bpf.o: tests/cache/programs/choose.bpf.c vmlinux.h Makefile
 	$(compile_bpf)
-build/tests/bpf/choose-%.bpf.o: BPF_CFLAGS += -DCHOOSE_$*
+build/tests/cache/programs/choose-%.bpf.o: BPF_CFLAGS += -DCHOOSE_$*
 
 build/%.skel.h: build/%.bpf.o
 	$(call say,SKEL,$@)
@@ -258,8 +257,8 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The module's parts that are no driver, in a process.
-CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache_%.o,blocks index memory pool ssd) $(B)/tests/module/kernel.o
-CACHE_USERS := $(B)/tests/cachemodel $(B)/tests/cacheshare $(B)/tests/tools/cacherate
+CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache/%.o,blocks index memory pool ssd) $(B)/tests/cache/userspace/kernel.o
+CACHE_USERS := $(B)/tests/cache/rules_model $(B)/tests/cache/shares_model $(B)/tests/tools/cacherate
 $(CACHE_USERS): $(CACHE_OBJS)
 $(CACHE_USERS): LDLIBS += -lxxhash
 $(B)/tests/tools/fsfuzz: LDLIBS += -luring
@@ -269,27 +268,27 @@ $(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
 # ---- fuzzers ----
 
 # What each is made of, beside its own file.
-FUZZED_ctl := buf ctl log loop reply
-FUZZED_httphead := httphead
-FUZZED_httproute := buf httproute
-FUZZED_jsontext := jsontext
-FUZZED_metrics := buf metrics promtext
-FUZZED_names := names records unitname
-FUZZED_policy := policy policycheck policydata policykeys units yaml yamldata
-FUZZED_proc := kernel log unitname vmname vmproc
-FUZZED_promtext := buf promtext
-FUZZED_records := records
-FUZZED_reply := reply
-FUZZED_vmname := unitname vmname
-FUZZED_yaml := yaml
+FUZZED_ctl := lib/buf core/control lib/log lib/loop lib/ipc
+FUZZED_httphead := http/head
+FUZZED_httproute := lib/buf http/route
+FUZZED_jsontext := lib/json_text
+FUZZED_metrics := lib/buf base/metrics lib/prom_parse
+FUZZED_names := who/container_name who/runtime_records who/systemd_unit
+FUZZED_policy := policy/load policy/check policy/data policy/section lib/units lib/yaml_index lib/yaml_load
+FUZZED_proc := base/kernel lib/log who/systemd_unit who/vm_name who/vm_proc
+FUZZED_promtext := lib/buf lib/prom_parse
+FUZZED_records := who/runtime_records
+FUZZED_reply := lib/ipc
+FUZZED_vmname := who/systemd_unit who/vm_name
+FUZZED_yaml := lib/yaml_index
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_CFLAGS := -std=gnu11 -g -O2 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 fuzzers: $(FUZZERS:%=build/fuzz/%)
 
-$(foreach f,$(FUZZERS),$(eval build/fuzz/$f: build/fuzz/tests/fuzz/$f.o $(FUZZED_$f:%=build/fuzz/agent/%.o) build/fuzz/agent/utf8.o))
-build/fuzz/policy: build/agent/policy.yaml.o
+$(foreach f,$(FUZZERS),$(eval build/fuzz/$f: build/fuzz/tests/fuzz/$f.o $(FUZZED_$f:%=build/fuzz/agent/%.o) build/fuzz/agent/lib/utf8.o))
+build/fuzz/policy: build/agent/policy/policy.yaml.o
 build/fuzz/httproute: $(PAGE_OBJS)
 # Its records are made up.
 build/fuzz/names: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=record_%,docker podman crio containerd runc crun)
@@ -310,28 +309,28 @@ build/fuzz/%.o: %.c Makefile
 install: all ## install below PREFIX (/usr/local), into DESTDIR
 	install -D -m 755 build/nestord $(DESTDIR)$(PREFIX)/sbin/nestord
 	install -D -m 755 build/nestorctl $(DESTDIR)$(PREFIX)/sbin/nestorctl
-	install -D -m 644 agent/nestorctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nestorctl
-	install -D -m 644 agent/nestord.8 $(DESTDIR)$(PREFIX)/share/man/man8/nestord.8
-	install -D -m 644 agent/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
-	install -D -m 644 agent/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
-	install -D -m 644 agent/nestor-gpufn.7 $(DESTDIR)$(PREFIX)/share/man/man7/nestor-gpufn.7
-	install -D -m 644 agent/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
+	install -D -m 644 agent/ctl/nestorctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nestorctl
+	install -D -m 644 agent/man/nestord.8 $(DESTDIR)$(PREFIX)/share/man/man8/nestord.8
+	install -D -m 644 agent/man/nestorctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/nestorctl.1
+	install -D -m 644 agent/man/nestor-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/nestor-policy.5
+	install -D -m 644 agent/gpufn/nestor-gpufn.7 $(DESTDIR)$(PREFIX)/share/man/man7/nestor-gpufn.7
+	install -D -m 644 agent/policy/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/nestor/policy.yaml
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/grafana $(DESTDIR)$(PREFIX)/share/nestor/prometheus
 	install -m 644 dashboards/grafana/*.json $(DESTDIR)$(PREFIX)/share/nestor/grafana
 	install -m 644 dashboards/prometheus/*.rules.yml $(DESTDIR)$(PREFIX)/share/nestor/prometheus
-	install -D -m 644 agent/nestord-merge.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/merge.conf
-	install -D -m 644 agent/nestord-gpufn.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/gpufn.conf
+	install -D -m 644 agent/dedup/nestord-merge.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/merge.conf
+	install -D -m 644 agent/gpufn/nestord-gpufn.conf $(DESTDIR)$(PREFIX)/share/nestor/systemd/gpufn.conf
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/nestor/functions $(DESTDIR)$(PREFIX)/lib
 	install -m 644 gpu/functions/*.yaml gpu/functions/*.cl $(DESTDIR)$(PREFIX)/share/nestor/functions
 	install -m 644 $(B)/libnestor-gpufn.a $(DESTDIR)$(PREFIX)/lib
-	install -D -m 644 agent/gpufn_client.h $(DESTDIR)$(PREFIX)/include/nestor/gpufn_client.h
+	install -D -m 644 agent/gpufn/client.h $(DESTDIR)$(PREFIX)/include/nestor/gpufn_client.h
 	install -D -m 644 bpf/cache_choose.h $(DESTDIR)$(PREFIX)/share/nestor/include/bpf/cache_choose.h
 	install -D -m 644 kfuncs/cache.h $(DESTDIR)$(PREFIX)/share/nestor/include/kfuncs/cache.h
 	install -d -m 755 $(DESTDIR)/etc/nestor/policy.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
-	sed 's|/@PREFIX@|$(PREFIX)|' agent/nestord.service | \
+	sed 's|/@PREFIX@|$(PREFIX)|' agent/systemd/nestord.service | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service
-	install -m 644 agent/nestord.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.socket
-	install -m 644 agent/nestor.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nestor.conf
+	install -m 644 agent/systemd/nestord.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.socket
+	install -m 644 agent/systemd/nestor.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nestor.conf
 	$(if $(DESTDIR),,-systemd-sysusers $(PREFIX)/lib/sysusers.d/nestor.conf)
 
 uninstall: ## remove what install put there, and the pinned counters; /etc/nestor stays
@@ -350,24 +349,24 @@ uninstall: ## remove what install put there, and the pinned counters; /etc/nesto
 
 # Of the running kernel, or of any other whose headers are there.
 KDIR ?= /lib/modules/$(shell uname -r)/build
-MODULE_SOURCES = $(filter-out %.mod.c,$(wildcard kfuncs/*.[ch])) kfuncs/Kbuild
+MODULE_SOURCES = kfuncs/Kbuild $(filter-out %.mod.c,$(wildcard kfuncs/*.[ch] kfuncs/*/*.[ch]))
 DKMS_DIR = /usr/src/nestor-$(VERSION)
 
 module: ## build the kernel module into build/module/kfuncs/, for the kernel whose headers are in KDIR
 	$(Q)test -e $(KDIR)/Makefile || { echo "There are no headers in $(KDIR): install linux-headers-$$(uname -r)" >&2; exit 1; }
-	$(Q)mkdir -p build/module/kfuncs && cp -pu $(MODULE_SOURCES) build/module/kfuncs/
+	$(Q)mkdir -p build/module && cp -pu --parents $(MODULE_SOURCES) build/module/
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/kfuncs NESTOR_VERSION=$(VERSION) modules
 
 module-units:
 	echo nestor | install -D -m 644 /dev/stdin $(DESTDIR)/etc/modules-load.d/nestor.conf
-	install -D -m 644 kfuncs/nestord-cache.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
-	sed 's|/@PREFIX@|$(PREFIX)|' kfuncs/nestor-cache@.service | \
+	install -D -m 644 kfuncs/cache/nestord-cache.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/nestord.service.d/nestor-cache.conf
+	sed 's|/@PREFIX@|$(PREFIX)|' kfuncs/cache/nestor-cache@.service | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/nestor-cache@.service
 
 module-install: module-units ## give the module to DKMS, which builds it for each kernel, and install its units (needs the package dkms)
 	$(Q)command -v dkms > /dev/null || { echo "dkms is missing: install the package dkms" >&2; exit 1; }
 	install -d -m 755 $(DKMS_DIR)
-	install -m 644 $(MODULE_SOURCES) $(DKMS_DIR)/
+	for file in $(MODULE_SOURCES); do install -D -m 644 $$file $(DKMS_DIR)/$$file; done
 	sed 's/@VERSION@/$(VERSION)/' kfuncs/dkms.conf | install -m 644 /dev/stdin $(DKMS_DIR)/dkms.conf
 	dkms install nestor/$(VERSION)
 

@@ -7,13 +7,13 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "agent/agent.h"
-#include "agent/ctl.h"
+#include "agent/core/agent.h"
+#include "agent/core/control.h"
 #include "agent/daemon.h"
-#include "agent/http.h"
-#include "agent/log.h"
-#include "agent/reload.h"
-#include "agent/sampler.h"
+#include "agent/http/http.h"
+#include "agent/lib/log.h"
+#include "agent/core/reload.h"
+#include "agent/core/history_sampler.h"
 
 struct daemon {
 	struct agent *agent;

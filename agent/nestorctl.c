@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* nestorctl: asks a running nestord and prints what it answers. The daemon renders JSON; ctl_table.c makes tables of it. */
+/* nestorctl: asks a running nestord and prints what it answers. The daemon renders JSON; agent/ctl/table.c makes tables of it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -12,22 +13,22 @@
 
 #include <jansson.h>
 
-#include "agent/bpfobj.h"
-#include "agent/ctl_ask.h"
-#include "agent/ctl_cache.h"
-#include "agent/ctl_dedup.h"
-#include "agent/ctl_gpu.h"
-#include "agent/ctl_gpufn.h"
-#include "agent/ctl_table.h"
-#include "agent/ctl_top.h"
-#include "agent/jsontext.h"
-#include "agent/ksm.h"
-#include "agent/log.h"
-#include "agent/paths.h"
-#include "agent/policy.h"
-#include "agent/promtext.h"
-#include "agent/settings.h"
-#include "agent/util.h"
+#include "agent/base/bpf_object.h"
+#include "agent/ctl/ask.h"
+#include "agent/cache/ctl.h"
+#include "agent/dedup/ctl.h"
+#include "agent/dedup/ctl_gpu.h"
+#include "agent/gpufn/ctl.h"
+#include "agent/ctl/table.h"
+#include "agent/ctl/top.h"
+#include "agent/lib/json_text.h"
+#include "agent/dedup/ksm.h"
+#include "agent/lib/log.h"
+#include "agent/base/defaults.h"
+#include "agent/policy/policy.h"
+#include "agent/lib/prom_parse.h"
+#include "agent/steer/cgroup_values.h"
+#include "agent/lib/util.h"
 
 static const char usage[] = "Usage: nestorctl [OPTION]… COMMAND\n"
 			    "\n"

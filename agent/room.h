@@ -27,7 +27,7 @@ struct room {
 	int (*start)(struct agent *a, void **ret_self); /* 0, or -errno after log_error() of why */
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
-	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/history.h what it has counted */
+	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/base/history.h what it has counted */
 	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
 	/*
 	 * NULL, or: a program of the user's in the place of one of its own, from the BPF object file that @file is open on;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "agent/room.h"
-#include "agent/util.h"
+#include "agent/lib/util.h"
 
 extern const struct room room_blkio;
 extern const struct room room_cache;

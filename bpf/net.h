@@ -2,7 +2,7 @@
 /*
  * net: the contract between the BPF programs and the agent.
  *
- * The structs that are keys and values of pinned maps: a change of one gives the pin a new name (see agent/bpfobj.c)
+ * The structs that are keys and values of pinned maps: a change of one gives the pin a new name (see agent/base/bpf_object.c)
  * and the counters start anew.
  */
 #ifndef NESTOR_BPF_NET_H
@@ -24,7 +24,7 @@ struct net_total {
 /* Key of net_migration. */
 struct net_migration_key {
 	struct owner owner;
-	__u32 kind; /* enum migration_kind of the policy (agent/policy.h) */
+	__u32 kind; /* enum migration_kind of the policy (agent/policy/policy.h) */
 	__u32 pad;
 };
 

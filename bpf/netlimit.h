@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Limits of network traffic: the contract between bpf/netlimit.bpf.c and agent/net_limit.c. All maps are pinned, and so
+ * Limits of network traffic: the contract between bpf/net/netlimit.bpf.c and agent/net/limit.c. All maps are pinned, and so
  * are the links of the programs: limits hold while no agent runs.
  */
 #ifndef NESTOR_BPF_NETLIMIT_H
@@ -8,7 +8,7 @@
 
 /*
  * Who is limited has a slot, and a slot has two lanes. A lane is what has a rate: the index of netlimit_rules and
- * netlimit_lanes is slot * 2 + direction. The first slots are those of the kinds of migration (agent/policy.h).
+ * netlimit_lanes is slot * 2 + direction. The first slots are those of the kinds of migration (agent/policy/policy.h).
  */
 #define NETLIMIT_SLOTS 1280 /* agent.max_containers is at most 1000 */
 #define NETLIMIT_LANES (2 * NETLIMIT_SLOTS)

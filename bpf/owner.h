@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Who an event is billed to, and what is known of him: the contract between BPF and agent that all rooms share.
- * The maps (bpf/lib/owner.bpf.h) belong to bpf/who.bpf.c and agent/who.c; a change of a struct here gives their
+ * The maps (bpf/lib/owner.bpf.h) belong to bpf/who/who.bpf.c and agent/who/who.c; a change of a struct here gives their
  * pins new names, and the counters start anew.
  */
 #ifndef NESTOR_BPF_OWNER_H
@@ -9,7 +9,7 @@
 
 /*
  * A cgroup, or a VM. Ids of cgroups are unique within one hierarchy only; hierarchy 0 is cgroup v2.
- * Every counter that is kept per owner has a key that begins with this struct (agent/tallymap.h).
+ * Every counter that is kept per owner has a key that begins with this struct (agent/who/counter_maps.h).
  */
 struct owner {
 	__u64 id; /* cgroup: kernfs id, the inode number of its directory; VM: value of who_vms */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/util.h"
+#include "agent/lib/util.h"
 #include "gpu/backend.h"
 #include "gpu/cuda_api.h"
 

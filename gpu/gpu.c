@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/util.h"
+#include "agent/lib/util.h"
 #include "gpu/backend.h"
-#include "gpu/doubles.h"
+#include "gpu/kernels/duplicates.h"
 #include "gpu/kernels.h"
-#include "gpu/pagehash.h"
+#include "gpu/kernels/page_hash.h"
 
 static const struct gpu_kernel own_kernels[GPU_KERNELS] = {
 	[GPU_KERNEL_PAGE_HASH] = { "page_hash", PAGE_HASH_GROUP * 8, 0 },

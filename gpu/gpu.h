@@ -22,8 +22,8 @@
 #define GPU_ARGS_MAX 20 /* of a kernel */
 
 enum gpu_own_kernel {
-	GPU_KERNEL_PAGE_HASH, /* gpu/pagehash.cl */
-	GPU_KERNEL_DIGITS_COUNT, /* gpu/doubles.cl, these */
+	GPU_KERNEL_PAGE_HASH, /* gpu/kernels/page_hash.cl */
+	GPU_KERNEL_DIGITS_COUNT, /* gpu/kernels/duplicates.cl, these */
 	GPU_KERNEL_DIGITS_MOVE,
 	GPU_KERNEL_COUNTS_SUM,
 	GPU_KERNEL_DOUBLES_COUNT,

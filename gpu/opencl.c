@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/util.h"
+#include "agent/lib/util.h"
 #include "gpu/backend.h"
 
 #define LIBRARY "libOpenCL.so.1"

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/util.h"
+#include "agent/lib/util.h"
 #include "gpu/ptx.h"
 
 #define ARCH "sm_70" /* the oldest that CUDA's back end takes; drivers compile it for newer ones */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the module takes from the kernel, and the differences between kernels from 6.12 on. Outside of it tests/module/kernel.h
- * stands in, so that tests and benchmarks run the index, the pools and the memory store as they are.
+ * What the module takes from the kernel, and the differences between kernels from 6.12 on. Outside of it
+ * tests/cache/userspace/kernel.h stands in, so that tests and benchmarks run the index, the pools and the memory store as they
+ * are.
  */
 #ifndef NESTOR_COMPAT_H
 #define NESTOR_COMPAT_H
@@ -75,7 +76,7 @@ static inline u64 folio_cgroup(struct folio *folio)
 	return id;
 }
 #else
-#include "tests/module/kernel.h"
+#include "tests/cache/userspace/kernel.h"
 #endif
 
 #endif

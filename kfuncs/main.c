@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "cache_blocks.h"
-#include "cache_dm.h"
-#include "cache_index.h"
-#include "cache_memory.h"
-#include "cache_ssd_io.h"
-#include "faults.h"
-#include "module.h"
-#include "selftest.h"
+#include "kfuncs/cache/blocks.h"
+#include "kfuncs/cache/dm.h"
+#include "kfuncs/cache/index.h"
+#include "kfuncs/cache/memory.h"
+#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/faults.h"
+#include "kfuncs/module.h"
+#include "kfuncs/cache/selftest.h"
 
 static void balance(struct work_struct *work)
 {

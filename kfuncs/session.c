@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "compat.h"
+#include "kfuncs/compat.h"
 
-#include "cache_dm.h"
-#include "cache_index.h"
-#include "cache_memory.h"
-#include "cache_pool.h"
-#include "cache_ssd_io.h"
-#include "module.h"
-#include "session.h"
+#include "kfuncs/cache/dm.h"
+#include "kfuncs/cache/index.h"
+#include "kfuncs/cache/memory.h"
+#include "kfuncs/cache/pool.h"
+#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/module.h"
+#include "kfuncs/session.h"
 
 static atomic_t taken; /* somebody has the file open */
 static bool accepting;

@@ -11,7 +11,7 @@
 
 #include <linux/ioctl.h>
 
-#include "cache.h"
+#include "kfuncs/cache.h"
 
 struct nestor_cache_limit {
 	__u32 store; /* enum nestor_cache_store */

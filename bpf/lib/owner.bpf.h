@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Whom an event is billed to, and the maps that remember them. Every object that includes this declares the maps
- * who_*; the agent has all of them use the same ones (who_share() in agent/who.h).
+ * who_*; the agent has all of them use the same ones (who_share() in agent/who/who.h).
  */
 #ifndef NESTOR_BPF_LIB_OWNER_H
 #define NESTOR_BPF_LIB_OWNER_H

@@ -1,1 +1,1 @@
-../pagehash.cl
+../kernels/page_hash.cl

@@ -15,7 +15,7 @@ if [ "${1:-}" = --vm ]; then
 		--tool bash --tool awk --tool jq --tool join --tool bpftool --tool losetup \
 		--tool "${biolatency##*/}" --tool "${cachestat##*/}" --tool bpftrace --tool ps --module loop \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/directio --add build/tests/tools/emptyprogs \
-		--add build/tests/tools/filecache --add tests/lib.sh --add tests/bench/lib.sh --add tests/bench/cost.sh \
+		--add build/tests/tools/filecache --add tests/harness/lib.sh --add tests/bench/lib.sh --add tests/bench/cost.sh \
 		-- bash -c 'mkfs.ext4 -q /dev/vda && mkdir -p tests/bench/results /disk && mount -t ext4 /dev/vda /disk &&
 			TMPDIR=/disk tests/bench/cost.sh 5 && cp tests/bench/results/* /out'
 	status=$?

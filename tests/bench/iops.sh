@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 if [ "${1:-}" = --vm ]; then
 	tests/vm/run 6.12 --timeout 600 --out "$T/out" --tool bash --tool awk --tool jq --tool fio --tool losetup --module loop \
-		--module "null_blk:nr_devices=1 gb=1" --add build/nestord --add build/nestorctl --add tests/lib.sh \
+		--module "null_blk:nr_devices=1 gb=1" --add build/nestord --add build/nestorctl --add tests/harness/lib.sh \
 		--add tests/bench/lib.sh --add tests/bench/iops.sh \
 		-- bash -c 'mkdir -p tests/bench/results; tests/bench/iops.sh 2 && cp tests/bench/results/* /out'
 	status=$?

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What benchmarks share: where their figures go, means with confidence, containers by the hundred.
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
 # store NAME: what it is fed goes to the terminal and to one file per benchmark, day and kernel
@@ -73,7 +73,7 @@ in_cache_vm() {
 	tests/vm/run 6.12 --timeout "$2" --out "$T/out" --tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
 		--module dm-mod --module ext4 --module "null_blk:nr_devices=0" \
 		--add "$module:/nestor.ko" --add build/nestord --add build/nestorctl --add build/tests/tools/filecache \
-		--add tests/lib.sh --add tests/bench/lib.sh --add "tests/bench/$name.sh" \
+		--add tests/harness/lib.sh --add tests/bench/lib.sh --add "tests/bench/$name.sh" \
 		-- bash -c "mkdir -p tests/bench/results; tests/bench/$name.sh --inside ${*:3} && cp tests/bench/results/* /out" &&
 		cp "$T/out/$name"-* tests/bench/results/
 }

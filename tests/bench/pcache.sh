@@ -3,15 +3,15 @@
 # How many hits and misses of the page cache we count, and beside us libbpf-tools' cachestat and what bcc's cachestat
 # computes, of reads whose number is known: a cold file and then the same file, read from begin to end, on each kernel in a VM. Stores one file per day in
 # tests/bench/results/.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 cachestat=$(command -v cachestat cachestat-libbpf | head -n 1) # Debian 12's name, and that of 13
 
 measure() { # measure KERNEL
 	tests/vm/run "$1" --timeout 100 --disk 400 --tool bash --tool awk --tool mkfs.ext4 --tool "${cachestat##*/}" \
-		--add build/nestord --add build/nestorctl --add build/tests/tools/filecache --add tests/lib.sh \
-		--add tests/vm/pcache.sh --module ext4 \
-		-- env PCACHE_DISK=/dev/vda tests/vm/pcache.sh errors > "$T/$1"
+		--add build/nestord --add build/nestorctl --add build/tests/tools/filecache --add tests/harness/lib.sh \
+		--add tests/pcache/pcache.guest.sh --module ext4 \
+		-- env PCACHE_DISK=/dev/vda tests/pcache/pcache.guest.sh errors > "$T/$1"
 	sed -n "s/^# \(nestor\|cachestat\|bcc's formula\): /$1: \1: /p; s/^ok .* # SKIP /$1: cachestat: /p; s/^not ok/$1: FAILED:/p" "$T/$1"
 }
 

@@ -6,10 +6,10 @@
  */
 #include <errno.h>
 
-#include "agent/agent.h"
-#include "agent/ctl.h"
-#include "agent/reload.h"
-#include "agent/show.h"
+#include "agent/core/agent.h"
+#include "agent/core/control.h"
+#include "agent/core/reload.h"
+#include "agent/core/documents.h"
 #include "tests/fuzz/fuzz.h"
 
 static const struct room one = { .name = "one" }, two = { .name = "two" };

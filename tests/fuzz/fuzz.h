@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/utf8.h"
-#include "agent/util.h"
+#include "agent/lib/utf8.h"
+#include "agent/lib/util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

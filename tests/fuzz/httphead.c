@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "agent/httphead.h"
+#include "agent/http/head.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool is_token(const char *text, size_t len)

@@ -6,8 +6,8 @@
  */
 #include <strings.h>
 
-#include "agent/buf.h"
-#include "agent/httproute.h"
+#include "agent/lib/buf.h"
+#include "agent/http/route.h"
 #include "agent/room.h"
 #include "tests/fuzz/fuzz.h"
 

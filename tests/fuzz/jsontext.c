@@ -5,7 +5,7 @@
  */
 #include <jansson.h>
 
-#include "agent/jsontext.h"
+#include "agent/lib/json_text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -6,8 +6,8 @@
  */
 #include <linux/types.h>
 
-#include "agent/metrics.h"
-#include "agent/promtext.h"
+#include "agent/base/metrics.h"
+#include "agent/lib/prom_parse.h"
 #include "tests/fuzz/fuzz.h"
 
 /* It is long, so it is not there in most runs. */

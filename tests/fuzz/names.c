@@ -5,14 +5,14 @@
  * the system's containers. Records of runtimes are not read but made up: the bits of the first byte say which there are, the
  * second line is the name in them.
  */
-#include "agent/names.h"
-#include "agent/records.h"
+#include "agent/who/container_name.h"
+#include "agent/who/runtime_records.h"
 #include "tests/fuzz/fuzz.h"
 
 static uint8_t there;
 static const char *recorded;
 
-/* In the place of agent/records.c's, by ld --wrap. */
+/* In the place of agent/who/runtime_records.c's, by ld --wrap. */
 bool __wrap_record_docker(const struct records *r, const char *id, char *ret_name);
 bool __wrap_record_podman(const struct records *r, const char *id, char *ret_name);
 bool __wrap_record_crio(const struct records *r, const char *id, char *ret_name);

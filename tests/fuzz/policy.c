@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "agent/policykeys.h"
+#include "agent/policy/section.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAME "policy.yaml"

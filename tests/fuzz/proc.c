@@ -5,9 +5,9 @@
  */
 #include <errno.h>
 
-#include "agent/kernel.h"
-#include "agent/vmproc.h"
-#include "agent/vms.h"
+#include "agent/base/kernel.h"
+#include "agent/who/vm_proc.h"
+#include "agent/who/vm_scan.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A process may call itself anything: the numbers behind its name stay what they are. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * max_len: 512
- * The parser of the exposition, on any bytes: it ends, and its samples are pieces of the text. Written again as agent/metrics.c
- * would, a sample reads as it was.
+ * The parser of the exposition, on any bytes: it ends, and its samples are pieces of the text. Written again as
+ * agent/base/metrics.c would, a sample reads as it was.
  */
-#include "agent/buf.h"
-#include "agent/promtext.h"
+#include "agent/lib/buf.h"
+#include "agent/lib/prom_parse.h"
 #include "tests/fuzz/fuzz.h"
 
 static void write_again(const struct prom_sample *s, struct buf *out)

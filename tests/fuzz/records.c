@@ -3,7 +3,7 @@
  * max_len: 1024
  * The records of container runtimes, on any bytes: reading ends, stays in its bounds, and a name is UTF-8.
  */
-#include "agent/records.h"
+#include "agent/who/runtime_records.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_name(const char *name)

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "agent/reply.h"
+#include "agent/lib/ipc.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FDS_MAX 3

@@ -4,7 +4,7 @@
  * The name of a VM, from any command line and cgroup, of which any user can make up both: there always is one, which
  * can be shown. A line with the monitor's program, one with the cgroup, then the arguments.
  */
-#include "agent/vms.h"
+#include "agent/who/vm_scan.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_name(const char *name)

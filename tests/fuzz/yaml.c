@@ -3,7 +3,7 @@
  * max_len: 1024
  * The index of a policy file, on any bytes: it ends, stays in its bounds, and its places are in the text.
  */
-#include "agent/yaml.h"
+#include "agent/lib/yaml_index.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Are the keys of @index ordered as in the text, and is each called by its path? */

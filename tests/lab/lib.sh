@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
-# A pause, as in tests/lib.sh.
+# A pause, as in tests/harness/lib.sh.
 [ "${never:-}" ] || exec {never}<> <(:)
 # shellcheck source=tests/vm/initramfs.sh
 . "$vm/initramfs.sh"

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "kfuncs/cache_blocks.h"
-#include "kfuncs/cache_index.h"
-#include "kfuncs/cache_memory.h"
-#include "kfuncs/cache_pool.h"
-#include "kfuncs/cache_ssd_io.h"
-#include "kfuncs/cache_store.h"
+#include "kfuncs/cache/blocks.h"
+#include "kfuncs/cache/index.h"
+#include "kfuncs/cache/memory.h"
+#include "kfuncs/cache/pool.h"
+#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/cache/store.h"
 
 static u64 pages;
 static u32 *frames; /* of the page cache: block i is in frames[i] */

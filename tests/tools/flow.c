@@ -27,7 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/util.h"
+#include "agent/lib/util.h"
 
 #define UDP_PAYLOAD 1472 /* a full Ethernet frame */
 #define FLOWS_MAX 64

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/gpufn_client.h"
-#include "agent/util.h"
+#include "agent/gpufn/client.h"
+#include "agent/lib/util.h"
 
 #define SIZES_MAX 16
 #define CLIENTS 48 /* that wait at a time; more calls than these are the load's own fault, and counted */

@@ -11,7 +11,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "agent/bpfobj.h"
+#include "agent/base/bpf_object.h"
 
 static char log_text[65536];
 

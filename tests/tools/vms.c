@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vms: prints the VMs of this machine as agent/vms.c finds them, one a line: name, VMM, pid, cgroup, taps, helpers.
+ * vms: prints the VMs of this machine as agent/who/vm_scan.c finds them, one a line: name, VMM, pid, cgroup, taps, helpers.
  * vms watch: says "ready", then "changed" for each news of a tap, until it is ended.
  */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/util.h"
-#include "agent/vms.h"
+#include "agent/lib/util.h"
+#include "agent/who/vm_scan.h"
 
 static void print(void *data, int pid)
 {

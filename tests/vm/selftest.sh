@@ -3,7 +3,7 @@
 # budget: 100
 # The VM harness itself: what goes in and out, how a run may end, what it leaves behind. About 35 s on 2 cores
 # where the kernels are cached.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
 run=tests/vm/run

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Inside of the room blkio: what its files share. */
+#ifndef NESTOR_BLKIO_BLKIO_H
+#define NESTOR_BLKIO_BLKIO_H
+
+#include "agent/core/agent.h"
+#include "agent/who/counters.h"
+#include "bpf/blkio.h"
+
+struct blkio {
+	struct agent *agent;
+	struct blkio_bpf *bpf;
+	struct tally total; /* blkio_total and blkio_gone */
+	struct blkio_limits *limits;
+	struct blkio_targets *targets;
+};
+
+#endif

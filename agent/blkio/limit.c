@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Limits of block I/O: policy's blkio.limits as io.max and weights of cgroups. Of the rules that name a container or
+ * VM and a disk the first one counts. settings.c remembers the former values and puts them back.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/blkio/blkio.h"
+#include "agent/blkio/limit.h"
+#include "agent/blkio/steer.h"
+#include "agent/steer/cgroup_file.h"
+#include "agent/lib/log.h"
+#include "agent/lib/util.h"
+
+#define SWEEP_NS (100ULL * 1000000)
+
+static const struct policy *policy_of(const struct blkio_limits *l)
+{
+	return l->b->agent->policy;
+}
+
+/* ---- io.max ---- */
+
+static const char *const max_keys[] = { "rbps", "wbps", "riops", "wiops" };
+
+void blkio_limit_parse_max(const char *text, __u64 max[MAX_KINDS])
+{
+	char key[16];
+
+	for (unsigned int i = 0; i < MAX_KINDS; i++) {
+		const char *value;
+
+		snprintf(key, sizeof(key), "%s=", max_keys[i]);
+		value = strstr(text, key);
+		max[i] = value && value[strlen(key)] != 'm' ? strtoull(value + strlen(key), NULL, 10) : NO_MAX;
+	}
+}
+
+static void format_max(const __u64 max[MAX_KINDS], char text[SETTING_VALUE_MAX])
+{
+	size_t len = 0;
+
+	for (unsigned int i = 0; i < MAX_KINDS; i++) {
+		const char *space = i ? " " : "";
+
+		if (max[i] == NO_MAX)
+			len += (size_t)snprintf(text + len, SETTING_VALUE_MAX - len, "%s%s=max", space, max_keys[i]);
+		else
+			len += (size_t)snprintf(text + len, SETTING_VALUE_MAX - len, "%s%s=%llu", space, max_keys[i], max[i]);
+	}
+}
+
+static void take(__u64 *max, __u64 value)
+{
+	if (value)
+		*max = value;
+}
+
+static void lower_to(__u64 *max, __u64 cap)
+{
+	if (cap < *max)
+		*max = cap;
+}
+
+/* Policy's value, where it has none the former one. */
+static void policy_max(const struct blkio_limit *rule, const char *former, __u64 max[MAX_KINDS])
+{
+	blkio_limit_parse_max(former, max);
+	take(&max[READ_BYTES], rule->read);
+	take(&max[WRITE_BYTES], rule->write);
+	take(&max[READ_IOS], rule->read_iops);
+	take(&max[WRITE_IOS], rule->write_iops);
+}
+
+/* ---- which cgroup ---- */
+
+static bool has_type(const char *mount, const char *path, const char *type)
+{
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.type");
+	char line[64] = "";
+
+	return f && fgets(line, sizeof(line), f) && !strcmp(line, type);
+}
+
+static bool has_children(const char *mount, const char *path)
+{
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.stat");
+	unsigned int nr = 0;
+
+	return f && fscanf(f, "nr_descendants %u", &nr) == 1 && nr;
+}
+
+/* No process but @pid in the cgroup, nor below. Threads of a process may have cgroups of their own below it. */
+static bool is_alone(const char *mount, const char *path, int pid)
+{
+	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.procs");
+	int other;
+
+	while (f && fscanf(f, "%d", &other) == 1)
+		if (other != pid)
+			return false;
+	return f && (!has_children(mount, path) || has_type(mount, path, "domain threaded\n"));
+}
+
+int blkio_limit_path(const struct blkio *b, const struct who_one *one, char *ret_path, size_t size, char *ret_why,
+		     size_t why_size)
+{
+	const char *mount = b->limits->settings.mount;
+
+	snprintf(ret_path, size, "%s", one->path);
+	if (one->pid) /* libvirt puts threads of a VM into cgroups of their own, which have no io.max */
+		while (has_type(mount, ret_path, "threaded\n"))
+			*strrchr(ret_path, '/') = '\0';
+	if (!strcmp(ret_path, "/") || !ret_path[0]) {
+		snprintf(ret_why, why_size, "it is in the root cgroup, which cannot be limited");
+		return -EINVAL;
+	}
+	if (one->pid && !is_alone(mount, ret_path, one->pid)) {
+		snprintf(ret_why, why_size, "it is not alone in its cgroup %s, and others would be limited with it", ret_path);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/* ---- rules ---- */
+
+static bool rule_names(const struct blkio_limit *rule, const struct who_one *one)
+{
+	return who_matches(one, rule->container, rule->vm);
+}
+
+static const struct blkio_limit *first_rule(const struct policy *p, const struct who_one *one, const char *device)
+{
+	for (unsigned int i = 0; i < p->blkio.limits_count; i++)
+		if (!strcmp(p->blkio.limits[i].device, device) && rule_names(&p->blkio.limits[i], one))
+			return &p->blkio.limits[i];
+	return NULL;
+}
+
+bool blkio_limit_names(const struct policy *p, const struct who_one *one, const char *device)
+{
+	return first_rule(p, one, device) != NULL;
+}
+
+static void refuse(struct limited *lim, const char *device, const char *why)
+{
+	const char *name = lim->one->vm[0] ? lim->one->vm : lim->one->container;
+	char *sentence;
+
+	if (lim->refused++ || asprintf(&sentence, "%s is not limited on %s: %s", name, device, why) < 0)
+		return;
+	if (!lim->said || strcmp(sentence, lim->said))
+		log_warning("blkio: %s", sentence);
+	free(lim->said);
+	lim->said = sentence;
+}
+
+/* The io controller for the children of @path's ancestors, from the root down. */
+static int enable_io(struct blkio_limits *l, const char *path, char *ret_why, size_t why_size)
+{
+	char parent[OWNER_PATH_MAX];
+	struct setting_id id = { .file = SETTING_CONTROLLER, .path = parent };
+
+	for (const char *end = path; end; end = strchr(end + 1, '/')) {
+		int err;
+
+		snprintf(parent, sizeof(parent), "%.*s", end == path ? 1 : (int)(end - path), path);
+		err = settings_want(&l->settings, &id, "+io", NULL);
+		if (!err)
+			continue;
+		snprintf(ret_why, why_size, "the io controller cannot be enabled for the children of %s: %s", parent,
+			 err == -EBUSY ? "it has processes of its own" : strerror(-err));
+		return err;
+	}
+	return 0;
+}
+
+static int want_max(struct blkio_limits *l, const struct who_one *one, const struct blkio_limit *rule, const char *path,
+		    const struct disk *disk)
+{
+	const struct setting_id id = { .file = SETTING_MAX, .path = path, .disk = disk };
+	char former[SETTING_VALUE_MAX], value[SETTING_VALUE_MAX];
+	__u64 max[MAX_KINDS], read, write;
+	int err = settings_former(&l->settings, &id, former);
+
+	if (err)
+		return err;
+	policy_max(rule, former, max);
+	blkio_target_cap(l->b, one, rule->device, &read, &write);
+	lower_to(&max[READ_BYTES], read);
+	lower_to(&max[WRITE_BYTES], write);
+	format_max(max, value);
+	if (strcmp(value, former))
+		return settings_want(&l->settings, &id, value, one);
+	settings_drop(&l->settings, &id);
+	return 0;
+}
+
+/* BFQ has weights of its own; for all other schedulers the kernel's cost model must be on. */
+static int want_weight(struct blkio_limits *l, const struct who_one *one, __u32 weight, const char *path,
+		       const struct disk *disk)
+{
+	bool bfq = disk_has_scheduler(disk, "bfq");
+	const struct setting_id cost = { .file = SETTING_COST, .path = "/", .disk = disk };
+	const struct setting_id id = { .file = bfq ? SETTING_BFQ_WEIGHT : SETTING_WEIGHT, .path = path, .disk = disk };
+	char value[SETTING_VALUE_MAX];
+	int err = bfq ? 0 : settings_want(&l->settings, &cost, "enable=1", NULL);
+
+	snprintf(value, sizeof(value), "%u", weight);
+	return err ? err : settings_want(&l->settings, &id, value, one);
+}
+
+static bool wants_anything(const struct policy *p, const struct blkio_limit *rule)
+{
+	return rule->read || rule->write || rule->read_iops || rule->write_iops || rule->weight ||
+	       blkio_target_on(p, rule->device);
+}
+
+static int want_rule(struct blkio_limits *l, const struct who_one *one, const struct blkio_limit *rule, char *why, size_t size)
+{
+	char path[OWNER_PATH_MAX];
+	struct disk disk;
+	int err;
+
+	if (disk_find(rule->device, &disk))
+		return 0; /* disk_watch tells when it is there */
+	err = blkio_limit_path(l->b, one, path, sizeof(path), why, size);
+	if (!err)
+		err = enable_io(l, path, why, size);
+	if (err)
+		return err;
+	err = want_max(l, one, rule, path, &disk);
+	if (err)
+		snprintf(why, size, "io.max: %s", strerror(-err));
+	else if (rule->weight && (err = want_weight(l, one, rule->weight, path, &disk)))
+		snprintf(why, size, "weight: %s", strerror(-err));
+	return err;
+}
+
+static void want_one(struct blkio_limits *l, struct limited *lim)
+{
+	const struct policy *p = policy_of(l);
+	char why[WHY_MAX];
+
+	lim->refused = 0;
+	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
+		const struct blkio_limit *rule = &p->blkio.limits[i];
+
+		if (rule != first_rule(p, lim->one, rule->device) || !wants_anything(p, rule))
+			continue;
+		if (l->why_not[0])
+			lim->refused++;
+		else if (want_rule(l, lim->one, rule, why, sizeof(why)))
+			refuse(lim, rule->device, why);
+	}
+}
+
+static void want_all(struct blkio_limits *l)
+{
+	struct limited *lim;
+
+	settings_begin(&l->settings);
+	LIST_FOREACH (lim, &l->ones, entry)
+		want_one(l, lim);
+	settings_end(&l->settings);
+}
+
+/* ---- who and what comes and goes ---- */
+
+static struct limited *find(const struct blkio_limits *l, const struct who_one *one)
+{
+	struct limited *lim;
+
+	LIST_FOREACH (lim, &l->ones, entry)
+		if (lim->one == one)
+			return lim;
+	return NULL;
+}
+
+static void limited_free(struct limited *lim)
+{
+	LIST_REMOVE(lim, entry);
+	free(lim->said);
+	free(lim);
+}
+
+/* What is told of again has changed: its cgroup may be another one. */
+static void on_born(void *data, const struct who_one *one)
+{
+	struct blkio_limits *l = data;
+	struct limited *lim = find(l, one);
+	bool known = lim;
+
+	if (!known)
+		lim = calloc(1, sizeof(*lim));
+	if (!lim) {
+		log_error(-ENOMEM, "blkio: out of memory; %s%s is not limited", one->vm, one->container);
+		return;
+	}
+	if (!known) {
+		lim->one = one;
+		LIST_INSERT_HEAD(&l->ones, lim, entry);
+	}
+	if (!l->applied)
+		return;
+	blkio_target_born(l->b);
+	want_one(l, lim);
+	if (known)
+		timer_rearm(l->sweep.fd, SWEEP_NS, 0);
+}
+
+/*
+ * Its cgroup may live on without it, or be that of a container which will be told of in a moment by another name: what
+ * is set there is put back if nobody wants it in the end.
+ */
+static void on_gone(void *data, const struct who_one *one)
+{
+	struct blkio_limits *l = data;
+	struct limited *lim = find(l, one);
+
+	blkio_target_gone(l->b, one);
+	if (settings_untag(&l->settings, one))
+		timer_rearm(l->sweep.fd, SWEEP_NS, 0);
+	if (lim)
+		limited_free(lim);
+}
+
+static void on_sweep(struct source *s)
+{
+	timer_drain(s->fd);
+	want_all(s->data);
+}
+
+static void on_disk(void *data)
+{
+	struct blkio_limits *l = data;
+
+	blkio_target_apply(l->b);
+	want_all(l);
+}
+
+void blkio_limit_update(struct blkio *b, const struct who_one *one)
+{
+	struct limited *lim = find(b->limits, one);
+
+	if (lim)
+		want_one(b->limits, lim);
+}
+
+void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struct who_one *one), void *data)
+{
+	struct limited *lim;
+
+	LIST_FOREACH (lim, &b->limits->ones, entry)
+		visit(data, lim->one);
+}
+
+void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char *device, __u64 *ret_read, __u64 *ret_write)
+{
+	const struct blkio_limit *rule = first_rule(policy_of(b->limits), one, device);
+	char path[OWNER_PATH_MAX], why[WHY_MAX];
+	__u64 max[MAX_KINDS], now[MAX_KINDS];
+	const struct setting *s;
+	struct disk disk;
+
+	*ret_read = *ret_write = BLKIO_NO_CAP;
+	if (!rule || disk_find(device, &disk) || blkio_limit_path(b, one, path, sizeof(path), why, sizeof(why)))
+		return;
+	s = settings_find(&b->limits->settings, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+	if (!s)
+		return;
+	policy_max(rule, s->former, max);
+	blkio_limit_parse_max(s->now, now);
+	if (now[READ_BYTES] < max[READ_BYTES])
+		*ret_read = now[READ_BYTES];
+	if (now[WRITE_BYTES] < max[WRITE_BYTES])
+		*ret_write = now[WRITE_BYTES];
+}
+
+/* ---- life ---- */
+
+static bool has_io(const struct hierarchy *h)
+{
+	_fclose_ FILE *f = cgfile_open(h->mount, "", "cgroup.controllers");
+	char word[64];
+
+	while (f && fscanf(f, "%63s", word) == 1)
+		if (!strcmp(word, "io"))
+			return true;
+	return false;
+}
+
+/* Why limits cannot be set on this machine; "" if they can. */
+static void check_machine(const struct agent *a, const struct hierarchy *v2, char *why, size_t size)
+{
+	why[0] = '\0';
+	if (!agent_pin_dir(a))
+		snprintf(why, size, "this is only a check");
+	else if (!v2 || !has_io(v2))
+		snprintf(why, size, "the io controller is not on cgroup v2 here; cgroups are %s",
+			 kernel_cgroup_mode(&a->kernel));
+	else if (!kernel_can_limit(&a->kernel))
+		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", a->kernel.uts.release);
+}
+
+int blkio_limit_start(struct blkio *b)
+{
+	const struct hierarchy *v2 = kernel_hierarchy(&b->agent->kernel, 0);
+	struct blkio_limits *l = calloc(1, sizeof(*l));
+	int err;
+
+	if (!l)
+		return log_error(-ENOMEM, "blkio: out of memory");
+	b->limits = l;
+	l->b = b;
+	l->disks = (struct disk_watch){ .source.fd = -1, .changed = on_disk, .data = l };
+	l->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = l };
+	l->sweep = (struct source){ .fd = timer_open(0, 0), .ready = on_sweep, .data = l };
+	TAILQ_INIT(&l->settings.list);
+	check_machine(b->agent, v2, l->why_not, sizeof(l->why_not));
+	err = l->sweep.fd < 0 ? log_error(l->sweep.fd, "blkio: no timer: %s", strerror(-l->sweep.fd))
+			      : loop_add(&b->agent->loop, &l->sweep);
+	if (!err && !l->why_not[0])
+		err = settings_open(&l->settings, v2->mount, b->agent->run_dir_fd)
+			      ?: disk_watch_start(&l->disks, &b->agent->loop);
+	if (err)
+		return err;
+	who_watch(b->agent->who, &l->watch);
+	l->watching = true;
+	return 0;
+}
+
+static void log_missing(const struct policy *p)
+{
+	struct disk disk;
+
+	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
+		const char *device = p->blkio.limits[i].device;
+
+		if (!disk_find(device, &disk))
+			continue;
+		if (disk_is_partition(device))
+			log_warning("blkio: %s is a partition; limits are for whole disks", device);
+		else
+			log_info("blkio: there is no disk %s yet", device);
+	}
+}
+
+int blkio_limit_apply(struct blkio *b)
+{
+	struct blkio_limits *l = b->limits;
+	const struct policy *p = policy_of(l);
+
+	if (!agent_pin_dir(b->agent))
+		return 0;
+	if (p->blkio.mode == MODE_ENFORCE && l->why_not[0])
+		log_warning("blkio: enforces nothing: %s", l->why_not);
+	l->settings.dry = p->blkio.mode != MODE_ENFORCE;
+	l->applied = true;
+	log_missing(p);
+	want_all(l);
+	return 0;
+}
+
+void blkio_limit_stop(struct blkio *b)
+{
+	struct blkio_limits *l = b->limits;
+	struct limited *lim;
+
+	if (!l)
+		return;
+	if (l->watching)
+		who_unwatch(b->agent->who, &l->watch);
+	disk_watch_stop(&l->disks, &b->agent->loop);
+	if (l->sweep.fd >= 0)
+		loop_remove(&b->agent->loop, &l->sweep);
+	while ((lim = LIST_FIRST(&l->ones)))
+		limited_free(lim);
+	settings_close(&l->settings);
+	free(l);
+	b->limits = NULL;
+}
+
+void blkio_limit_off(struct agent *a)
+{
+	unsigned int restored;
+
+	if (agent_pin_dir(a) && !settings_undo(a->run_dir_fd, &restored) && restored)
+		log_info("blkio: off, %u values are what they were before", restored);
+}
+
+bool blkio_limit_enforces(const struct blkio *b)
+{
+	return !b->limits->why_not[0] && !b->limits->settings.dry;
+}

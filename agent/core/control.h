@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The control socket, RUN_DIR/control.sock (0600, peer credentials checked): one packet of words, each
+ * ended by NUL, and one reply (agent/lib/ipc.h) per connection. With "load" comes an object file, as a descriptor.
+ *
+ *	metrics | rooms | status | policy | show ROOM | reload | reset | load ROOM | unload ROOM
+ */
+#ifndef NESTOR_CONTROL_H
+#define NESTOR_CONTROL_H
+
+#include <stddef.h>
+
+#define CTL_SOCKET "control.sock"
+#define CTL_REQUEST_MAX 256
+
+struct agent;
+struct buf;
+struct ctl;
+struct reload;
+
+int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret);
+void ctl_stop(struct ctl *c);
+
+/*
+ * The answer to one packet, and to @file that came with it (-1: none), into @out; for tests, too. @packet has room for two
+ * bytes behind its @len. 0, or -errno with the reason in @out.
+ */
+int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out);
+
+#endif

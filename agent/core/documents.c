@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "agent/core/agent.h"
+#include "agent/base/history.h"
+#include "agent/lib/json_text.h"
+#include "agent/base/metrics.h"
+#include "agent/core/documents.h"
+#include "agent/lib/util.h"
+
+static void collect_core(struct agent *a, struct metrics *m)
+{
+	const struct reloads *reloads = &a->reloads;
+	struct family *f;
+
+	f = metrics_family(m, "nestor_build_info", METRIC_GAUGE, "Version of the agent; always 1.");
+	family_u64(f, metrics_labels(m, "version", NESTOR_VERSION, "revision", NESTOR_REVISION, NULL), 1);
+	f = metrics_family(m, "nestor_room_up", METRIC_GAUGE, "1 if the room runs, 0 if it is off or could not start.");
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), a->rooms[i].up);
+	f = metrics_family(m, "nestor_room_wanted", METRIC_GAUGE, "1 if policy wants the room, 0 if it has it off.");
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), rooms[i]->wanted(a->policy));
+	f = metrics_family(m, "nestor_policy_last_reload_successful", METRIC_GAUGE,
+			   "1 if the policy read last is in force, 0 if it was refused and the one before stays.");
+	family_u64(f, "", reloads->last_ok);
+	f = metrics_family(m, "nestor_policy_reloads_total", METRIC_COUNTER, "Policies read since the start, by result.");
+	family_u64(f, metrics_labels(m, "result", "success", NULL), reloads->succeeded);
+	family_u64(f, metrics_labels(m, "result", "failure", NULL), reloads->failed);
+	f = metrics_family(m, "nestor_counters_reset_total", METRIC_COUNTER,
+			   "Pinned counter maps dropped at start because their layout was another version's.");
+	family_u64(f, "", a->counters_reset);
+}
+
+static int show_metrics(struct agent *a, struct buf *out)
+{
+	struct metrics *m;
+
+	if (!a->metrics)
+		a->metrics = metrics_new();
+	m = a->metrics;
+	if (!m)
+		return -ENOMEM;
+	metrics_reuse(m);
+	collect_core(a, m);
+	who_collect(a->who, m);
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		if (a->rooms[i].up)
+			rooms[i]->collect(a->rooms[i].self, m);
+	return metrics_render(m, out);
+}
+
+static json_t *rooms_json(const struct agent *a)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < nr_rooms; i++) {
+		const struct room_state *r = &a->rooms[i];
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:s}", "room", r->room->name, "state", r->up ? "up" : "down",
+						"reason", json_text(r->up ? "" : r->reason), "doc", r->room->doc));
+	}
+	return list;
+}
+
+static json_t *status_json(const struct agent *a)
+{
+	const struct reloads *reloads = &a->reloads;
+
+	return json_pack("{s:s, s:o, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "host",
+			 json_text(a->kernel.uts.nodename), "pid", (int)getpid(), "uptime_seconds",
+			 (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url, "bpffs", json_text(a->opts.bpffs),
+			 "kernel", a->kernel.uts.release, "cgroups", kernel_cgroup_mode(&a->kernel), "policy",
+			 json_text(a->opts.policy ? a->opts.policy : "built-in"), "policy_last_reload_successful",
+			 reloads->last_ok, "policy_error", json_text(reloads->error.text), "policy_reloads_succeeded",
+			 (json_int_t)reloads->succeeded, "policy_reloads_failed", (json_int_t)reloads->failed);
+}
+
+static int dump(json_t *json, size_t flags, struct buf *out)
+{
+	char *text = json ? json_dumps(json, flags) : NULL;
+
+	json_decref(json);
+	if (!text)
+		return -ENOMEM;
+	buf_str(out, text);
+	buf_str(out, "\n");
+	free(text);
+	return out->failed ? -ENOMEM : 0;
+}
+
+static int show_json(json_t *json, struct buf *out)
+{
+	return dump(json, JSON_INDENT(2), out);
+}
+
+/* For programs: there is much of it, and rates need no more digits. */
+static int show_history(const struct agent *a, __u64 after, struct buf *out)
+{
+	return dump(a->history ? history_show(a->history, after) : NULL, JSON_COMPACT | JSON_REAL_PRECISION(5), out);
+}
+
+int show(struct agent *a, const struct doc_request *request, struct buf *out)
+{
+	who_update(a->who);
+	switch (request->document) {
+	case DOC_METRICS:
+		return show_metrics(a, out);
+	case DOC_ROOMS:
+		return show_json(rooms_json(a), out);
+	case DOC_STATUS:
+		return show_json(status_json(a), out);
+	case DOC_POLICY:
+		return show_json(policy_to_json(a->policy), out);
+	case DOC_CONTAINERS:
+		return show_json(who_show_containers(a->who), out);
+	case DOC_VMS:
+		return show_json(who_show_vms(a->who), out);
+	case DOC_HISTORY:
+		return show_history(a, request->after, out);
+	case DOC_ROOM:
+		if (request->room >= nr_rooms)
+			return -EINVAL;
+		if (!a->rooms[request->room].up)
+			return -ENETDOWN;
+		return show_json(rooms[request->room]->show(a->rooms[request->room].self), out);
+	default:
+		return -EINVAL;
+	}
+}

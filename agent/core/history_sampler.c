@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/core/agent.h"
+#include "agent/base/history.h"
+#include "agent/lib/log.h"
+#include "agent/core/history_sampler.h"
+#include "agent/lib/util.h"
+
+#define EVERY_NS (HISTORY_SECONDS * 1000000000ULL)
+
+struct sampler {
+	struct agent *agent;
+	struct source timer;
+};
+
+static void on_timer(struct source *timer)
+{
+	struct sampler *s = timer->data;
+	struct agent *a = s->agent;
+
+	timer_drain(timer->fd);
+	who_update(a->who);
+	history_begin(a->history, real_ms(), now_ns());
+	for (unsigned int i = 0; i < nr_rooms; i++)
+		if (a->rooms[i].up && rooms[i]->sample)
+			rooms[i]->sample(a->rooms[i].self, a->history);
+	history_end(a->history);
+}
+
+/* The first sample is taken at once: it is what the second is compared with. */
+int sampler_start(struct agent *a, struct sampler **ret)
+{
+	struct sampler *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return log_error(-ENOMEM, "out of memory");
+	*ret = s; /* sampler_stop() frees it, also after an error */
+	s->agent = a;
+	a->history = history_new();
+	s->timer = (struct source){ .fd = timer_open(1, EVERY_NS), .ready = on_timer, .data = s };
+	if (!a->history)
+		return log_error(-ENOMEM, "out of memory");
+	if (s->timer.fd < 0)
+		return log_error(s->timer.fd, "cannot make a timer");
+	return loop_add(&a->loop, &s->timer);
+}
+
+void sampler_stop(struct sampler *s)
+{
+	if (!s)
+		return;
+	if (s->timer.fd >= 0)
+		loop_remove(&s->agent->loop, &s->timer);
+	history_free(s->agent->history);
+	s->agent->history = NULL;
+	free(s);
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dedup: which pages of the containers and VMs of a trust domain have the same content, and, for one domain, has KSM merge
+ * these. Rounds are done by a process of their own (agent/dedup/helper.h), one at a time; here is when, and of whom.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/core/agent.h"
+#include "agent/dedup/groups.h"
+#include "agent/dedup/helper.h"
+#include "agent/dedup/domains.h"
+#include "agent/lib/json_text.h"
+#include "agent/dedup/ksm.h"
+#include "agent/lib/log.h"
+#include "agent/who/workload_list.h"
+#include "agent/lib/util.h"
+
+#define NO_DOMAIN "none"
+#define SOON_NS 2000000000ULL /* after policy has changed */
+
+struct dedup {
+	struct agent *agent;
+	struct members members; /* all that live, also those of no domain */
+	struct dedup_domains domains; /* in the order of policy */
+	struct source timer; /* the next pass over all domains */
+	struct dedup_domain *now; /* whose round it is; NULL: nobody's */
+	pid_t helper; /* 0: none */
+	struct source output; /* its */
+	struct buf result;
+};
+
+/* ---- whose round it is ---- */
+
+static const struct dedup_target *target_of(const struct policy *p, const struct who_one *one)
+{
+	for (unsigned int i = 0; i < p->dedup.targets_count; i++)
+		if (who_matches(one, p->dedup.targets[i].container, p->dedup.targets[i].vm))
+			return &p->dedup.targets[i];
+	return NULL;
+}
+
+/* "/sys/fs/cgroup/a/b"; to be freed */
+static char *directory_of(const struct dedup *d, const struct who_one *one)
+{
+	char *path;
+
+	return asprintf(&path, "%s%s", kernel_task_hierarchy(&d->agent->kernel)->mount, one->path) < 0 ? NULL : path;
+}
+
+static json_t *owner_json(const struct dedup *d, const struct who_one *one)
+{
+	_free_ char *path = directory_of(d, one);
+
+	if (one->pid)
+		return json_pack("{s:o, s:o, s:s, s:i}", "name", json_text(one->vm), "vm", json_text(one->vm), "container", "",
+				 "pid", one->pid);
+	return json_pack("{s:o, s:s, s:o, s:o}", "name", json_text(one->container), "vm", "", "container",
+			 json_text(one->container), "path", json_text(path ?: ""));
+}
+
+/* Whoever is one himself, a VM whose process is in a container's cgroup, or a container below another's. */
+static json_t *excepted(const struct dedup *d)
+{
+	json_t *all = json_object();
+	const struct member *m;
+	char pid[16];
+
+	LIST_FOREACH (m, &d->members.list, entry) {
+		_free_ char *path = directory_of(d, m->one);
+
+		snprintf(pid, sizeof(pid), "%d", m->one->pid);
+		json_object_set_new(all, m->one->pid ? pid : path ?: "", json_true());
+	}
+	return all;
+}
+
+static json_t *owners_of(const struct dedup *d, const char *domain)
+{
+	const struct policy *p = d->agent->policy;
+	json_t *all = json_array();
+	const struct member *m;
+
+	LIST_FOREACH (m, &d->members.list, entry) {
+		const struct dedup_target *t = target_of(p, m->one);
+
+		if (!t || strcmp(t->domain, domain) != 0)
+			continue;
+		if (json_array_size(all) == DEDUP_OWNERS_MAX) {
+			log_warning("dedup: domain %s: more than %d cannot be compared, the others are left out", domain,
+				    DEDUP_OWNERS_MAX);
+			break;
+		}
+		json_array_append_new(all, owner_json(d, m->one));
+	}
+	return all;
+}
+
+static bool is_merged(const struct policy *p, const char *domain)
+{
+	return p->dedup.mode == MODE_ENFORCE && strcmp(p->dedup.merge, NO_DOMAIN) != 0 && !strcmp(p->dedup.merge, domain);
+}
+
+static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
+{
+	const struct policy *p = d->agent->policy;
+
+	return json_pack("{s:O, s:o, s:i, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
+			 (int)p->dedup.cpu, "device", (int)p->dedup.device, "merge", is_merged(p, domain->name), "leave_huge",
+			 p->dedup.huge == HUGE_LEAVE);
+}
+
+/* ---- the helper ---- */
+
+static void __attribute__((noreturn)) exec_helper(const struct dedup *d, int job, int output)
+{
+	char *argv[] = { (char *)DEDUP_NAME, (char *)d->agent->opts.run_dir, NULL };
+	char home[PATH_MAX + 8];
+	char *const envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
+			       getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	sigset_t none;
+
+	/* What drivers of devices keep for the next time they keep there. */
+	snprintf(home, sizeof(home), "HOME=%s", d->agent->opts.run_dir);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(job, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void stop_helper(struct dedup *d)
+{
+	if (!d->helper)
+		return;
+	kill(d->helper, SIGTERM);
+	loop_remove(&d->agent->loop, &d->output);
+	waitpid(d->helper, NULL, 0);
+	d->helper = 0;
+	d->now = NULL;
+	ksm_undo(d->agent->run_dir_fd);
+}
+
+static void on_output(struct source *s);
+
+static int start_helper(struct dedup *d, const json_t *job)
+{
+	_close_ int file = memfd_create("dedup-job", MFD_CLOEXEC), write_end = -1;
+	int pipes[2];
+
+	if (file < 0 || json_dumpfd(job, file, 0) || lseek(file, 0, SEEK_SET) || pipe2(pipes, O_CLOEXEC))
+		return log_error(-errno, "dedup: cannot begin a round: %m");
+	write_end = pipes[1];
+	d->helper = fork();
+	if (!d->helper)
+		exec_helper(d, file, write_end);
+	if (d->helper < 0) {
+		d->helper = 0;
+		close(pipes[0]);
+		return log_error(-errno, "dedup: cannot begin a round: %m");
+	}
+	buf_clear(&d->result);
+	d->output = (struct source){ .fd = pipes[0], .ready = on_output, .data = d };
+	if (loop_add(&d->agent->loop, &d->output)) {
+		stop_helper(d);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Kernels without PSI tell nothing: then it is no reason to wait. */
+static bool is_pressed(const struct policy *p)
+{
+	char text[256];
+	double some = 0;
+
+	if (read_file_at(AT_FDCWD, "/proc/pressure/cpu", text, sizeof(text)) > 0)
+		sscanf(text, "some avg10=%lf", &some);
+	return some > p->dedup.max_pressure;
+}
+
+/* The next domain that has anybody; when all have had their round, the timer goes on. */
+static void begin_next(struct dedup *d)
+{
+	const struct policy *p = d->agent->policy;
+	struct dedup_domain *next = d->now ? TAILQ_NEXT(d->now, entry) : TAILQ_FIRST(&d->domains);
+
+	for (d->now = NULL; next && !d->now; next = TAILQ_NEXT(next, entry)) {
+		json_t *job;
+
+		json_decref(next->owners);
+		next->owners = owners_of(d, next->name);
+		if (!json_array_size(next->owners))
+			continue;
+		if (is_pressed(p)) {
+			next->rounds[DEDUP_ROUND_PRESSED]++;
+			continue;
+		}
+		job = job_of(d, next);
+		if (start_helper(d, job))
+			next->rounds[DEDUP_ROUND_FAILED]++;
+		else
+			d->now = next;
+		json_decref(job);
+	}
+	if (!d->now)
+		timer_rearm(d->timer.fd, p->dedup.interval, 0);
+}
+
+/* What it says, until it has ended. */
+static void on_output(struct source *s)
+{
+	struct dedup *d = s->data;
+	char text[65536];
+	ssize_t n = read(s->fd, text, sizeof(text));
+	int status;
+
+	if (n > 0) {
+		buf_add(&d->result, text, (size_t)n);
+		return;
+	}
+	loop_remove(&d->agent->loop, s);
+	waitpid(d->helper, &status, 0);
+	d->helper = 0;
+	if (status) /* it may have been killed while KSM was at work */
+		ksm_undo(d->agent->run_dir_fd);
+	if (d->now) /* else policy has changed meanwhile */
+		dedup_take(d->now, d->result.text ? d->result.text : "", d->result.len);
+	begin_next(d);
+}
+
+static void on_timer(struct source *s)
+{
+	struct dedup *d = s->data;
+
+	timer_drain(s->fd);
+	if (!d->helper)
+		begin_next(d);
+}
+
+/* ---- life ---- */
+
+static bool dedup_wanted(const struct policy *p)
+{
+	return p->dedup.mode != MODE_OFF;
+}
+
+static int dedup_probe(const struct kernel *k)
+{
+	(void)k;
+	return 0;
+}
+
+/* Domains that policy has, in its order; what is known of those that it had before stays. */
+static int dedup_apply(void *self, const struct policy *p)
+{
+	struct dedup *d = self;
+	int err = dedup_domains_keep(&d->domains, p);
+
+	if (err)
+		return log_error(err, "dedup: no memory");
+	if (p->dedup.mode == MODE_ENFORCE && !dedup_domains_find(&d->domains, p->dedup.merge))
+		log_warning("dedup: nothing is merged: no target has the domain that merge names, %s", p->dedup.merge);
+	stop_helper(d);
+	d->now = NULL;
+	timer_rearm(d->timer.fd, SOON_NS, 0);
+	return 0;
+}
+
+static void dedup_stop(void *self)
+{
+	struct dedup *d = self;
+
+	stop_helper(d);
+	members_close(&d->members);
+	dedup_domains_free(&d->domains);
+	loop_remove(&d->agent->loop, &d->timer);
+	buf_free(&d->result);
+	free(d);
+}
+
+static int dedup_start(struct agent *a, void **ret)
+{
+	struct dedup *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return log_error(-ENOMEM, "dedup: out of memory");
+	d->agent = a;
+	TAILQ_INIT(&d->domains);
+	d->timer = (struct source){ .fd = timer_open(0, 0), .ready = on_timer, .data = d };
+	err = d->timer.fd < 0 ? log_error(d->timer.fd, "dedup: cannot make a timer") : loop_add(&a->loop, &d->timer);
+	if (!err && !a->opts.check)
+		err = ksm_undo(a->run_dir_fd); /* of an agent that was killed */
+	if (err) {
+		dedup_stop(d);
+		return err;
+	}
+	members_open(&d->members, a->who, NULL, NULL);
+	*ret = d;
+	return 0;
+}
+
+static void dedup_off(struct agent *a)
+{
+	if (agent_pin_dir(a))
+		ksm_undo(a->run_dir_fd);
+}
+
+static void dedup_collect(void *self, struct metrics *m)
+{
+	const struct dedup *d = self;
+
+	dedup_domains_collect(&d->domains, m);
+}
+
+static void dedup_sample(void *self, struct history *h)
+{
+	const struct dedup *d = self;
+
+	dedup_domains_sample(&d->domains, h);
+}
+
+static json_t *dedup_show(void *self)
+{
+	const struct dedup *d = self;
+
+	return dedup_domains_show(&d->domains);
+}
+
+const struct room room_dedup = {
+	.name = "dedup",
+	.doc = "memory that containers and VMs of a trust domain have twice, and its merging by KSM",
+	.wanted = dedup_wanted,
+	.probe = dedup_probe,
+	.start = dedup_start,
+	.apply = dedup_apply,
+	.collect = dedup_collect,
+	.sample = dedup_sample,
+	.show = dedup_show,
+	.stop = dedup_stop,
+	.off = dedup_off,
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A look at the memory of some owners: which of their pages have the same content, and do not change. */
+#ifndef NESTOR_DEDUP_ROUND_H
+#define NESTOR_DEDUP_ROUND_H
+
+#include <jansson.h>
+
+#include "agent/dedup/groups.h"
+#include "agent/policy/policy.h"
+
+struct dedup_process {
+	pid_t pid;
+	uint16_t owner;
+};
+
+struct dedup_cgroup {
+	char *dir;
+	uint16_t owner;
+};
+
+struct dedup_round {
+	char *const *names; /* of owners; not owned */
+	size_t nr;
+	unsigned int percent; /* of a processor that reading may take; 100 */
+	const json_t *except; /* keys: processes and cgroups' directories that are left out of cgroups above; NULL: none */
+	bool first_counts; /* a process of two owners is the first one's; else that is an error */
+	struct dedup_process *processes;
+	size_t nr_processes, size;
+	struct dedup_cgroup *cgroups;
+	size_t nr_cgroups;
+	enum policy_device wanted; /* DEVICE_AUTO */
+	struct gpu *gpu; /* NULL: this processor hashes */
+	char device[128];
+	uint8_t secret[PAGE_HASH_SECRET];
+	struct dedup_pages pages;
+	struct dedup_pages again; /* those that have a double, read a second time */
+	size_t worth; /* as many */
+	struct dedup_reading reading;
+	struct dedup_sums sums;
+	uint64_t group_ns;
+	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
+};
+
+/* At most DEDUP_OWNERS_MAX owners. 0 or -errno, logged. dedup_round_end() in any case. */
+int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr);
+void dedup_round_end(struct dedup_round *r);
+
+/* A process, or those of a cgroup, whose directory that is, and of all below it. 0 or -errno; logged, but for -ENOENT. */
+int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner);
+int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner);
+
+/* Adds whoever has come to those cgroups meanwhile: his memory is not read, but he is one of theirs. 0 or -errno, logged. */
+int dedup_round_refresh(struct dedup_round *r);
+
+/* Reads all of it, and then again what is worth merging. Takes seconds. 0 or -errno, logged. */
+int dedup_round_look(struct dedup_round *r);
+
+/* What was found; a new reference. */
+json_t *dedup_round_json(const struct dedup_round *r);
+
+#endif

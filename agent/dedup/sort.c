@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/dedup/sort.h"
+#include "agent/lib/log.h"
+#include "gpu/kernels/duplicates.h"
+
+static int compare_contents(const void *p, const void *q)
+{
+	const struct dedup_page *a = p, *b = q;
+
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return (a->frame > b->frame) - (a->frame < b->frame);
+}
+
+#define DIGIT 16 /* bits */
+
+/* Moves @n pages into the order of 16 bits of their hashes; what has the same ones stays in order. */
+static void sort_digit(const struct dedup_page *from, struct dedup_page *to, size_t n, unsigned int shift, size_t *places)
+{
+	size_t next = 0;
+
+	memset(places, 0, sizeof(*places) << DIGIT);
+	for (size_t i = 0; i < n; i++)
+		places[(uint16_t)(from[i].hash >> shift)]++;
+	for (size_t d = 0; d < 1 << DIGIT; d++) {
+		size_t of_digit = places[d];
+
+		places[d] = next;
+		next += of_digit;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[places[(uint16_t)(from[i].hash >> shift)]++] = from[i];
+}
+
+/* Each run of pages whose hashes are equal but for the lower @bits: by all of the hash, then by frame. */
+static void sort_runs(struct dedup_page *all, size_t n, unsigned int bits)
+{
+	size_t end;
+
+	for (size_t i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && all[end].hash >> bits == all[i].hash >> bits;)
+			end++;
+		if (end > i + 1)
+			qsort(&all[i], end - i, sizeof(*all), compare_contents);
+	}
+}
+
+/*
+ * The upper half of the hash by two passes; few different contents have the same one, so what is left to compare is short,
+ * but for equal pages, of which each run is sorted by frame.
+ */
+static int sort_here(struct dedup_pages *pages)
+{
+	struct dedup_page *other = malloc((pages->n ?: 1) * sizeof(*other));
+	size_t *places = malloc(sizeof(*places) << DIGIT);
+
+	if (other && places) {
+		sort_digit(pages->all, other, pages->n, 64 - 2 * DIGIT, places);
+		sort_digit(other, pages->all, pages->n, 64 - DIGIT, places);
+		sort_runs(pages->all, pages->n, 32);
+	}
+	free(places);
+	free(other);
+	return other && places ? 0 : -ENOMEM;
+}
+
+/* ---- by a device ---- */
+
+/* Those that have a double first, as @found has them, then the others as they were. */
+static int arrange(struct dedup_pages *pages, const struct doubles *found)
+{
+	struct dedup_page *sorted = malloc(pages->n * sizeof(*sorted));
+	bool *taken = calloc(pages->n, sizeof(*taken));
+	size_t n = 0;
+
+	if (sorted && taken) {
+		for (uint32_t i = 0; i < found->n; i++) {
+			sorted[n++] = pages->all[found->numbers[i]];
+			taken[found->numbers[i]] = true;
+		}
+		for (size_t i = 0; i < pages->n; i++)
+			if (!taken[i])
+				sorted[n++] = pages->all[i];
+		memcpy(pages->all, sorted, n * sizeof(*sorted));
+		sort_runs(pages->all, found->n, 0);
+	}
+	free(taken);
+	free(sorted);
+	return sorted && taken ? 0 : -ENOMEM;
+}
+
+static int sort_there(struct dedup_pages *pages, struct gpu *g, uint64_t *device_ns)
+{
+	uint64_t *hashes = malloc(pages->n * sizeof(*hashes));
+	struct doubles found = { 0 };
+	int err = -ENOMEM;
+
+	for (size_t i = 0; i < pages->n && hashes; i++)
+		hashes[i] = pages->all[i].hash;
+	if (hashes) {
+		err = doubles_find(g, hashes, (uint32_t)pages->n, &found);
+		if (err)
+			log_warning("dedup: sorting here: %s", gpu_error(g));
+	}
+	free(hashes);
+	err = err ?: arrange(pages, &found);
+	*device_ns += found.device_ns;
+	free(found.numbers);
+	return err;
+}
+
+int dedup_sort(struct dedup_pages *pages, struct gpu *g, uint64_t *device_ns)
+{
+	if (g && pages->n && pages->n <= UINT32_MAX && !sort_there(pages, g, device_ns))
+		return 0;
+	return sort_here(pages);
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The broker's life: what the agent tells it, the library, and who is which tenant. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+
+#include "agent/gpufn/broker.h"
+#include "agent/gpufn/workdir.h"
+#include "agent/gpufn/profiles.h"
+#include "agent/lib/log.h"
+#include "agent/lib/ipc.h"
+#include "agent/lib/util.h"
+
+#define SECOND_NS 1000000000ULL
+#define SETTLE_NS (SECOND_NS / 5) /* after the last change of the library: an editor writes more than one file */
+
+double gpufn_now(void)
+{
+	return (double)now_ns() / 1e9;
+}
+
+/* ---- tenants ---- */
+
+/* Room for another one: of those that have nothing under way, the one that came first. Its counts go with it. */
+static bool forget_one(struct broker *b)
+{
+	struct tenant *t, *oldest = NULL;
+
+	LIST_FOREACH (t, &b->tenants, entry)
+		if (!t->nr_calls && !t->nr_peers && !t->memory_used && !executor_has(b, t))
+			oldest = t;
+	if (!oldest)
+		return false;
+	for (unsigned int i = 0; i < b->nr_devices; i++)
+		device_forget(&b->devices[i], oldest);
+	LIST_REMOVE(oldest, entry);
+	free(oldest);
+	b->nr_tenants--;
+	return true;
+}
+
+static struct tenant *find_tenant(const struct broker *b, const char *name)
+{
+	struct tenant *t;
+
+	LIST_FOREACH (t, &b->tenants, entry)
+		if (!strncmp(t->name, name, sizeof(t->name) - 1))
+			break;
+	return t;
+}
+
+static struct tenant *get_tenant(struct broker *b, const char *name)
+{
+	struct tenant *t = find_tenant(b, name);
+
+	if (t)
+		return t;
+	if ((b->nr_tenants == GPUFN_TENANTS_MAX && !forget_one(b)) || !(t = calloc(1, sizeof(*t))))
+		return NULL;
+	b->nr_tenants++;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	LIST_INSERT_HEAD(&b->tenants, t, entry);
+	return t;
+}
+
+/* {"tenant": …, "weight": …, "priority": …, "memory": …, "queue": …} */
+static const char *name_in(const json_t *o)
+{
+	return json_string_value(json_object_get(o, "tenant")) ?: "";
+}
+
+static struct tenant *take_limits(struct tenant *t, const json_t *o)
+{
+	if (!t)
+		return NULL;
+	t->named = true;
+	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
+	t->priority = (unsigned int)json_integer_value(json_object_get(o, "priority"));
+	t->memory = (__u64)json_integer_value(json_object_get(o, "memory"));
+	t->queue = (__u32)json_integer_value(json_object_get(o, "queue"));
+	return t;
+}
+
+/* Of /proc/PID/cgroup the line of the hierarchy that containers are known by. */
+static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
+{
+	char name[64], text[8192], *line, *save;
+
+	*ret = '\0';
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
+	if (read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *path = strchr(line, ':');
+
+		path = path ? strchr(path + 1, ':') : NULL;
+		if (path && (memory_v1 ? strstr(line, "memory") && strstr(line, "memory") < path : !strncmp(line, "0::", 3)))
+			snprintf(ret, size, "%s", path + 1);
+	}
+}
+
+/* The innermost container: "/a/b/c", then "/a/b", then "/a". */
+struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
+{
+	const json_t *paths = json_object_get(b->names, "paths"), *o = NULL;
+	char path[PATH_MAX], user[16], *slash;
+
+	cgroup_of(pid, json_is_true(json_object_get(b->names, "memory_v1")), path, sizeof(path));
+	while (*path && !(o = json_object_get(paths, path))) {
+		slash = strrchr(path, '/');
+		*(slash ?: path) = '\0';
+	}
+	if (!o) {
+		snprintf(user, sizeof(user), "%u", uid);
+		o = json_object_get(json_object_get(b->names, "users"), user);
+	}
+	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
+}
+
+/* ---- the agent ---- */
+
+/* Of those that are there already. */
+static void take_all_limits(struct broker *b, json_t *all)
+{
+	const char *key;
+	json_t *o;
+
+	json_object_foreach (all, key, o)
+		take_limits(find_tenant(b, name_in(o)), o);
+}
+
+/* What brokers before this one have learnt. */
+static void take_profile(struct broker *b, json_t *o)
+{
+	struct gpufn_profile p;
+
+	if (!gpufn_profile_read(o, &p) || strlen(p.function) >= FN_NAME_MAX)
+		return;
+	for (unsigned int i = 0; i < b->nr_devices; i++) {
+		const struct gpu_info *info = &b->devices[i].info;
+
+		if ((int)info->nr == p.by_nr && !strcmp(info->backend, p.by) && !strcmp(info->name, p.device) &&
+		    !strcmp(info->driver, p.driver))
+			device_take_profile(&b->devices[i], p.function, p.source, p.group_nanoseconds / 1e9, p.slices);
+	}
+}
+
+static void take_policy(struct broker *b, json_t *policy)
+{
+	enum gpufn_share share = (enum gpufn_share)json_integer_value(json_object_get(policy, "share"));
+	enum sched_rule rule = (enum sched_rule)json_integer_value(json_object_get(policy, "rule"));
+	struct tenant *t;
+	json_t *profile;
+	size_t i;
+
+	json_decref(b->names);
+	b->names = policy;
+	LIST_FOREACH (t, &b->tenants, entry)
+		t->named = false;
+	take_all_limits(b, json_object_get(policy, "paths"));
+	take_all_limits(b, json_object_get(policy, "users"));
+	b->enforce = json_is_true(json_object_get(policy, "enforce"));
+	b->slice_limit = json_number_value(json_object_get(policy, "slice_limit"));
+	json_array_foreach (json_object_get(policy, "profiles"), i, profile)
+		take_profile(b, profile);
+	if (share == b->share && rule == b->rule)
+		return;
+	b->share = share;
+	b->rule = rule;
+	for (i = 0; i < b->nr_devices; i++)
+		device_requeue(&b->devices[i]);
+	for (i = 0; i < b->nr_devices; i++)
+		device_next(&b->devices[i]);
+}
+
+/* A policy, whenever that or who there is has changed. */
+static void on_agent(struct source *s)
+{
+	struct broker *b = s->data;
+	_close_ int fd = -1;
+	json_t *policy;
+	size_t len;
+	int status, err = reply_recv(s->fd, 0, &status, &fd, &len);
+
+	if (err == -ETIMEDOUT)
+		return;
+	if (err) { /* the agent is gone, and so are we */
+		b->loop.stop = true;
+		return;
+	}
+	policy = json_loadfd(fd, 0, NULL);
+	if (policy)
+		take_policy(b, policy);
+}
+
+static void send_state(struct broker *b)
+{
+	json_t *state = broker_state(b);
+	_free_ char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+
+	json_decref(state);
+	if (text)
+		(void)reply_send(b->agent.fd, 0, text, strlen(text)); /* an agent that does not read has not asked */
+}
+
+/* ---- the library ---- */
+
+static void complain(const char *why)
+{
+	log_warning("%s", why);
+}
+
+static void load_library(struct broker *b)
+{
+	struct library fresh;
+	char why[256];
+
+	if (library_load(b->functions_dir, complain, &fresh, why)) {
+		log_error(0, "%s; functions stay as they are", why);
+		return;
+	}
+	log_info("%zu functions in %s", fresh.n, b->functions_dir);
+	library_free(&b->before);
+	b->before = b->library;
+	b->library = fresh;
+	b->library_nr++;
+	executor_retire_all(b);
+}
+
+static void on_change(struct source *s)
+{
+	struct broker *b = s->data;
+	char events[4096];
+
+	while (read(s->fd, events, sizeof(events)) > 0)
+		;
+	timer_rearm(b->settle.fd, SETTLE_NS, 0);
+}
+
+/* While calls of the library before that one are under way, that one stays, too. */
+static void on_settled(struct source *s)
+{
+	struct broker *b = s->data;
+	const struct call *c;
+	bool used = false;
+
+	timer_drain(s->fd);
+	for (size_t i = 0; i < b->before.n; i++)
+		TAILQ_FOREACH (c, &b->calls, entry)
+			used |= c->fn.f == b->before.functions[i];
+	if (used)
+		timer_rearm(s->fd, SETTLE_NS, 0);
+	else
+		load_library(b);
+}
+
+static int watch_library(struct broker *b)
+{
+	b->changes = (struct source){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .ready = on_change, .data = b };
+	b->settle = (struct source){ .fd = timer_open(0, 0), .ready = on_settled, .data = b };
+	if (b->changes.fd < 0 || b->settle.fd < 0)
+		return log_error(-errno, "cannot watch %s: %m", b->functions_dir);
+	if (inotify_add_watch(b->changes.fd, b->functions_dir,
+			      IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
+		return log_error(-errno, "%s: %m", b->functions_dir);
+	return loop_add(&b->loop, &b->changes) ?: loop_add(&b->loop, &b->settle);
+}
+
+/* ---- devices ---- */
+
+static int open_devices(struct broker *b)
+{
+	struct gpu_list list;
+	int err = gpu_list_apart(&list);
+
+	if (err)
+		return log_error(err, "cannot look for devices: %s", strerror(-err));
+	b->devices = calloc(list.n + 1, sizeof(*b->devices));
+	if (!b->devices)
+		return log_error(-ENOMEM, "out of memory");
+	for (size_t i = 0; i < list.n && !err; i++)
+		if (!list.devices[i].refused[0]) {
+			err = device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices);
+			b->nr_devices++;
+		}
+	if (!b->nr_devices)
+		log_warning("there is no device, and calls are refused: %s, %s", list.absent[0], list.absent[1]);
+	return err;
+}
+
+/* ---- life ---- */
+
+static void on_tick(struct source *s)
+{
+	struct broker *b = s->data;
+
+	timer_drain(s->fd);
+	call_check_limits(b);
+	executor_kill_retired(b);
+}
+
+/* Once a second, whatever happens. */
+static void on_second(struct source *s)
+{
+	timer_drain(s->fd);
+	send_state(s->data);
+	front_tick(s->data);
+	executor_tend(s->data);
+}
+
+static int add_timer(struct broker *b, struct source *s, void (*ready)(struct source *), __u64 every)
+{
+	*s = (struct source){ .fd = timer_open(every, every), .ready = ready, .data = b };
+	return s->fd < 0 ? log_error(s->fd, "cannot make a timer") : loop_add(&b->loop, s);
+}
+
+static int open_all(struct broker *b)
+{
+	static struct source second;
+	int err = loop_open(&b->loop);
+
+	b->agent = (struct source){ .fd = GPUFN_AGENT_FD, .ready = on_agent, .data = b };
+	err = err ?: open_devices(b);
+	err = err ?: watch_library(b);
+	if (err)
+		return err;
+	load_library(b);
+	err = loop_add(&b->loop, &b->agent);
+	err = err ?: add_timer(b, &b->tick, on_tick, 0);
+	err = err ?: add_timer(b, &second, on_second, SECOND_NS);
+	return err ?: front_open(b);
+}
+
+/* Another user, no capability, nothing to gain. Groups stay the user's: devices may be theirs. */
+static int become(const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	user = user ?: getpwnam("nobody");
+	if (!user)
+		return log_error(-ENOENT, "there is neither a user %s nor nobody", name);
+	if (initgroups(user->pw_name, user->pw_gid) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
+		return log_error(-errno, "cannot become user %s: %m", user->pw_name);
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (capng_apply(CAPNG_SELECT_CAPS) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return log_error(-EPERM, "cannot give up privileges");
+	return 0;
+}
+
+static void close_all(struct broker *b)
+{
+	front_close(b);
+	while (!TAILQ_EMPTY(&b->calls))
+		call_free(TAILQ_FIRST(&b->calls));
+	executor_kill_all(b);
+	for (unsigned int i = 0; i < b->nr_devices; i++)
+		device_close(&b->devices[i]);
+	for (struct tenant *t; (t = LIST_FIRST(&b->tenants));) {
+		LIST_REMOVE(t, entry);
+		free(t);
+	}
+	free(b->devices);
+	library_free(&b->library);
+	library_free(&b->before);
+	json_decref(b->names);
+}
+
+int gpufn_broker_main(char **argv)
+{
+	static struct broker b = { .share = GPUFN_DEADLINE, .rule = RULE_ADAPTIVE };
+	char own_dir[PATH_MAX] = "";
+	int err;
+
+	log_open("nestord: gpufn", LOG_LEVEL_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	TAILQ_INIT(&b.calls);
+	b.functions_dir = argv[2];
+	err = become(argv[1]);
+	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL))
+		err = -errno;
+	err = err ?: gpufn_make_dir(argv[3], own_dir, sizeof(own_dir));
+	b.state_dir = own_dir;
+	err = err ?: open_all(&b);
+	err = err ?: loop_run(&b.loop);
+	close_all(&b);
+	if (*own_dir)
+		gpufn_remove_dir(own_dir);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gpufn: functions for GPUs, with deadlines. The work is a broker's (agent/gpufn/broker.h), a process of its own; here it is
+ * started, told who may call, and shown.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/core/agent.h"
+#include "agent/gpufn/broker.h"
+#include "agent/gpufn/workdir.h"
+#include "agent/gpufn/profiles.h"
+#include "agent/gpufn/metrics.h"
+#include "agent/lib/json_text.h"
+#include "agent/lib/log.h"
+#include "agent/who/workload_list.h"
+#include "agent/lib/ipc.h"
+#include "agent/lib/util.h"
+
+#define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
+#define END_TRIES 150 /* of 20 ms */
+#define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another, ... */
+#define AGAIN_MAX_NS (64 * AGAIN_NS) /* ... and twice as long each time, up to this, */
+#define STEADY_NS (30 * AGAIN_NS) /* if it did not live for so long */
+
+struct gpufn {
+	struct agent *agent;
+	struct members members;
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
+	int listening;
+	pid_t broker; /* 0: none */
+	struct source answers; /* the broker's */
+	struct source again; /* timer */
+	json_t *state; /* what the broker told last */
+	struct gpufn_profiles profiles;
+	unsigned int restarts;
+	__u64 started_at, again_ns;
+};
+
+/* ---- who may call ---- */
+
+static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t, const char *name)
+{
+	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
+			 (json_int_t)(t->weight ?: 1), "priority", (json_int_t)t->priority, "memory",
+			 (json_int_t)(t->memory ?: p->gpufn.memory), "queue", (json_int_t)(t->queue ?: p->gpufn.queue));
+}
+
+static json_t *paths_json(const struct gpufn *g, const struct policy *p)
+{
+	json_t *all = json_object();
+	const struct member *m;
+
+	LIST_FOREACH (m, &g->members.list, entry)
+		for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
+			const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+
+			if (m->one->pid || !t->container || !who_matches(m->one, t->container, NULL)) /* VMs call otherwise */
+				continue;
+			json_object_set_new(all, m->one->path, tenant_json(p, t, m->one->container));
+			break;
+		}
+	return all;
+}
+
+static json_t *users_json(const struct policy *p)
+{
+	json_t *all = json_object();
+
+	for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
+		const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+		const struct passwd *user = t->user ? getpwnam(t->user) : NULL;
+		char number[16], name[64], *end;
+
+		if (!t->user)
+			continue;
+		snprintf(number, sizeof(number), "%lu", user ? user->pw_uid : strtoul(t->user, &end, 10));
+		if (!user && (*end || end == t->user)) {
+			log_warning("gpufn: there is no user %s", t->user);
+			continue;
+		}
+		snprintf(name, sizeof(name), "user:%s", t->user);
+		if (!json_object_get(all, number))
+			json_object_set_new(all, number, tenant_json(p, t, name));
+	}
+	return all;
+}
+
+/* @first: also what brokers before it have learnt. */
+static void tell_broker(struct gpufn *g, bool first)
+{
+	const struct policy *p = g->agent->policy;
+	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
+				g->agent->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
+				(int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
+				(double)p->gpufn.slice_limit / 1e9, "profiles",
+				first ? gpufn_profiles_list(&g->profiles) : NULL);
+	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
+
+	json_decref(all);
+	if (err)
+		log_warning("gpufn: the broker does not hear of the policy: %s", strerror(-err));
+}
+
+static void on_members(void *data)
+{
+	struct gpufn *g = data;
+
+	if (g->broker)
+		tell_broker(g, false);
+}
+
+/* ---- the broker ---- */
+
+/* In the child: its two sockets and the log. */
+static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int agent)
+{
+	char *argv[] = { (char *)GPUFN_BROKER_NAME, (char *)USER, (char *)g->functions, (char *)g->state_dir, NULL };
+	char *envp[GPUFN_PASSED_MAX + 3] = { (char *)"PATH=/usr/bin:/bin" };
+	int spare_agent = fcntl(agent, F_DUPFD, 64), spare_listen = fcntl(g->listening, F_DUPFD, 64);
+	int nothing = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	gpufn_pass_environment(envp + 1);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_agent, GPUFN_AGENT_FD) < 0 ||
+	    dup2(spare_listen, GPUFN_LISTEN_FD) < 0 || close_range(GPUFN_LISTEN_FD + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+/*
+ * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all
+ * the same is left behind, and dies with the agent.
+ */
+static int wait_for_end(pid_t broker)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int status = 0;
+
+	for (int i = 0; i < END_TRIES; i++) {
+		if (waitpid(broker, &status, WNOHANG))
+			return status;
+		nanosleep(&pause, NULL);
+	}
+	log_warning("gpufn: the broker, process %d, does not end", broker);
+	return status;
+}
+
+/* Not at once for ever: one that cannot live does not fill the log. */
+static void plan_another(struct gpufn *g, int status)
+{
+	bool steady = now_ns() - g->started_at > STEADY_NS;
+
+	g->again_ns = steady || !g->again_ns ? AGAIN_NS : g->again_ns < AGAIN_MAX_NS ? 2 * g->again_ns : AGAIN_MAX_NS;
+	log_warning("gpufn: the broker ended, status %d; it is started again in %llu s", status,
+		    (unsigned long long)(g->again_ns / AGAIN_NS));
+	timer_rearm(g->again.fd, g->again_ns, 0);
+}
+
+/* State that came, or its end. */
+static void on_answer(struct source *s)
+{
+	struct gpufn *g = s->data;
+	_close_ int fd = -1;
+	json_t *state;
+	size_t len;
+	int status, err = reply_recv(s->fd, 0, &status, &fd, &len);
+
+	if (err == -ETIMEDOUT)
+		return;
+	if (err) {
+		loop_remove(&g->agent->loop, s);
+		status = wait_for_end(g->broker);
+		g->broker = 0;
+		json_decref(g->state);
+		g->state = NULL;
+		plan_another(g, status);
+		return;
+	}
+	state = json_loadfd(fd, 0, NULL);
+	if (!state)
+		return;
+	json_decref(g->state);
+	g->state = state;
+	gpufn_profiles_take(&g->profiles, state);
+}
+
+static int start_broker(struct gpufn *g)
+{
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return log_error(-errno, "gpufn: cannot talk to a broker: %m");
+	g->started_at = now_ns();
+	g->broker = fork();
+	if (!g->broker)
+		exec_broker(g, pair[1]);
+	close(pair[1]);
+	if (g->broker < 0) {
+		g->broker = 0;
+		close(pair[0]);
+		return log_error(-EAGAIN, "gpufn: cannot start a broker: %m");
+	}
+	g->answers = (struct source){ .fd = pair[0], .ready = on_answer, .data = g };
+	err = loop_add(&g->agent->loop, &g->answers);
+	if (!err)
+		tell_broker(g, true);
+	return err;
+}
+
+static void stop_broker(struct gpufn *g)
+{
+	if (!g->broker)
+		return;
+	loop_remove(&g->agent->loop, &g->answers); /* at which it ends; executors with it */
+	wait_for_end(g->broker);
+	g->broker = 0;
+}
+
+static void on_again(struct source *s)
+{
+	struct gpufn *g = s->data;
+
+	timer_drain(s->fd);
+	if (g->broker)
+		return;
+	g->restarts++;
+	if (start_broker(g))
+		timer_rearm(g->again.fd, AGAIN_NS, 0);
+}
+
+/* ---- its files ---- */
+
+/* Beside the program: as it was installed, or where it was built. */
+static int find_functions(struct gpufn *g)
+{
+	static const char *const places[] = { "../share/nestor/functions", "../gpu/functions" };
+	const char *given = g->agent->policy->gpufn.functions;
+	char exe[PATH_MAX], path[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	snprintf(g->functions, sizeof(g->functions), "%s", given);
+	if (strcmp(given, "auto") != 0)
+		return access(g->functions, R_OK | X_OK) ? log_error(-errno, "gpufn: %s: %m", g->functions) : 0;
+	exe[n > 0 ? n : 0] = '\0';
+	dirname(exe);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		snprintf(path, sizeof(path), "%s/%s", exe, places[i]);
+		if (realpath(path, g->functions))
+			return 0;
+	}
+	return log_error(-ENOENT, "gpufn: there are no functions beside %s; policy can name their directory", exe);
+}
+
+/* Anybody may knock; who is no tenant is told so. */
+static int open_socket(struct gpufn *g)
+{
+	const struct policy *p = g->agent->policy;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (!strcmp(p->gpufn.socket, "auto"))
+		snprintf(g->socket, sizeof(g->socket), "%s/gpufn.sock", g->agent->opts.run_dir);
+	else
+		snprintf(g->socket, sizeof(g->socket), "%s", p->gpufn.socket);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", g->socket);
+	unlink(g->socket);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(g->socket, 0666) || listen(fd, 128)) {
+		close_p(&fd);
+		return log_error(-errno, "gpufn: cannot listen at %s: %m", g->socket);
+	}
+	g->listening = fd;
+	return 0;
+}
+
+/*
+ * In it the broker makes a directory of its own. As /tmp is: to give it to the broker's user would take CAP_CHOWN, and what
+ * others can do there is no more than they can do in /tmp.
+ */
+static int make_state_dir(struct gpufn *g)
+{
+	const char *cache = g->agent->policy->gpufn.cache;
+	struct stat st;
+
+	if (mkdir(cache, 0755) ? errno != EEXIST : chmod(cache, 0755)) /* whatever the umask: the broker is another user */
+		return log_error(-errno, "gpufn: cannot make %s: %m", cache);
+	snprintf(g->state_dir, sizeof(g->state_dir), "%s/gpufn", cache);
+	if (mkdir(g->state_dir, 0700) && errno != EEXIST)
+		return log_error(-errno, "gpufn: cannot make %s: %m", g->state_dir);
+	if (lstat(g->state_dir, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || chmod(g->state_dir, 01777))
+		return log_error(-EPERM, "gpufn: %s is no directory of ours", g->state_dir);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static bool gpufn_wanted(const struct policy *p)
+{
+	return p->gpufn.mode != MODE_OFF;
+}
+
+static int gpufn_probe(const struct kernel *k)
+{
+	(void)k;
+	return 0;
+}
+
+static int gpufn_apply(void *self, const struct policy *p)
+{
+	struct gpufn *g = self;
+
+	(void)p;
+	if (g->broker)
+		tell_broker(g, false);
+	return 0;
+}
+
+static void gpufn_stop(void *self)
+{
+	struct gpufn *g = self;
+
+	stop_broker(g);
+	members_close(&g->members);
+	if (g->again.fd >= 0)
+		loop_remove(&g->agent->loop, &g->again);
+	if (g->listening >= 0) {
+		close(g->listening);
+		unlink(g->socket);
+	}
+	json_decref(g->state);
+	gpufn_profiles_close(&g->profiles);
+	free(g);
+}
+
+static int start(struct gpufn *g)
+{
+	int err;
+
+	err = find_functions(g);
+	if (err)
+		return err;
+	g->again = (struct source){ .fd = timer_open(0, 0), .ready = on_again, .data = g };
+	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->agent->loop, &g->again);
+	if (err || g->agent->opts.check)
+		return err;
+	err = make_state_dir(g);
+	if (!err)
+		gpufn_profiles_open(&g->profiles, g->agent->policy->gpufn.cache);
+	return err ?: open_socket(g) ?: start_broker(g);
+}
+
+static int gpufn_start(struct agent *a, void **ret)
+{
+	struct gpufn *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g)
+		return log_error(-ENOMEM, "gpufn: out of memory");
+	*g = (struct gpufn){ .agent = a, .listening = -1, .again = { .fd = -1 } };
+	err = start(g);
+	if (err) {
+		gpufn_stop(g);
+		return err;
+	}
+	members_open(&g->members, a->who, on_members, g);
+	*ret = g;
+	return 0;
+}
+
+static void gpufn_collect(void *self, struct metrics *m)
+{
+	const struct gpufn *g = self;
+
+	gpufn_stats_collect(g->state, g->restarts, m);
+}
+
+static void gpufn_sample(void *self, struct history *h)
+{
+	const struct gpufn *g = self;
+
+	gpufn_stats_sample(g->state, h);
+}
+
+static json_t *gpufn_show(void *self)
+{
+	const struct gpufn *g = self;
+	json_t *all = g->state ? json_copy(g->state) : json_object();
+
+	json_object_set_new(all, "socket", json_text(g->socket));
+	return all;
+}
+
+const struct room room_gpufn = {
+	.name = "gpufn",
+	.doc = "functions for GPUs, called by containers and users, with deadlines",
+	.wanted = gpufn_wanted,
+	.probe = gpufn_probe,
+	.start = gpufn_start,
+	.apply = gpufn_apply,
+	.collect = gpufn_collect,
+	.sample = gpufn_sample,
+	.show = gpufn_show,
+	.stop = gpufn_stop,
+};

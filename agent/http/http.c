@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "agent/core/agent.h"
+#include "agent/lib/buf.h"
+#include "agent/http/http.h"
+#include "agent/lib/log.h"
+#include "agent/lib/ipc.h"
+#include "agent/core/documents.h"
+#include "agent/lib/util.h"
+
+#define RESTART_PAUSE_NS 1000000000ULL
+#define END_TIMEOUT_MS 1000
+
+struct http {
+	struct agent *agent;
+	int listen_fd;
+	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
+	struct source restart; /* timer */
+	pid_t pid;
+	struct buf out; /* the last answer */
+	char empty_dir[PATH_MAX];
+};
+
+/* ---- listening ---- */
+
+/* "127.0.0.1:6378", "[::1]:0", ":6378" */
+static int split_address(const char *text, char *host, size_t size, const char **ret_port)
+{
+	const char *colon = strrchr(text, ':'), *from = text;
+	bool bracket = text[0] == '[';
+	size_t len;
+
+	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
+		return log_error(-EINVAL, "--listen %s: must be ADDR:PORT, such as 127.0.0.1:6378", text);
+	len = (size_t)(colon - text);
+	if (bracket ? len < 3 || colon[-1] != ']' : memchr(text, ':', len) != NULL)
+		return log_error(-EINVAL, "--listen %s: an IPv6 address stands in brackets, such as [::1]:6378", text);
+	if (bracket) {
+		from++;
+		len -= 2;
+	}
+	if (len >= size)
+		return log_error(-EINVAL, "--listen %s: the address is too long", text);
+	memcpy(host, from, len);
+	host[len] = '\0';
+	*ret_port = colon + 1;
+	return 0;
+}
+
+static int bind_address(const struct addrinfo *ai, const char *text, int *ret_fd)
+{
+	_close_ int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1;
+
+	if (fd < 0)
+		return log_error(-errno, "--listen %s: %m", text);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, SOMAXCONN))
+		return log_error(-errno, "cannot listen on %s: %m", text);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static int listen_on(const char *text, int *ret_fd)
+{
+	struct addrinfo *ai, hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+	};
+	const char *port = NULL;
+	char host[128];
+	int err;
+
+	err = split_address(text, host, sizeof(host), &port);
+	if (err)
+		return err;
+	err = getaddrinfo(*host ? host : NULL, port, &hints, &ai);
+	if (err == EAI_NONAME)
+		return log_error(-EINVAL, "--listen %s: %s is not an address; names are not looked up", text, host);
+	if (err)
+		return log_error(-EINVAL, "--listen %s: %s", text, gai_strerror(err));
+	err = bind_address(ai, text, ret_fd);
+	freeaddrinfo(ai);
+	return err;
+}
+
+/* systemd's socket if there is one, else our own. */
+static int get_listener(const char *text, int *ret_fd)
+{
+	int n = sd_listen_fds(1);
+
+	if (n > 1)
+		return log_error(-EINVAL, "socket activation passed %d sockets; one is served", n);
+	if (n < 1)
+		return listen_on(text, ret_fd);
+	if (!sd_is_socket(SD_LISTEN_FDS_START, AF_UNSPEC, SOCK_STREAM, 1))
+		return log_error(-EINVAL, "socket activation passed something that is not a listening stream socket");
+	*ret_fd = fcntl(SD_LISTEN_FDS_START, F_DUPFD_CLOEXEC, 64);
+	close(SD_LISTEN_FDS_START);
+	return *ret_fd < 0 ? log_error(-errno, "socket activation: %m") : 0;
+}
+
+static void find_url(struct http *h)
+{
+	struct sockaddr_storage addr = {};
+	socklen_t len = sizeof(addr);
+	char host[64] = "?", port[16] = "?";
+
+	if (!getsockname(h->listen_fd, (struct sockaddr *)&addr, &len))
+		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+			    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(h->agent->metrics_url, sizeof(h->agent->metrics_url),
+		 strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
+}
+
+/* ---- the process ---- */
+
+/* In the child: just the two descriptors and the log, a clean signal mask, a fresh program (and address space layout). */
+static void __attribute__((noreturn)) exec_httpd(const struct http *h, int backend)
+{
+	const struct options *o = &h->agent->opts;
+	char *argv[] = { (char *)HTTPD_NAME, (char *)o->http_user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
+	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
+	int spare_backend = fcntl(backend, F_DUPFD, 64), spare_listen = fcntl(h->listen_fd, F_DUPFD, 64);
+	int nothing = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_backend, HTTPD_BACKEND_FD) < 0 ||
+	    dup2(spare_listen, HTTPD_LISTEN_FD) < 0 || close_range(HTTPD_LISTEN_FD + 1, ~0U, 0))
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void on_request(struct source *s);
+
+static int spawn(struct http *h)
+{
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return log_error(-errno, "cannot talk to httpd: %m");
+	h->pid = fork();
+	if (!h->pid)
+		exec_httpd(h, pair[1]);
+	close(pair[1]);
+	if (h->pid < 0) {
+		close(pair[0]);
+		return log_error(-errno, "cannot start httpd: %m");
+	}
+	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
+	err = loop_add(&h->agent->loop, &h->backend);
+	if (err)
+		close_p(&h->backend.fd); /* which ends it */
+	return err;
+}
+
+static void on_request(struct source *s)
+{
+	struct http *h = s->data;
+	struct doc_request request;
+	struct buf *out = &h->out;
+	ssize_t n;
+	int status;
+
+	n = recv(s->fd, &request, sizeof(request), MSG_DONTWAIT);
+	if (n <= 0) { /* it died; SIGCHLD does the rest */
+		loop_remove(&h->agent->loop, s);
+		return;
+	}
+	buf_reuse(out);
+	status = n == sizeof(request) ? show(h->agent, &request, out) : -EBADMSG;
+	if (status)
+		buf_clear(out);
+	status = reply_send(s->fd, status, out->text ? out->text : "", out->len);
+	if (status)
+		log_warning("http: cannot answer: %s", strerror(-status));
+}
+
+static void on_restart(struct source *timer)
+{
+	struct http *h = timer->data;
+
+	timer_drain(timer->fd);
+	if (spawn(h) && h->pid <= 0)
+		timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
+}
+
+void http_reap(struct http *h)
+{
+	int status;
+
+	if (h->pid <= 0 || waitpid(h->pid, &status, WNOHANG) != h->pid)
+		return;
+	h->pid = 0;
+	if (h->backend.fd >= 0)
+		loop_remove(&h->agent->loop, &h->backend);
+	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
+}
+
+/* If it does not come to an end by itself the kernel kills it when we end. */
+static void await_end(pid_t pid)
+{
+	_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0 && poll(&ended, 1, END_TIMEOUT_MS) == 1)
+		waitpid(pid, NULL, 0);
+}
+
+/* ---- life ---- */
+
+int http_start(struct agent *a, struct http **ret)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int err;
+
+	if (!h)
+		return log_error(-ENOMEM, "out of memory");
+	*ret = h; /* http_stop() frees it, also after an error */
+	h->agent = a;
+	h->listen_fd = -1;
+	h->backend.fd = -1;
+	h->restart = (struct source){ .fd = timer_open(0, 0), .ready = on_restart, .data = h };
+	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", a->opts.run_dir);
+	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
+		return log_error(-errno, "cannot make %s: %m", h->empty_dir);
+	err = get_listener(a->opts.listen, &h->listen_fd);
+	if (err)
+		return err;
+	find_url(h);
+	err = loop_add(&a->loop, &h->restart);
+	return err ? err : spawn(h);
+}
+
+void http_stop(struct http *h)
+{
+	if (!h)
+		return;
+	if (h->backend.fd >= 0)
+		loop_remove(&h->agent->loop, &h->backend); /* which ends it */
+	if (h->pid > 0)
+		await_end(h->pid);
+	loop_remove(&h->agent->loop, &h->restart);
+	close_p(&h->listen_fd);
+	rmdir(h->empty_dir);
+	buf_free(&h->out);
+	free(h);
+}

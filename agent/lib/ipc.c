@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/types.h>
+
+#include "agent/lib/ipc.h"
+#include "agent/lib/util.h"
+
+struct reply_head {
+	__s32 status;
+	__u32 pad;
+	__u64 len;
+};
+
+union fd_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int text_to_memfd(const char *text, size_t len)
+{
+	int fd = memfd_create("nestor-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, text + done, len - done);
+
+		if (n < 0) {
+			n = -errno;
+			close(fd);
+			return (int)n;
+		}
+		done += (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
+		close(fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+/* Sends @iov, and @fd with it unless it is -1. 0 or -errno. */
+static int send_with(int sock, struct iovec *iov, int fd, int flags)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
+	union fd_control control = {};
+	struct cmsghdr *c;
+
+	if (fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	return sendmsg(sock, &msg, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+int reply_send(int sock, int status, const char *text, size_t len)
+{
+	struct reply_head head = { .status = status, .len = len };
+	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
+	_close_ int fd = text_to_memfd(text, len);
+
+	return fd < 0 ? fd : send_with(sock, &iov, fd, MSG_DONTWAIT);
+}
+
+int request_send(int sock, const char *words, size_t len, int fd)
+{
+	struct iovec iov = { .iov_base = (void *)words, .iov_len = len };
+
+	return send_with(sock, &iov, fd, 0);
+}
+
+static int wait_readable(int sock, int timeout_ms)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int n = poll(&p, 1, timeout_ms);
+
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+/* What came with a message that is none of ours. */
+static void close_fds(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			close(fd);
+		}
+	}
+}
+
+/* Receives into @iov and, if one descriptor came with it, *@ret_fd, else -1. The number of bytes or -errno. */
+static ssize_t recv_with(int sock, struct iovec *iov, int *ret_fd, int flags)
+{
+	union fd_control control;
+	struct msghdr msg = {
+		.msg_iov = iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t len = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
+	struct cmsghdr *c = len < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+
+	*ret_fd = -1;
+	if (len < 0)
+		return -errno;
+	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    (c && (c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int))))) {
+		close_fds(&msg);
+		return -EBADMSG;
+	}
+	if (c)
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	return len;
+}
+
+int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
+{
+	struct reply_head head;
+	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
+	_close_ int fd = -1;
+	ssize_t len;
+	int err;
+
+	err = wait_readable(sock, timeout_ms);
+	if (err)
+		return err;
+	len = recv_with(sock, &iov, &fd, 0);
+	if (len == -EBADMSG)
+		return -EBADMSG;
+	if (len <= 0)
+		return -ECONNRESET;
+	if (len != sizeof(head) || fd < 0)
+		return -EBADMSG;
+	*ret_fd = fd;
+	fd = -1;
+	*ret_status = head.status;
+	*ret_len = head.len;
+	return 0;
+}
+
+ssize_t request_recv(int sock, char *words, size_t size, int *ret_fd)
+{
+	struct iovec iov = { .iov_base = words, .iov_len = size };
+
+	return recv_with(sock, &iov, ret_fd, MSG_DONTWAIT);
+}

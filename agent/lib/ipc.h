@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How nestord hands a text to another process, httpd or nestorctl: a status and a sealed memfd with the
+ * text. The sender never waits for the receiver to read, and the receiver cannot change the bytes. And how
+ * nestorctl asks: with words, and maybe a file.
+ */
+#ifndef NESTOR_IPC_H
+#define NESTOR_IPC_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Sends @status (0 or -errno) and @len bytes of @text. 0 or -errno. Does not block. */
+int reply_send(int sock, int status, const char *text, size_t len);
+
+/*
+ * Waits at most @timeout_ms for a reply. 0, with *@ret_fd for the caller to close (offset 0) and its size;
+ * -ETIMEDOUT; -ECONNRESET if the sender is gone.
+ */
+int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len);
+
+/* Sends @len bytes of words in one packet, and @fd with them unless it is -1. 0 or -errno. */
+int request_send(int sock, const char *words, size_t len, int fd);
+
+/*
+ * A packet of at most @size bytes, and in *@ret_fd the file that came with it, for the caller to close, or -1. Returns its
+ * length, 0 if the sender is gone, or -errno: -EBADMSG if it was longer, or more came with it. Does not wait.
+ */
+ssize_t request_recv(int sock, char *words, size_t size, int *ret_fd);
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+
+#include "agent/lib/util.h"
+
+ssize_t read_file_at(int dir, const char *name, char *ret, size_t size)
+{
+	_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1 && (n = read(fd, ret + len, size - 1 - len)) != 0) {
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+	}
+	ret[len] = '\0';
+	return (ssize_t)len;
+}

@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-#ifndef NESTOR_PATHS_H
-#define NESTOR_PATHS_H
-
-#define DEFAULT_POLICY "/etc/nestor/policy.d"
-#define DEFAULT_RUN_DIR "/run/nestor"
-#define DEFAULT_BPFFS "/sys/fs/bpf/nestor"
-
-#endif

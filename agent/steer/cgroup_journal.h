@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The file in which settings are remembered, and what settings.c and agent/steer/cgroup_journal.c share. */
+#ifndef NESTOR_CGROUP_JOURNAL_H
+#define NESTOR_CGROUP_JOURNAL_H
+
+#include "agent/steer/cgroup_values.h"
+
+struct setting *settings_add(struct settings *set, const struct setting_id *id); /* at the end; NULL: no memory */
+
+/* 0, also if there is no file, or -errno, logged. */
+int settings_load(struct settings *set);
+/* Adds @s to the file, or what has changed of it. 0 or -errno, logged. */
+int settings_append(struct settings *set, const struct setting *s);
+/* Writes the file anew, or removes it if there is nothing to remember. Logs if it cannot: the old one then stays. */
+void settings_save(struct settings *set);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Values in files of cgroups that Nestor sets: a line for one disk in io.max, io.weight, io.bfq.weight or
+ * io.cost.qos, or the io controller in cgroup.subtree_control. Each is remembered in a file of the run directory
+ * before it is first written, with the value that it had, so that it can be put back exactly, also by a later agent.
+ * What somebody else changed meanwhile is left as it is; what cannot be put back stays remembered, and is tried again
+ * in each pass and by each later agent. Values are written through libcgroup.
+ *
+ * A pass over all that policy wants is settings_begin(), settings_want() for each, settings_end(): the last puts
+ * back those that are no longer wanted. What is wanted as it is already is not written.
+ */
+#ifndef NESTOR_CGROUP_VALUES_H
+#define NESTOR_CGROUP_VALUES_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <linux/types.h>
+
+#include "agent/steer/disk.h"
+
+#define SETTINGS_FILE "settings.json"
+#define SETTING_VALUE_MAX 160
+
+enum setting_file {
+	SETTING_CONTROLLER, /* cgroup.subtree_control: "+io" or "-io"; of no disk */
+	SETTING_COST, /* io.cost.qos of the root cgroup: "enable=0" or "enable=1" */
+	SETTING_MAX, /* io.max: "rbps=max wbps=max riops=max wiops=max" */
+	SETTING_WEIGHT, /* io.weight: a number, or "default" */
+	SETTING_BFQ_WEIGHT, /* io.bfq.weight: the same */
+	SETTING_FILES
+};
+
+struct setting_id {
+	enum setting_file file;
+	const char *path; /* of the cgroup, from the mount */
+	const struct disk *disk; /* NULL for SETTING_CONTROLLER */
+};
+
+struct setting {
+	enum setting_file file;
+	char *path;
+	__u64 inode; /* of the cgroup: another of that path is not the one that was set */
+	struct disk disk; /* all zero: none */
+	char former[SETTING_VALUE_MAX]; /* before Nestor */
+	char now[SETTING_VALUE_MAX]; /* what Nestor set last */
+	char before[SETTING_VALUE_MAX]; /* what it set before that: if an agent died between remembering and writing */
+	bool stuck; /* it could not be put back, which was logged */
+	bool dry; /* monitored: nothing is written, and nothing remembered on disk */
+	unsigned int pass; /* the last one that wanted it */
+	const void *tag; /* the user's */
+	TAILQ_ENTRY(setting) entry;
+};
+
+enum setting_action { SETTING_SET, SETTING_RESTORE, SETTING_ACTIONS };
+enum setting_result { SETTING_DONE, SETTING_MONITORED, SETTING_FAILED, SETTING_RESULTS };
+
+struct settings {
+	char mount[128]; /* of cgroup v2 */
+	int run_dir; /* not owned */
+	bool dry; /* from now on, settings_want() only counts what it would do */
+	bool in_pass;
+	unsigned int pass;
+	unsigned int lines; /* of the file: more than settings, until it is written anew */
+	TAILQ_HEAD(setting_list, setting) list; /* in the order they were made, to be undone in the reverse order */
+	unsigned long long counts[SETTING_ACTIONS][SETTING_RESULTS];
+};
+
+/* Reads what an earlier agent has left in @run_dir. 0 or -errno, logged. */
+int settings_open(struct settings *s, const char *mount, int run_dir);
+/* Forgets, in memory only: what is set stays set, and remembered. */
+void settings_close(struct settings *s);
+
+void settings_begin(struct settings *s);
+void settings_end(struct settings *s);
+
+/* Sets @id to @value if it is not. The first wish of a pass counts. 0 or -errno, not logged. */
+int settings_want(struct settings *s, const struct setting_id *id, const char *value, const void *tag);
+
+/* @tag's user is gone: its settings are nobody's until the next pass. False: it has none. */
+bool settings_untag(struct settings *s, const void *tag);
+
+/* The value that @id has without Nestor. 0 or -errno. */
+int settings_former(const struct settings *s, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX]);
+
+/* What was set of @id, also by an earlier agent; NULL: nothing. */
+struct setting *settings_find(const struct settings *s, const struct setting_id *id);
+
+/* Put back one, or all. What is in a cgroup that is gone is forgotten, what cannot be put back is not. */
+void settings_drop(struct settings *s, const struct setting_id *id);
+void settings_drop_all(struct settings *s);
+
+/*
+ * Puts back all that is remembered in @run_dir, whose settings nobody has open: policy has steering off, or no agent
+ * runs. 0 (also if there is nothing) or -errno, logged.
+ */
+int settings_undo(int run_dir, unsigned int *ret_restored);
+
+#endif

@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-#ifndef NESTOR_UNITNAME_H
-#define NESTOR_UNITNAME_H
-
-/* In names of systemd's units \xHH stands for a character, but NUL: undoes that, in place. */
-void unit_unescape(char *text);
-
-#endif

@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/core/agent.h"
+#include "agent/base/bpf_object.h"
+#include "agent/who/workloads.h"
+#include "agent/lib/log.h"
+#include "agent/who/container_name.h"
+#include "agent/who/accounts.h"
+#include "agent/who/counter_maps.h"
+#include "agent/lib/util.h"
+
+#define BUCKETS 1024
+
+static const struct owner REST_OWNER = { .id = OWNER_ID_REST };
+
+struct entry {
+	struct owner owner;
+	struct owner_info info; /* as in the map */
+	__u64 seen_ns; /* when we met it */
+	bool final; /* its name will not change */
+	LIST_ENTRY(entry) in_bucket;
+	TAILQ_ENTRY(entry) in_all;
+};
+
+TAILQ_HEAD(entries, entry);
+
+struct owners {
+	struct agent *agent;
+	struct bpf_map *map;
+	const struct census *census;
+	struct entries all;
+	LIST_HEAD(, entry) buckets[BUCKETS];
+	LIST_HEAD(, tally) tallies;
+	unsigned int nr_shown; /* different names that are shown */
+	bool renamed; /* one that is shown: nr_shown may be wrong */
+};
+
+/* ---- entries ---- */
+
+static unsigned int bucket_of(const struct owner *owner)
+{
+	return (unsigned int)((owner->id ^ owner->id >> 22 ^ owner->hierarchy) % BUCKETS);
+}
+
+static struct entry *find(const struct owners *o, const struct owner *owner)
+{
+	struct entry *e;
+
+	LIST_FOREACH (e, &o->buckets[bucket_of(owner)], in_bucket)
+		if (!memcmp(&e->owner, owner, sizeof(*owner)))
+			return e;
+	return NULL;
+}
+
+static struct entry *add(struct owners *o, const struct owner *owner, const struct owner_info *info)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->owner = *owner;
+	e->info = *info;
+	e->seen_ns = now_ns();
+	LIST_INSERT_HEAD(&o->buckets[bucket_of(owner)], e, in_bucket);
+	TAILQ_INSERT_TAIL(&o->all, e, in_all);
+	return e;
+}
+
+static void drop(struct owners *o, struct entry *e)
+{
+	LIST_REMOVE(e, in_bucket);
+	TAILQ_REMOVE(&o->all, e, in_all);
+	free(e);
+}
+
+static void save(struct owners *o, const struct entry *e)
+{
+	bpf_map_update_elem(bpf_map__fd(o->map), &e->owner, &e->info, BPF_EXIST);
+}
+
+/* ---- names ---- */
+
+static bool is_named(const struct entry *e)
+{
+	return e->info.name[0] || e->info.vm[0];
+}
+
+static bool same_name(const struct entry *a, const struct entry *b)
+{
+	return !strcmp(a->info.name, b->info.name) && !strcmp(a->info.vm, b->info.vm);
+}
+
+/* Two that live at once under one name, such as a docker's and a podman's "web", would be one series. */
+static bool is_taken(const struct owners *o, const struct entry *e)
+{
+	struct entry *other;
+
+	TAILQ_FOREACH (other, &o->all, in_all)
+		if (other != e && !other->info.dead_since_ns && same_name(other, e) && strcmp(other->info.path, e->info.path))
+			return true;
+	return false;
+}
+
+static void make_unique(const struct owners *o, struct entry *e)
+{
+	char name[OWNER_NAME_MAX];
+
+	if (!e->info.name[0] || !is_taken(o, e))
+		return;
+	memcpy(name, e->info.name, sizeof(name));
+	snprintf(e->info.name, sizeof(e->info.name), "%.*s:%s", (int)(sizeof(name) - OWNER_SHORT_ID_MAX - 1), name,
+		 e->info.short_id);
+	if (!e->info.short_id[0] || is_taken(o, e))
+		snprintf(e->info.name, sizeof(e->info.name), "%.*s", (int)sizeof(e->info.name) - 1, e->info.path);
+}
+
+/* 0, or -errno if it is gone. */
+static int name_cgroup(const struct owners *o, struct entry *e)
+{
+	struct owner_info *info = &e->info;
+	struct container_name found;
+	char path[OWNER_PATH_MAX];
+	int err;
+
+	err = kernel_cgroup_path(&o->agent->kernel, e->owner.hierarchy, e->owner.id, path, sizeof(path));
+	if (err == -ENOTCONN) {
+		snprintf(info->name, sizeof(info->name), "cgroup:%u:%llu", e->owner.hierarchy, e->owner.id);
+		e->final = true;
+		return 0;
+	}
+	if (err || e->final)
+		return err;
+	container_name("", path, &found);
+	e->final = found.final || now_ns() - e->seen_ns > NAME_SETTLES_NS;
+	if (census_name_vms_cgroup(o->census, found.path, info)) {
+		e->final = true;
+		return 0;
+	}
+	memcpy(info->name, found.name, sizeof(info->name));
+	memcpy(info->runtime, found.runtime, sizeof(info->runtime));
+	memcpy(info->short_id, found.short_id, sizeof(info->short_id));
+	memcpy(info->path, found.path, sizeof(info->path));
+	make_unique(o, e);
+	return 0;
+}
+
+static int name_vm(const struct owners *o, struct entry *e)
+{
+	e->final = true;
+	return census_name_vm(o->census, e->owner.id, &e->info) ? 0 : -ESRCH;
+}
+
+/* Names it, or notes that it is dead. */
+static void look_at(struct owners *o, struct entry *e)
+{
+	struct owner_info was = e->info;
+	int err = e->owner.hierarchy == OWNER_VM ? name_vm(o, e) : name_cgroup(o, e);
+
+	if (!err)
+		e->info.dead_since_ns = 0;
+	else if (!e->info.dead_since_ns)
+		e->info.dead_since_ns = now_ns();
+	if (!memcmp(&was, &e->info, sizeof(was)))
+		return;
+	o->renamed |= was.state == OWNER_SHOWN && (strcmp(was.name, e->info.name) || strcmp(was.vm, e->info.vm));
+	save(o, e);
+}
+
+/* ---- what is shown ---- */
+
+static bool matches_any(char *const *globs, unsigned int nr, const char *name)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (!fnmatch(globs[i], name, 0))
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct owners *o, const struct entry *e)
+{
+	const struct policy *p = o->agent->policy;
+	const char *name = e->info.vm[0] ? e->info.vm : e->info.name;
+
+	return matches_any(p->agent.include, p->agent.include_count, name) &&
+	       !matches_any(p->agent.exclude, p->agent.exclude_count, name);
+}
+
+/* One of @e's name that is shown, the living before the dead. */
+static struct entry *find_shown(const struct owners *o, const struct entry *e)
+{
+	struct entry *other, *dead = NULL;
+
+	TAILQ_FOREACH (other, &o->all, in_all) {
+		if (other == e || other->info.state != OWNER_SHOWN || !same_name(other, e))
+			continue;
+		if (!other->info.dead_since_ns)
+			return other;
+		dead = other;
+	}
+	return dead;
+}
+
+static void set_state(struct owners *o, struct entry *e, enum owner_showing state)
+{
+	bool others = find_shown(o, e) != NULL;
+
+	if (!others && state == OWNER_SHOWN && e->info.state != OWNER_SHOWN)
+		o->nr_shown++;
+	if (!others && state != OWNER_SHOWN && e->info.state == OWNER_SHOWN)
+		o->nr_shown--;
+	e->info.state = state;
+	save(o, e);
+}
+
+/* @e's name is no longer shown. */
+static void give_up(struct owners *o, struct entry *e)
+{
+	struct entry *other;
+
+	while ((other = find_shown(o, e)))
+		set_state(o, other, OWNER_REST);
+	set_state(o, e, OWNER_REST);
+}
+
+/* Of the name of which all are dead, the first of them longest. NULL: all names live. */
+static struct entry *oldest_dead(const struct owners *o)
+{
+	struct entry *e, *oldest = NULL;
+
+	TAILQ_FOREACH (e, &o->all, in_all) {
+		const struct entry *other;
+
+		if (e->info.state != OWNER_SHOWN || !e->info.dead_since_ns)
+			continue;
+		other = find_shown(o, e);
+		if ((!other || other->info.dead_since_ns) && (!oldest || e->info.dead_since_ns < oldest->info.dead_since_ns))
+			oldest = e;
+	}
+	return oldest;
+}
+
+static struct entry *last_shown(const struct owners *o)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH_REVERSE (e, &o->all, entries, in_all)
+		if (e->info.state == OWNER_SHOWN)
+			return e;
+	return NULL;
+}
+
+/* Is there a place for one more name? A dead one makes room. */
+static bool make_room(struct owners *o)
+{
+	struct entry *dead;
+
+	if (o->nr_shown < o->agent->policy->agent.max_containers)
+		return true;
+	dead = oldest_dead(o);
+	if (dead)
+		give_up(o, dead);
+	return dead;
+}
+
+/* What becomes of a new one; OWNER_NEW: it is too early to say. */
+static enum owner_showing verdict(struct owners *o, const struct entry *e)
+{
+	bool named = is_named(e), wanted = named && is_wanted(o, e);
+
+	if (wanted && find_shown(o, e))
+		return OWNER_SHOWN;
+	if (e->info.dead_since_ns || (named && !wanted))
+		return OWNER_REST;
+	if (!named || now_ns() - e->seen_ns < o->agent->policy->agent.min_age * 1000000000ULL)
+		return OWNER_NEW;
+	return make_room(o) ? OWNER_SHOWN : OWNER_REST;
+}
+
+static void decide(struct owners *o, struct entry *e)
+{
+	enum owner_showing state = e->info.state == OWNER_NEW ? verdict(o, e) : OWNER_NEW;
+
+	if (state != OWNER_NEW)
+		set_state(o, e, state);
+}
+
+bool owners_label(const struct owners *o, const struct owner *owner, struct who_label *ret)
+{
+	const struct entry *e;
+
+	*ret = (struct who_label){ .vm = "", .container = "" };
+	if (owner->id == OWNER_ID_NONE)
+		return true;
+	e = find(o, owner);
+	if (owner->id == OWNER_ID_REST || (e && e->info.state == OWNER_REST)) {
+		ret->container = WHO_OTHER;
+		return true;
+	}
+	if (!e || e->info.state == OWNER_NEW)
+		return false;
+	*ret = (struct who_label){ .vm = e->info.vm, .container = e->info.name };
+	return true;
+}
+
+static int by_name(const struct owner_info *a, const struct owner_info *b)
+{
+	return strcmp(a->vm, b->vm) ?: strcmp(a->name, b->name);
+}
+
+static int by_name_and_path(const void *pa, const void *pb)
+{
+	const struct owner_info *a = *(const struct owner_info *const *)pa, *b = *(const struct owner_info *const *)pb;
+
+	return by_name(a, b) ?: strcmp(a->path, b->path);
+}
+
+/* All that are shown, in order; to be freed. Without memory there are none. */
+static const struct owner_info **list_shown(const struct owners *o, size_t *ret_nr)
+{
+	const struct owner_info **list;
+	const struct entry *e;
+	size_t nr = 0;
+
+	TAILQ_FOREACH (e, &o->all, in_all)
+		nr += e->info.state == OWNER_SHOWN;
+	list = calloc(nr + 1, sizeof(void *));
+	*ret_nr = list ? nr : 0;
+	nr = 0;
+	TAILQ_FOREACH (e, &o->all, in_all)
+		if (list && e->info.state == OWNER_SHOWN)
+			list[nr++] = &e->info;
+	if (list)
+		qsort(list, nr, sizeof(void *), by_name_and_path);
+	return list;
+}
+
+void owners_for_each_shown(const struct owners *o, void (*emit)(void *data, const struct owner_info *info), void *data)
+{
+	size_t nr;
+	_free_ const struct owner_info **shown = list_shown(o, &nr);
+
+	for (size_t i = 0; i < nr; i++)
+		if (shown[i]->name[0] && (!i || by_name_and_path(&shown[i - 1], &shown[i])))
+			emit(data, shown[i]);
+}
+
+/* ---- heirs ---- */
+
+/* Those that were never shown have nothing to linger for. */
+static bool is_due(const struct owners *o, const struct entry *e)
+{
+	if (!e->info.dead_since_ns)
+		return false;
+	return e->info.state != OWNER_SHOWN ||
+	       now_ns() - e->info.dead_since_ns >= o->agent->policy->agent.linger * 1000000000ULL;
+}
+
+/* A living one of the same name, such as the same service started again; else the rest. */
+static const struct owner *heir_of(const struct owners *o, const struct entry *e)
+{
+	const struct entry *other = e->info.state == OWNER_SHOWN ? find_shown(o, e) : NULL;
+
+	return other && !is_due(o, other) ? &other->owner : &REST_OWNER;
+}
+
+static void move_counts(struct owners *o, struct heir *heirs, size_t nr)
+{
+	struct tally *t;
+
+	LIST_FOREACH (t, &o->tallies, entry)
+		tally_retire(t, heirs, nr);
+}
+
+static void retire(struct owners *o)
+{
+	_free_ struct heir *heirs = NULL;
+	struct entry *e, *next;
+	size_t nr = 0;
+
+	TAILQ_FOREACH (e, &o->all, in_all)
+		nr += is_due(o, e);
+	if (!nr)
+		return;
+	heirs = calloc(nr, sizeof(*heirs));
+	if (!heirs)
+		return;
+	nr = 0;
+	TAILQ_FOREACH (e, &o->all, in_all)
+		if (is_due(o, e))
+			heirs[nr++] = (struct heir){ .from = e->owner, .to = *heir_of(o, e) };
+	move_counts(o, heirs, nr);
+	for (e = TAILQ_FIRST(&o->all); e; e = next) {
+		next = TAILQ_NEXT(e, in_all);
+		if (!bsearch(&e->owner, heirs, nr, sizeof(*heirs), tally_by_owner))
+			continue;
+		set_state(o, e, OWNER_REST);
+		bpf_map_delete_elem(bpf_map__fd(o->map), &e->owner);
+		drop(o, e);
+	}
+}
+
+/* ---- events ---- */
+
+void owners_new(struct owners *o, const struct owner *owner)
+{
+	struct entry *e = find(o, owner);
+	struct owner_info info;
+
+	if (!e && bpf_map_lookup_elem(bpf_map__fd(o->map), owner, &info))
+		return;
+	if (!e)
+		e = add(o, owner, &info);
+	if (!e)
+		return;
+	look_at(o, e);
+	decide(o, e);
+}
+
+void owners_dead(struct owners *o, const struct owner *owner)
+{
+	struct entry *e = find(o, owner);
+
+	if (!e || e->info.dead_since_ns)
+		return;
+	e->info.dead_since_ns = now_ns();
+	save(o, e);
+	decide(o, e);
+}
+
+static void count_shown(struct owners *o)
+{
+	size_t nr;
+	_free_ const struct owner_info **shown = list_shown(o, &nr);
+
+	o->nr_shown = 0;
+	for (size_t i = 0; i < nr; i++)
+		o->nr_shown += !i || by_name(shown[i - 1], shown[i]);
+}
+
+static void keep_to_limit(struct owners *o)
+{
+	if (o->renamed)
+		count_shown(o);
+	o->renamed = false;
+	while (o->nr_shown > o->agent->policy->agent.max_containers)
+		give_up(o, oldest_dead(o) ?: last_shown(o));
+}
+
+void owners_update(struct owners *o)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH (e, &o->all, in_all) {
+		if (!e->final && !e->info.dead_since_ns)
+			look_at(o, e);
+		decide(o, e);
+	}
+	keep_to_limit(o);
+	retire(o);
+}
+
+static void read_map(struct owners *o)
+{
+	struct table t;
+
+	if (table_read(o->map, &t))
+		return;
+	for (size_t i = 0; i < t.nr; i++)
+		if (!find(o, table_key(&t, i)))
+			add(o, table_key(&t, i), table_value(&t, i));
+	table_free(&t);
+}
+
+void owners_check(struct owners *o)
+{
+	struct entry *e;
+
+	read_map(o);
+	TAILQ_FOREACH (e, &o->all, in_all)
+		look_at(o, e);
+	owners_update(o);
+}
+
+/*
+ * Limits may have changed. Who was one of the rest and can be shown leaves there what it counted so far: a counter
+ * must not go back.
+ */
+void owners_apply(struct owners *o, const struct policy *p)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH (e, &o->all, in_all) {
+		struct heir heir = { .from = e->owner, .to = REST_OWNER };
+
+		if (e->info.state == OWNER_SHOWN && !is_wanted(o, e)) {
+			set_state(o, e, OWNER_REST);
+		} else if (e->info.state == OWNER_REST && is_wanted(o, e) && !e->info.dead_since_ns &&
+			   o->nr_shown < p->agent.max_containers) {
+			move_counts(o, &heir, 1);
+			set_state(o, e, OWNER_NEW);
+			decide(o, e);
+		}
+	}
+	owners_update(o);
+}
+
+/* ---- life ---- */
+
+static size_t add_orphans(const struct owners *o, const struct table *t, struct heir *heirs)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < t->nr; i++) {
+		const struct owner *owner = table_key(t, i);
+
+		if (owner->id != OWNER_ID_NONE && owner->id != OWNER_ID_REST && !find(o, owner))
+			heirs[nr++] = (struct heir){ .from = *owner, .to = REST_OWNER };
+	}
+	return nr;
+}
+
+/* Counts of owners that were retired while the room was off go to the rest. */
+static void adopt(const struct owners *o, const struct tally *t)
+{
+	_free_ struct heir *heirs = NULL;
+	struct table live = {}, gone = {};
+	size_t nr;
+
+	if (!tally_read_live(t, &live) && !table_read(t->gone, &gone)) {
+		heirs = calloc(live.nr + gone.nr + 1, sizeof(*heirs));
+		nr = heirs ? add_orphans(o, &live, heirs) : 0;
+		nr += heirs ? add_orphans(o, &gone, heirs + nr) : 0;
+		if (nr)
+			tally_retire(t, heirs, nr);
+	}
+	table_free(&live);
+	table_free(&gone);
+}
+
+void owners_add_tally(struct owners *o, struct tally *t)
+{
+	adopt(o, t);
+	LIST_INSERT_HEAD(&o->tallies, t, entry);
+}
+
+void owners_remove_tally(struct tally *t)
+{
+	LIST_REMOVE(t, entry);
+}
+
+int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, struct owners **ret)
+{
+	struct owners *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return log_error(-ENOMEM, "who: out of memory");
+	o->agent = a;
+	o->map = map;
+	o->census = c;
+	TAILQ_INIT(&o->all);
+	read_map(o); /* pinned ones of an earlier run */
+	count_shown(o);
+	*ret = o;
+	return 0;
+}
+
+void owners_close(struct owners *o)
+{
+	struct entry *e;
+
+	if (!o)
+		return;
+	while ((e = TAILQ_FIRST(&o->all)))
+		drop(o, e);
+	free(o);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Reads counters per owner (agent/who/counter_maps.h), with the names that they are shown under, and adds them up. */
+#ifndef NESTOR_COUNTERS_H
+#define NESTOR_COUNTERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/base/bpf_object.h"
+#include "agent/who/counter_maps.h"
+
+struct who;
+
+struct tally_row {
+	const char *vm, *container;
+	const void *key; /* as in the map; of a sum, that of its first row */
+	const __u64 *value; /* summed over CPUs */
+	const char *extra; /* the room's, for its comparison */
+};
+
+/* A copy of both maps, with names; counts that are not to be shown yet are left out. */
+struct tally_rows {
+	struct tally_row *rows;
+	size_t nr;
+	size_t words; /* of a value */
+	struct table live, gone;
+	__u64 *sums;
+};
+
+/* 0 or -errno. Free it also after an error. */
+int tally_read(struct who *w, const struct tally *t, struct tally_rows *ret);
+void tally_free(struct tally_rows *r);
+
+typedef int (*tally_compare_fn)(const void *a, const void *b); /* of two struct tally_row */
+int tally_by_label(const void *a, const void *b); /* by vm, then container */
+
+/* Sorts rows, adds up those that are equal by @compare and that @wanted (NULL: all) takes, calls @emit for each sum. */
+void tally_for_each_sum(struct tally_rows *r, tally_compare_fn compare, bool (*wanted)(const struct tally_row *row),
+			void (*emit)(void *data, const struct tally_row *sum), void *data);
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * who: loads bpf/who/who.bpf.c, whose maps all rooms share, and passes on what it tells: to the census of those that live,
+ * and to the owners of counters.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/core/agent.h"
+#include "agent/base/bpf_object.h"
+#include "agent/who/workloads.h"
+#include "agent/lib/json_text.h"
+#include "agent/lib/log.h"
+#include "agent/base/metrics.h"
+#include "agent/who/container_name.h"
+#include "agent/who/accounts.h"
+#include "agent/lib/util.h"
+#include "bpf/lost.h"
+#include "build/bpf/who/who.skel.h"
+
+#define CHECK_NS (10ULL * 1000000000)
+#define UPDATE_NS (1ULL * 1000000000)
+
+struct who {
+	struct agent *agent;
+	struct who_bpf *bpf;
+	struct ring_buffer *ring;
+	struct source events; /* ring buffer's epoll */
+	struct source check; /* timer: what was not told? */
+	struct source update; /* timer, runs once after somebody died */
+	struct owners *owners;
+	struct census *census;
+	unsigned long long events_lost; /* when they were last looked for */
+};
+
+/* ---- events ---- */
+
+static int on_event(void *data, void *record, size_t size)
+{
+	const struct who_event *e = record;
+	struct who *w = data;
+
+	if (size < sizeof(*e))
+		return 0;
+	switch (e->type) {
+	case WHO_NEW_OWNER:
+		owners_new(w->owners, &e->owner);
+		break;
+	case WHO_CGROUP_BORN:
+		census_cgroup_born(w->census, &e->owner);
+		break;
+	case WHO_CGROUP_GONE:
+		census_cgroup_gone(w->census, &e->owner);
+		owners_dead(w->owners, &e->owner);
+		timer_rearm(w->update.fd, UPDATE_NS, 0);
+		break;
+	case WHO_VM_EXEC:
+		census_exec(w->census, (int)e->pid);
+		break;
+	case WHO_VM_EXIT:
+		census_exit(w->census, &e->owner);
+		break;
+	}
+	return 0;
+}
+
+static void on_events(struct source *s)
+{
+	ring_buffer__consume(((struct who *)s->data)->ring);
+}
+
+void who_update(struct who *w)
+{
+	ring_buffer__consume(w->ring);
+	owners_update(w->owners);
+}
+
+static void on_update(struct source *s)
+{
+	timer_drain(s->fd);
+	who_update(s->data);
+}
+
+/* The ring may have been full: then births and deaths were not told. */
+static void on_check(struct source *s)
+{
+	struct who *w = s->data;
+	unsigned long long lost = bpfobj_lost(w->bpf->maps.who_lost, LOST_RING_FULL);
+
+	timer_drain(s->fd);
+	ring_buffer__consume(w->ring);
+	if (lost != w->events_lost)
+		census_scan(w->census);
+	w->events_lost = lost;
+	owners_check(w->owners);
+}
+
+/* ---- for rooms ---- */
+
+static const struct bpf_map *shared_map(const struct who *w, const char *name)
+{
+	const struct bpf_map *map = bpf_object__find_map_by_name(w->bpf->obj, name);
+
+	return map && !strncmp(name, "who_", 4) ? map : NULL;
+}
+
+int who_share(struct who *w, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, obj) {
+		const struct bpf_map *ours = shared_map(w, bpf_map__name(map));
+		int err = ours ? bpf_map__set_pin_path(map, NULL) ?: bpf_map__reuse_fd(map, bpf_map__fd(ours)) : 0;
+
+		if (err)
+			return log_error(err, "cannot share %s: %s", bpf_map__name(map), strerror(-err));
+	}
+	return 0;
+}
+
+bool who_label(struct who *w, const struct owner *o, struct who_label *ret)
+{
+	return owners_label(w->owners, o, ret);
+}
+
+void who_add_tally(struct who *w, struct tally *t)
+{
+	owners_add_tally(w->owners, t);
+}
+
+void who_remove_tally(struct who *w, struct tally *t)
+{
+	(void)w;
+	owners_remove_tally(t);
+}
+
+void who_watch(struct who *w, struct who_watch *watch)
+{
+	census_watch(w->census, watch);
+}
+
+void who_unwatch(struct who *w, struct who_watch *watch)
+{
+	(void)w;
+	census_unwatch(watch);
+}
+
+bool who_matches(const struct who_one *one, const char *container, const char *vm)
+{
+	if (one->vm[0])
+		return vm && !fnmatch(vm, one->vm, 0);
+	return container && !fnmatch(container, one->container, 0);
+}
+
+bool who_has_tap(const struct who_one *vm, unsigned int ifindex)
+{
+	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
+		if (*tap == ifindex)
+			return true;
+	return false;
+}
+
+/* ---- showing ---- */
+
+struct info {
+	struct metrics *m;
+	struct family *family;
+};
+
+static void emit_container(void *data, const struct owner_info *info)
+{
+	struct info *i = data;
+
+	family_u64(i->family,
+		   metrics_labels(i->m, "container", info->name, "runtime", info->runtime, "path", info->path, "id",
+				  info->short_id, NULL),
+		   1);
+}
+
+static void emit_vm(void *data, const struct vm *vm)
+{
+	struct info *i = data;
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", vm->pid);
+	family_u64(i->family, metrics_labels(i->m, "vm", vm->name, "vmm", vm->vmm, "pid", pid, NULL), 1);
+}
+
+void who_collect(struct who *w, struct metrics *m)
+{
+	struct info i = { .m = m };
+
+	bpfobj_collect(w->bpf->obj, "who", w->bpf->maps.who_lost, 0, m);
+	i.family = metrics_family(m, "nestor_container_info", METRIC_GAUGE,
+				  "A container that has series: its runtime, its cgroup, the runtime's id; always 1.");
+	owners_for_each_shown(w->owners, emit_container, &i);
+	i.family = metrics_family(m, "nestor_vm_info", METRIC_GAUGE, "A VM that runs: its monitor and its process; always 1.");
+	census_for_each_vm(w->census, emit_vm, &i);
+}
+
+static void add_container(void *data, const struct container_name *name)
+{
+	json_array_append_new(data, json_pack("{s:o, s:s, s:s, s:o}", "container", json_text(name->name), "runtime",
+					      name->runtime, "id", name->short_id, "path", json_text(name->path)));
+}
+
+json_t *who_show_containers(struct who *w)
+{
+	json_t *list = json_array();
+
+	census_for_each_container(w->census, add_container, list);
+	return list;
+}
+
+static void add_vm(void *data, const struct vm *vm)
+{
+	json_t *taps = json_array();
+
+	for (const unsigned int *tap = vm->taps; tap && *tap; tap++) {
+		char name[IF_NAMESIZE];
+
+		json_array_append_new(taps, json_text(if_indextoname(*tap, name) ?: "?"));
+	}
+	json_array_append_new(data, json_pack("{s:o, s:s, s:i, s:o, s:o}", "vm", json_text(vm->name), "vmm", vm->vmm, "pid",
+					      vm->pid, "taps", taps, "path", json_text(vm->path)));
+}
+
+json_t *who_show_vms(struct who *w)
+{
+	json_t *list = json_array();
+
+	census_for_each_vm(w->census, add_vm, list);
+	return list;
+}
+
+/* ---- life ---- */
+
+void who_apply(struct who *w, const struct policy *p)
+{
+	owners_apply(w->owners, p);
+}
+
+static int watch_events(struct who *w)
+{
+	struct loop *loop = &w->agent->loop;
+
+	w->ring = ring_buffer__new(bpf_map__fd(w->bpf->maps.who_events), on_event, w, NULL);
+	if (!w->ring)
+		return log_error(-errno, "who: ring buffer: %m");
+	w->events.fd = dup(ring_buffer__epoll_fd(w->ring)); /* a source closes its own */
+	w->check.fd = timer_open(CHECK_NS, CHECK_NS);
+	w->update.fd = timer_open(0, 0);
+	return loop_add(loop, &w->events) ?: loop_add(loop, &w->check) ?: loop_add(loop, &w->update);
+}
+
+static int load(struct who *w)
+{
+	int err;
+
+	w->bpf = who_bpf__open();
+	if (!w->bpf)
+		return log_error(-errno, "who: cannot open the BPF object: %m");
+	err = bpfobj_pin(w->bpf->obj, agent_pin_dir(w->agent), &w->agent->counters_reset);
+	if (err)
+		return err;
+	err = who_bpf__load(w->bpf);
+	return err ? log_error(err, "who: the kernel refuses the BPF programs: %s", strerror(-err)) : 0;
+}
+
+/* Attached before it looks around: whoever comes meanwhile is told, and found to be known. */
+static int begin(struct who *w)
+{
+	int err;
+
+	err = load(w);
+	if (!err)
+		err = census_open(w->agent, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
+	if (!err)
+		err = owners_open(w->agent, w->bpf->maps.who_owners, w->census, &w->owners);
+	if (!err)
+		err = watch_events(w);
+	if (err)
+		return err;
+	err = who_bpf__attach(w->bpf);
+	if (err)
+		return log_error(err, "who: cannot attach: %s", strerror(-err));
+	census_scan(w->census);
+	return 0;
+}
+
+int who_start(struct agent *a, struct who **ret)
+{
+	struct who *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return log_error(-ENOMEM, "who: out of memory");
+	w->agent = a;
+	w->events = (struct source){ .fd = -1, .ready = on_events, .data = w };
+	w->check = (struct source){ .fd = -1, .ready = on_check, .data = w };
+	w->update = (struct source){ .fd = -1, .ready = on_update, .data = w };
+	err = begin(w);
+	if (err) {
+		who_stop(w);
+		return err;
+	}
+	*ret = w;
+	return 0;
+}
+
+void who_stop(struct who *w)
+{
+	if (!w)
+		return;
+	ring_buffer__free(w->ring);
+	loop_remove(&w->agent->loop, &w->events);
+	loop_remove(&w->agent->loop, &w->check);
+	loop_remove(&w->agent->loop, &w->update);
+	owners_close(w->owners);
+	census_close(w->census);
+	who_bpf__destroy(w->bpf);
+	free(w);
+}

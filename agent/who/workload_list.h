@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Containers and VMs that live, for a room that goes through them now and then. */
+#ifndef NESTOR_WORKLOAD_LIST_H
+#define NESTOR_WORKLOAD_LIST_H
+
+#include <linux/types.h>
+
+#include "agent/who/who.h"
+
+struct member {
+	LIST_ENTRY(member) entry;
+	const struct who_one *one;
+};
+
+struct members {
+	LIST_HEAD(, member) list; /* the last that came first */
+	struct who *who;
+	struct who_watch watch;
+	void (*changed)(void *data); /* NULL, or: hears of each that comes and goes */
+	void *data;
+};
+
+/* From now on @m has all there are; @changed is called for those that are there already, too. It stays where it is. */
+void members_open(struct members *m, struct who *who, void (*changed)(void *data), void *data);
+void members_close(struct members *m); /* what was not opened, but zeroed, is fine */
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kfuncs/cache/index.h"
+
+static_assert(sizeof(struct entry) == 32);
+
+#define CHUNK_SHIFT 12 /* of entries: 128 KiB at a time */
+#define CHUNK_ENTRIES (1U << CHUNK_SHIFT)
+#define FREE_LOW 16384 /* entries; a bio takes up to 256 */
+#define LEAF_SHIFT 10 /* of frames: a page of notes */
+
+static struct {
+	struct group *groups;
+	u32 *buckets; /* number of the first entry */
+	unsigned int group_bits;
+
+	struct entry **chunks; /* each is set once, before any of its numbers is handed out */
+	u32 nr_chunks, max_chunks;
+
+	spinlock_t free_lock;
+	u32 free; /* list */
+	u32 nr_free;
+
+	u32 **leaves; /* notes, by frame */
+	u64 frames;
+} known;
+
+int index_open(u64 blocks, u64 frames)
+{
+	u32 nr_groups;
+	u32 i;
+
+	known.group_bits = ilog2(max_t(u64, roundup_pow_of_two(blocks) >> GROUP_SHIFT, 2));
+	nr_groups = 1U << known.group_bits;
+	known.max_chunks = min_t(u64, (blocks >> CHUNK_SHIFT) * 4 + 16, 1U << (32 - CHUNK_SHIFT));
+	known.frames = frames;
+	known.groups = kvcalloc(nr_groups, sizeof(*known.groups), GFP_KERNEL);
+	known.buckets = kvcalloc(nr_groups, GROUP_BLOCKS * sizeof(*known.buckets), GFP_KERNEL);
+	known.chunks = kvcalloc(known.max_chunks, sizeof(*known.chunks), GFP_KERNEL);
+	known.leaves = kvcalloc((frames >> LEAF_SHIFT) + 1, sizeof(*known.leaves), GFP_KERNEL);
+	spin_lock_init(&known.free_lock);
+	if (!known.groups || !known.buckets || !known.chunks || !known.leaves) {
+		index_close();
+		return -ENOMEM;
+	}
+	for (i = 0; i < nr_groups; i++)
+		spin_lock_init(&known.groups[i].lock);
+	/* Entry 0, which is none, may be looked at. */
+	if (index_grow()) {
+		index_close();
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void index_close(void)
+{
+	u64 i;
+
+	for (i = 0; known.chunks && i < known.nr_chunks; i++)
+		kvfree(known.chunks[i]);
+	for (i = 0; known.leaves && i <= known.frames >> LEAF_SHIFT; i++)
+		kfree(known.leaves[i]);
+	kvfree(known.leaves);
+	kvfree(known.chunks);
+	kvfree(known.buckets);
+	kvfree(known.groups);
+	memset(&known, 0, sizeof(known));
+}
+
+/* ---- entries ---- */
+
+struct entry *entry_by_id(u32 id)
+{
+	return &known.chunks[id >> CHUNK_SHIFT][id & (CHUNK_ENTRIES - 1)];
+}
+
+bool index_wants_growth(void)
+{
+	return READ_ONCE(known.nr_free) < FREE_LOW && READ_ONCE(known.nr_chunks) < known.max_chunks;
+}
+
+static void index_add_chunk(struct entry *chunk)
+{
+	unsigned long flags;
+	u32 first, i;
+
+	spin_lock_irqsave(&known.free_lock, flags);
+	if (known.nr_chunks == known.max_chunks) {
+		spin_unlock_irqrestore(&known.free_lock, flags);
+		kvfree(chunk);
+		return;
+	}
+	first = known.nr_chunks << CHUNK_SHIFT;
+	known.chunks[known.nr_chunks++] = chunk;
+	/* 0 is the number of none. */
+	for (i = first ? 0 : 1; i < CHUNK_ENTRIES; i++) {
+		chunk[i].chain = known.free;
+		known.free = first + i;
+		known.nr_free++;
+	}
+	spin_unlock_irqrestore(&known.free_lock, flags);
+}
+
+int index_grow(void)
+{
+	struct entry *chunk;
+
+	if (!index_wants_growth())
+		return 0;
+	chunk = kvcalloc(CHUNK_ENTRIES, sizeof(*chunk), GFP_KERNEL);
+	if (!chunk)
+		return -ENOMEM;
+	index_add_chunk(chunk);
+	return 0;
+}
+
+u32 index_alloc(u32 nr)
+{
+	unsigned long flags;
+	u32 list = 0, last, i;
+
+	spin_lock_irqsave(&known.free_lock, flags);
+	if (nr && nr <= known.nr_free) {
+		list = last = known.free;
+		for (i = 1; i < nr; i++)
+			last = entry_by_id(last)->chain;
+		known.free = entry_by_id(last)->chain;
+		entry_by_id(last)->chain = 0;
+		known.nr_free -= nr;
+	}
+	spin_unlock_irqrestore(&known.free_lock, flags);
+	return list;
+}
+
+void index_free(u32 list)
+{
+	unsigned long flags;
+	u32 next;
+
+	if (!list)
+		return;
+	spin_lock_irqsave(&known.free_lock, flags);
+	for (; list; list = next) {
+		struct entry *e = entry_by_id(list);
+
+		next = e->chain;
+		entry_set(e, 0, 0, ENTRY_FREE);
+		e->chain = known.free;
+		known.free = list;
+		known.nr_free++;
+	}
+	spin_unlock_irqrestore(&known.free_lock, flags);
+}
+
+void index_count(u64 *ret_all, u64 *ret_free)
+{
+	*ret_all = (u64)READ_ONCE(known.nr_chunks) << CHUNK_SHIFT;
+	*ret_free = READ_ONCE(known.nr_free);
+}
+
+/* ---- blocks ---- */
+
+static u32 group_number(u64 where)
+{
+	return hash_64(where >> GROUP_SHIFT, known.group_bits);
+}
+
+struct group *group_of(u64 where)
+{
+	return &known.groups[group_number(where)];
+}
+
+/* Neighbours lie side by side: a bio walks along a few cache lines. */
+static u32 *bucket_of(u64 where)
+{
+	return &known.buckets[(group_number(where) << GROUP_SHIFT) + (where & (GROUP_BLOCKS - 1))];
+}
+
+u32 index_find(u64 where)
+{
+	u32 id;
+
+	for (id = *bucket_of(where); id; id = entry_by_id(id)->chain) {
+		struct entry *e = entry_by_id(id);
+
+		if (entry_where(e) == where && entry_state(e) != ENTRY_DEAD)
+			return id;
+	}
+	return 0;
+}
+
+void index_link(u32 id)
+{
+	struct entry *e = entry_by_id(id);
+	u32 *bucket = bucket_of(entry_where(e));
+
+	e->chain = *bucket;
+	*bucket = id;
+}
+
+void index_unlink(u32 id)
+{
+	struct entry *e = entry_by_id(id);
+	u32 *link = bucket_of(entry_where(e));
+
+	while (*link != id)
+		link = &entry_by_id(*link)->chain;
+	*link = e->chain;
+	e->chain = 0;
+}
+
+void index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
+{
+	unsigned long flags;
+	u32 g, b, id, next;
+
+	for (g = 0; g < 1U << known.group_bits; g++) {
+		spin_lock_irqsave(&known.groups[g].lock, flags);
+		for (b = g << GROUP_SHIFT; b < (g + 1) << GROUP_SHIFT; b++)
+			for (id = known.buckets[b]; id; id = next) {
+				next = entry_by_id(id)->chain;
+				if (entry_where(entry_by_id(id)) >> 40 == device)
+					each(id, arg);
+			}
+		spin_unlock_irqrestore(&known.groups[g].lock, flags);
+		cond_resched();
+	}
+}
+
+/* ---- notes ---- */
+
+int note_prepare(u64 frame, gfp_t gfp)
+{
+	u32 **leaf, *fresh;
+
+	if (frame >= known.frames)
+		return -ERANGE;
+	leaf = &known.leaves[frame >> LEAF_SHIFT];
+	if (READ_ONCE(*leaf))
+		return 0;
+	fresh = kcalloc(1U << LEAF_SHIFT, sizeof(*fresh), gfp);
+	if (!fresh)
+		return -ENOMEM;
+	if (cmpxchg(leaf, NULL, fresh))
+		kfree(fresh);
+	return 0;
+}
+
+static u32 *note_of(u64 frame)
+{
+	u32 *leaf = frame < known.frames ? READ_ONCE(known.leaves[frame >> LEAF_SHIFT]) : NULL;
+
+	return leaf ? &leaf[frame & ((1U << LEAF_SHIFT) - 1)] : NULL;
+}
+
+bool note_set(u64 frame, u32 id, u32 *ret_before)
+{
+	u32 *note = note_of(frame);
+
+	if (!note)
+		return false;
+	*ret_before = xchg(note, id);
+	return true;
+}
+
+u32 note_take(u64 frame)
+{
+	u32 *note = note_of(frame);
+
+	/* Most frames have none: no need to take the cache line from others. */
+	return note && READ_ONCE(*note) ? xchg(note, 0) : 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The store on an SSD: a log of segments of 1 MiB, each of one pool. A segment is filled in memory, written at once, read page
+ * by page, and given up as a whole: all in it is clean, so that takes no I/O. Nothing outlives the session; what is read is
+ * checked against the hash that the index has.
+ */
+#ifndef NESTOR_KFUNCS_CACHE_SSD_H
+#define NESTOR_KFUNCS_CACHE_SSD_H
+
+#include "kfuncs/compat.h"
+
+struct cache_pool;
+
+#define SEGMENT_SHIFT 8 /* of slots: 1 MiB */
+#define SEGMENT_SLOTS (1U << SEGMENT_SHIFT)
+
+/* Uses @segments of the device behind ssd_io.h. 0 or -ENOMEM. May sleep, as all that follows. */
+int ssd_open(u32 segments);
+/* Gives up all. No put may be under way; waits for reads and writes that are. */
+void ssd_close(void);
+u64 ssd_limit(void); /* pages; 0: there is none */
+
+/* Gives up all of @pool's segments; no put for it may be under way. */
+void ssd_drop_pool(struct cache_pool *pool);
+
+bool ssd_unbalanced(void); /* in any context */
+/* Writes what is full, frees segments and has buffers ready. */
+void ssd_balance(void);
+
+/* A write that ssd_io_write() began has ended. Any context. */
+void ssd_written(u32 segment, bool good);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The device of the SSD store. */
+#ifndef NESTOR_KFUNCS_CACHE_SSD_IO_H
+#define NESTOR_KFUNCS_CACHE_SSD_IO_H
+
+#include "kfuncs/compat.h"
+
+#include "kfuncs/cache/ssd.h"
+
+struct bio;
+
+/*
+ * Makes the block device that is open at @fd, for writing and for nobody else, the store, or as much of it as @pages; 0: all.
+ * What was there before is lost, but for the first MiB. 0, -EBADF, -ENOTBLK, -EACCES (not open for writing), -ENOSPC
+ * (smaller than 2 MiB), -EEXIST (there is one already), -ENOMEM. May sleep.
+ */
+int ssd_io_open(int fd, u64 pages);
+/* As ssd_close(). */
+void ssd_io_close(void);
+
+/* Begins to write a segment; ssd_written() tells of the end, maybe before it returns. May sleep. */
+void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
+
+/* Failed or wrong pages, since it was opened. */
+u64 ssd_io_errors(void);
+
+/* Sends @bio to where @place is. */
+void ssd_io_read(struct bio *bio, u32 place);
+/* Submits a bio that the SSD could not serve to the device that it names by now. Any context. */
+void ssd_io_again(struct bio *bio);
+/* Waits until none is left to submit. */
+void ssd_io_flush(void);
+
+#endif

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+// budget: 20
+/* The history that the agent keeps for the page (agent/base/history.c): rates, who has a place in it, its bounds. */
+#include <stdlib.h>
+
+#include "agent/base/history.h"
+#include "tests/harness/tap.h"
+
+#define MS 1700000000000ULL
+#define SECOND 1000000000ULL
+
+static __u64 now; /* in seconds */
+
+static void begin(struct history *h)
+{
+	history_begin(h, MS + now * 1000, now * SECOND);
+}
+
+static void end(struct history *h)
+{
+	history_end(h);
+	now += HISTORY_SECONDS;
+}
+
+static const json_t *find_owner(const json_t *shown, const char *vm, const char *container)
+{
+	const json_t *owner;
+	size_t i;
+
+	json_array_foreach (json_object_get(shown, "owners"), i, owner)
+		if (!strcmp(json_string_value(json_object_get(owner, "vm")), vm) &&
+		    !strcmp(json_string_value(json_object_get(owner, "container")), container))
+			return owner;
+	return NULL;
+}
+
+/* "1 2.5 -": what is shown of a quantity; "none" if it is not. */
+static const char *values(const struct history *h, __u64 after, const char *vm, const char *container, const char *quantity)
+{
+	static char text[4096];
+	json_t *shown = history_show(h, after);
+	const json_t *owner = find_owner(shown, vm, container), *list, *v;
+	size_t i, len = 0;
+
+	list = json_object_get(json_object_get(owner, "values"), quantity);
+	strcpy(text, list ? "" : "none");
+	json_array_foreach (list, i, v)
+		len += (size_t)(json_is_null(v)
+					? snprintf(text + len, sizeof(text) - len, "%s-", i ? " " : "")
+					: snprintf(text + len, sizeof(text) - len, "%s%g", i ? " " : "", json_number_value(v)));
+	json_decref(shown);
+	return text;
+}
+
+static void sample(struct history *h, const char *container, const char *quantity, __u64 value)
+{
+	begin(h);
+	history_counter(h, "", container, quantity, value);
+	end(h);
+}
+
+static void test_rates(void)
+{
+	struct history *h = history_new();
+
+	sample(h, "a", "bytes", 1000);
+	is_str("none", values(h, 0, "", "a", "bytes"), "one sample of a counter is no rate");
+	sample(h, "a", "bytes", 1000 + 5 * 300);
+	sample(h, "a", "bytes", 1000 + 5 * 300);
+	is_str("- 300 0", values(h, 0, "", "a", "bytes"), "two are, per second");
+	sample(h, "a", "bytes", 50);
+	sample(h, "a", "bytes", 60);
+	is_str("- 300 0 - 2", values(h, 0, "", "a", "bytes"), "a counter that went down was reset: not known");
+	sample(h, "a", "else", 1);
+	sample(h, "a", "bytes", 1060);
+	sample(h, "a", "bytes", 1070);
+	is_str("- 300 0 - 2 - - 2", values(h, 0, "", "a", "bytes"), "nor is what it grew by over samples that did not tell it");
+	is_str("- 2", values(h, 6, "", "a", "bytes"), "those after a number alone");
+	is_str("- 300 0 - 2 - - 2", values(h, 99, "", "a", "bytes"), "after another agent's number: all");
+	is_str("none", values(h, 8, "", "a", "bytes"), "after the last: none");
+
+	now += 100; /* it was late */
+	sample(h, "a", "bytes", 1070 + 105);
+	is_str("1", values(h, 8, "", "a", "bytes"), "a rate is of the time that passed");
+	begin(h);
+	history_counter(h, "", "a", "bytes", 1170);
+	history_counter(h, "", "a", "bytes", 15);
+	history_gauge(h, "", "a", "limit", 7);
+	history_gauge(h, "", "a", "limit", 0.5);
+	end(h);
+	is_str("2", values(h, 9, "", "a", "bytes"), "parts of a counter add up");
+	is_str("7.5", values(h, 9, "", "a", "limit"), "and of a gauge, which is no rate");
+	history_free(h);
+}
+
+static void test_machine(void)
+{
+	struct history *h = history_new();
+
+	for (__u64 i = 0; i < 2; i++) {
+		begin(h);
+		history_counter(h, "", "a", "bytes", i * 10);
+		history_counter(h, "vm", "", "bytes", i * 100);
+		history_counter(h, "vm", "in it", "bytes", i * 1000);
+		history_gauge(h, "", "a", "limit", 7);
+		end(h);
+	}
+	is_str("- 22", values(h, 0, "", "", "bytes"),
+	       "the machine is the sum of containers and VMs, not of what is within a VM");
+	is_str("none", values(h, 0, "", "", "limit"), "limits are no sum");
+	is_str("- 200", values(h, 0, "vm", "in it", "bytes"), "a container within a VM is one of its own");
+	history_free(h);
+}
+
+static void test_latency(void)
+{
+	struct hist reads = {}, writes = {};
+	struct history *h = history_new();
+	json_t *shown;
+	char *text;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		begin(h);
+		history_counter(h, "", "a", "bytes", i);
+		history_latency(h, "", "a", &reads);
+		history_latency(h, "", "a", &writes);
+		end(h);
+		reads.slots[3] += 2;
+		writes.slots[28] += 5;
+	}
+	shown = history_show(h, 1);
+	text = json_dumps(json_object_get(find_owner(shown, "", "a"), "latency"), JSON_COMPACT);
+	is_str("[[3,2,28,5],[3,2,28,5]]", text, "latencies of reads and writes together, as bucket and count");
+	free(text);
+	text = json_dumps(json_object_get(find_owner(shown, "", ""), "latency"), JSON_COMPACT);
+	is_str("[[3,2,28,5],[3,2,28,5]]", text, "and the machine's");
+	free(text);
+	json_decref(shown);
+	history_free(h);
+}
+
+/* "5 10": when policy changed, in seconds since the first sample. */
+static const char *marks(const struct history *h, __u64 after)
+{
+	static char text[4096];
+	json_t *shown = history_show(h, after);
+	size_t i, len = 0;
+	json_t *ms;
+
+	text[0] = '\0';
+	json_array_foreach (json_object_get(shown, "policy_changes"), i, ms)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%lld", i ? " " : "",
+					(long long)(json_integer_value(ms) - (json_int_t)MS) / 1000);
+	json_decref(shown);
+	return text;
+}
+
+static void test_marks(void)
+{
+	struct history *h = history_new();
+
+	now = 0;
+	is_str("", marks(h, 0), "no sample, no change of policy");
+	sample(h, "a", "bytes", 0);
+	is_str("", marks(h, 0), "a sample is no change");
+	history_mark(h, MS + 2000);
+	sample(h, "a", "bytes", 0);
+	history_mark(h, MS + 7000);
+	is_str("2 7", marks(h, 0), "each change, and when it was");
+	is_str("2 7", marks(h, 2), "also to who asks for the last samples alone");
+	for (unsigned int i = 2; i < HISTORY_SAMPLES + 1; i++)
+		sample(h, "a", "bytes", 0);
+	is_str("7", marks(h, 0), "as long as the samples around it are kept");
+	for (unsigned int i = 1; i <= HISTORY_MARKS + 3; i++)
+		history_mark(h, MS + (now + i) * 1000);
+	ok(!strncmp(marks(h, 0), "909 910 ", 8), "no more than %u: the last ones; got %.8s", HISTORY_MARKS, marks(h, 0));
+	history_free(h);
+}
+
+static void tell_many(struct history *h, unsigned int nr, __u64 round)
+{
+	char name[250];
+
+	for (unsigned int i = 0; i < nr; i++) {
+		memset(name, 'x', sizeof(name));
+		snprintf(name + 190, sizeof(name) - 190, "%u", i);
+		history_counter(h, "", name, "bytes", round * i);
+		history_counter(h, "", name, "ios", round * i);
+	}
+}
+
+static void test_busiest(void)
+{
+	struct history *h = history_new();
+	json_t *shown;
+	char name[16];
+
+	for (__u64 round = 0; round < 4; round++) {
+		begin(h);
+		for (unsigned int i = 1; i <= 200; i++) {
+			snprintf(name, sizeof(name), "c%u", i);
+			history_counter(h, "", name, "bytes", round * i * i);
+		}
+		end(h);
+	}
+	shown = history_show(h, 0);
+	is_u64(HISTORY_OWNERS + 1, json_array_size(json_object_get(shown, "owners")), "64 have a place, and the machine");
+	ok(find_owner(shown, "", "c200") && find_owner(shown, "", "c150"), "the busiest have one");
+	ok(!find_owner(shown, "", "c1") && !find_owner(shown, "", "c60"), "the idle have none");
+	json_decref(shown);
+
+	/* Of equal business nobody takes another's place. */
+	for (__u64 round = 4; round < 4 + HISTORY_SAMPLES; round++) {
+		begin(h);
+		for (unsigned int i = 1; i <= 200; i++) {
+			snprintf(name, sizeof(name), "c%u", i);
+			history_counter(h, "", name, "bytes", round * 200 * 200);
+		}
+		end(h);
+	}
+	shown = history_show(h, 0);
+	ok(find_owner(shown, "", "c200") != NULL, "one that others only draw level with keeps its place");
+	is_u64(HISTORY_SAMPLES, json_array_size(json_object_get(shown, "times")), "15 minutes are kept");
+	json_decref(shown);
+
+	sample(h, "c200", "bytes", 1); /* all others have gone */
+	for (unsigned int i = 0; i < HISTORY_SAMPLES + 1; i++)
+		sample(h, "new", "bytes", 1000 * i);
+	shown = history_show(h, 0);
+	ok(!find_owner(shown, "", "c200"), "one that has gone has its place until its last sample is old");
+	ok(find_owner(shown, "", "new") != NULL, "then another has it");
+	json_decref(shown);
+	history_free(h);
+}
+
+static void test_bounds(void)
+{
+	struct history *h = history_new();
+
+	for (__u64 round = 0; round < 3; round++) {
+		begin(h);
+		tell_many(h, 5000, round);
+		end(h);
+	}
+	ok(history_bytes(h) <= HISTORY_BYTES_MAX, "%zu bytes for 5000 owners with long names, at most 8 MiB", history_bytes(h));
+	begin(h);
+	for (unsigned int i = 0; i < 100; i++) {
+		static char names[100][8];
+
+		snprintf(names[i], sizeof(names[i]), "q%u", i);
+		history_counter(h, "", "a", names[i], i);
+	}
+	end(h);
+	ok(true, "more quantities than there is room for are left out");
+	for (unsigned int i = 0; i < HISTORY_SAMPLES; i++) {
+		begin(h);
+		end(h);
+	}
+	ok(history_bytes(h) < 200000, "%zu bytes when all have gone", history_bytes(h));
+	history_free(h);
+	history_free(NULL);
+}
+
+int main(void)
+{
+	test_rates();
+	test_machine();
+	test_latency();
+	test_marks();
+	test_busiest();
+	test_bounds();
+	return done_testing();
+}

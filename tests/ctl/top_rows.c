@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The rows of nestorctl top from readings that are known: rates, quantiles, what is not known, order, filter. */
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/ctl/top_cell.h"
+#include "agent/ctl/top_rows.h"
+#include "tests/harness/tap.h"
+
+#define SECOND 1000000000ULL
+#define UP "nestor_room_up{room=\"blkio\"} 1\nnestor_room_up{room=\"pcache\"} 1\nnestor_room_up{room=\"net\"} 1\n"
+#define IO(device, c, bytes, ios)                                                                                              \
+	"nestor_blkio_bytes_total{device=\"" device "\",op=\"read\",vm=\"\",container=\"" c "\"} " bytes "\n"                  \
+	"nestor_blkio_ios_total{device=\"" device "\",op=\"read\",vm=\"\",container=\"" c "\"} " ios "\n"
+#define BUCKET(op, le, n) "nestor_blkio_latency_seconds_bucket{vm=\"\",container=\"a\",op=\"" op "\",le=\"" le "\"} " n "\n"
+
+/* Series of container a. */
+#define CACHE(name, n) "nestor_pcache_" name "{vm=\"\",container=\"a\"} " n "\n"
+#define EVICTED(reason, n) "nestor_pcache_evictions_total{vm=\"\",container=\"a\",reason=\"" reason "\"} " n "\n"
+#define NET(name, direction, n) "nestor_net_" name "{direction=\"" direction "\",vm=\"\",container=\"a\"} " n "\n"
+#define RESENT(c, n) "nestor_net_retransmits_total{vm=\"\",container=\"" c "\"} " n "\n"
+#define MOVED(kind, direction, n)                                                                                              \
+	"nestor_net_migration_bytes_total{kind=\"" kind "\",direction=\"" direction "\",vm=\"\",container=\"a\"} " n "\n"
+
+#define P(vm, c, n) "nestor_net_bytes_total{direction=\"rx\",vm=\"" vm "\",container=\"" c "\"} " n "\n"
+
+static struct top_order order = { .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+
+static struct top *read_two(const char *first, const char *second)
+{
+	struct top *t = top_new();
+
+	if (top_read(t, strdup(first), 5 * SECOND) || top_read(t, strdup(second), 7 * SECOND))
+		ok(false, "two readings");
+	return t;
+}
+
+static void value_is(struct top *t, const char *container, enum top_value value, double expected, const char *text)
+{
+	size_t nr, total;
+	const struct top_row *rows = top_rows(t, &order, &nr, &total);
+	double got = -1;
+	bool good;
+
+	for (size_t i = 0; i < nr; i++)
+		if (!strcmp(rows[i].container, container))
+			got = rows[i].values[value];
+	good = isnan(expected) ? isnan(got) : fabs(got - expected) < 1e-9;
+	ok(good, "%s", text);
+	if (!good)
+		printf("#   expected: %g, got: %g\n", expected, got);
+}
+
+/* 100 reads: 50 at most 1 us, 49 up to 4 us, and 1 slower write; the same, and twice as much at the layer below. */
+static void test_block_io(void)
+{
+	struct top *t = read_two(UP IO("dm-0", "a", "1000", "10") IO("sda", "a", "1000", "10") BUCKET("read", "1e-06", "10")
+					 BUCKET("read", "4e-06", "10") BUCKET("read", "0.5", "10") BUCKET("read", "+Inf", "10"),
+				 UP IO("dm-0", "a", "410600", "110") IO("sda", "a", "410600", "110")
+					 BUCKET("read", "1e-06", "60") BUCKET("read", "4e-06", "109")
+						 BUCKET("read", "0.5", "110") BUCKET("read", "+Inf", "110"));
+
+	value_is(t, "a", TOP_READS, 50, "100 reads in 2 s");
+	value_is(t, "a", TOP_READ_BYTES, 204800, "bytes are those of the top layer");
+	value_is(t, "a", TOP_WRITES, 0, "no writes are 0");
+	value_is(t, "a", TOP_P50, 1e-6, "p50 is the bound of its bucket");
+	value_is(t, "a", TOP_P99, 4e-6, "p99 too");
+	value_is(t, "a", TOP_HIT, NAN, "no access has no hit ratio");
+	top_free(t);
+
+	t = read_two(UP BUCKET("read", "1e-06", "0") BUCKET("read", "4e-06", "0") BUCKET("read", "+Inf", "0"),
+		     UP BUCKET("read", "1e-06", "97") BUCKET("read", "4e-06", "97") BUCKET("read", "+Inf", "97")
+			     BUCKET("write", "1e-06", "1") BUCKET("write", "4e-06", "3") BUCKET("write", "+Inf", "5"));
+	value_is(t, "a", TOP_P50, 1e-6, "reads and writes together: p50");
+	value_is(t, "a", TOP_P99, 4e-6, "beyond the last bound it is that");
+	top_free(t);
+}
+
+static void test_other_rooms(void)
+{
+	static const char first[] = UP CACHE("hits_total", "10") CACHE("misses_total", "10") CACHE("refaults_total", "1")
+		EVICTED("reclaim", "1") NET("bytes_total", "rx", "0") NET("packets_total", "tx", "0") RESENT("a", "0")
+			MOVED("criu", "rx", "0");
+	static const char second[] = UP CACHE("hits_total", "40") CACHE("misses_total", "20") CACHE("refaults_total", "9")
+		CACHE("pages", "3") EVICTED("reclaim", "5") EVICTED("invalidate", "2") NET("bytes_total", "rx", "3000")
+			NET("packets_total", "tx", "8") RESENT("a", "6") MOVED("criu", "rx", "10") MOVED("criu", "tx", "20")
+				MOVED("qemu", "tx", "30");
+	struct top *t = read_two(first, second);
+
+	value_is(t, "a", TOP_HIT, 0.75, "30 of 40 accesses were hits");
+	value_is(t, "a", TOP_REFAULTS, 4, "refaults");
+	value_is(t, "a", TOP_EVICTIONS, 3, "evictions of all reasons, one of them new");
+	value_is(t, "a", TOP_CACHED, 3.0 * 4096, "pages are what there is now");
+	value_is(t, "a", TOP_RX, 1500, "bytes received");
+	value_is(t, "a", TOP_TX, 0, "bytes sent: none");
+	value_is(t, "a", TOP_TX_PACKETS, 4, "packets sent");
+	value_is(t, "a", TOP_RETRANSMITS, 3, "retransmits");
+	value_is(t, "a", TOP_MIGRATION, 30, "migration of all kinds, in both directions");
+	top_free(t);
+
+	t = read_two(UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 0\n",
+		     UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 8\n");
+	value_is(t, "~machine", TOP_MIGRATION, 4, "migration that is nobody's is the machine's");
+	value_is(t, "~machine", TOP_RX, NAN, "which has nothing else");
+	value_is(t, "a", TOP_MIGRATION, NAN, "and not known of the others");
+	top_free(t);
+}
+
+/* The second-level cache, as an agent told of it. */
+#define POOL(store, pages, share, hits, puts, evictions)                                                                       \
+	"nestor_cache_pages{store=\"" store "\",vm=\"\",container=\"a\"} " pages "\n"                                          \
+	"nestor_cache_entitlement_pages{store=\"" store "\",vm=\"\",container=\"a\"} " share "\n"                              \
+	"nestor_cache_hits_total{store=\"" store "\",vm=\"\",container=\"a\"} " hits "\n"                                      \
+	"nestor_cache_puts_total{store=\"" store "\",vm=\"\",container=\"a\"} " puts "\n"                                      \
+	"nestor_cache_evictions_total{store=\"" store "\",vm=\"\",container=\"a\"} " evictions "\n"
+#define POOL_COUNT(name, n) "nestor_cache_" name "_total{vm=\"\",container=\"a\"} " n "\n"
+#define DROPPED(reason, n) "nestor_cache_drops_total{reason=\"" reason "\",vm=\"\",container=\"a\"} " n "\n"
+
+static void test_cache(void)
+{
+	static const char first[] = UP "nestor_room_up{room=\"cache\"} 1\n" POOL("memory", "1", "50", "10", "20", "5")
+		POOL("ssd", "7", "70", "0", "0", "0") POOL_COUNT("gets", "100") POOL_COUNT("demotions", "3")
+			DROPPED("raced", "1") DROPPED("no_room", "0") RESENT("none", "0");
+	static const char second[] = UP "nestor_room_up{room=\"cache\"} 1\n" POOL("memory", "30", "60", "40", "36", "9")
+		POOL("ssd", "8", "80", "20", "2", "6") POOL_COUNT("gets", "200") POOL_COUNT("demotions", "7")
+			DROPPED("raced", "3") DROPPED("no_room", "2") RESENT("none", "0");
+	struct top *t = read_two(first, second);
+	size_t nr, total;
+
+	order = (struct top_order){ .table = TOP_CACHE, .key = TOP_CONTAINER, .filter = "" };
+	top_rows(t, &order, &nr, &total);
+	is_u64(1, nr, "who has no pool is in no row of the cache");
+	is_u64(1, total, "nor counted");
+	value_is(t, "a", TOP_MEMORY, 30.0 * 4096, "pages in memory are what there is now");
+	value_is(t, "a", TOP_MEMORY_SHARE, 60.0 * 4096, "and what there might be");
+	value_is(t, "a", TOP_SSD, 8.0 * 4096, "on the SSD");
+	value_is(t, "a", TOP_SSD_SHARE, 80.0 * 4096, "and what there might be");
+	value_is(t, "a", TOP_GETS, 50, "100 gets in 2 s");
+	value_is(t, "a", TOP_GET_HIT, 0.5, "half of them were hits");
+	value_is(t, "a", TOP_MEMORY_HIT, 0.3, "30 in memory");
+	value_is(t, "a", TOP_SSD_HIT, 0.2, "20 on the SSD");
+	value_is(t, "a", TOP_MEMORY_PUTS, 8, "puts");
+	value_is(t, "a", TOP_SSD_PUTS, 1, "of each store");
+	value_is(t, "a", TOP_MEMORY_EVICTIONS, 2, "evictions");
+	value_is(t, "a", TOP_SSD_EVICTIONS, 3, "of each store");
+	value_is(t, "a", TOP_DEMOTIONS, 2, "demotions");
+	value_is(t, "a", TOP_DROPS, 2, "drops of all reasons");
+	top_free(t);
+
+	t = read_two(first, UP POOL("memory", "1", "2", "3", "4", "5"));
+	value_is(t, "a", TOP_MEMORY, NAN, "the room is down: not known");
+	top_free(t);
+	t = read_two(second, second);
+	value_is(t, "a", TOP_GET_HIT, NAN, "who asked for nothing has no ratio of hits");
+	value_is(t, "a", TOP_GETS, 0, "but 0 gets");
+	top_free(t);
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+}
+
+static void test_unknown(void)
+{
+	struct top *t = read_two(UP RESENT("a", "9") IO("sda", "a", "1", "1"), UP RESENT("a", "3") RESENT("new", "1000"));
+
+	value_is(t, "a", TOP_RETRANSMITS, NAN, "a counter that went back is not known");
+	value_is(t, "a", TOP_READ_BYTES, NAN, "nor is one that went away");
+	value_is(t, "a", TOP_RX, 0, "the others are");
+	value_is(t, "new", TOP_RETRANSMITS, NAN, "a container that was not there has no rates yet");
+	top_free(t);
+
+	t = read_two("nestor_room_up{room=\"net\"} 1\nnestor_container_info{container=\"a\"} 1\n",
+		     UP "nestor_container_info{container=\"a\"} 1\n");
+	value_is(t, "a", TOP_RX, 0, "a room that is up: 0");
+	value_is(t, "a", TOP_READS, NAN, "a room that was not up before: not known");
+	top_free(t);
+	t = top_new();
+	is_u64(0, (unsigned long long)top_read(t, strdup(UP RESENT("a", "9")), SECOND), "one reading");
+	value_is(t, "a", TOP_RETRANSMITS, NAN, "has no rates");
+	ok(top_seconds(t) <= 0, "and no time");
+	top_free(t);
+}
+
+static void order_is(struct top *t, const char *expected, const char *text)
+{
+	size_t nr, total;
+	const struct top_row *rows = top_rows(t, &order, &nr, &total);
+	char got[128] = "";
+
+	for (size_t i = 0; i < nr; i++) {
+		strcat(got, rows[i].vm);
+		strcat(got, rows[i].container);
+		strcat(got, " ");
+	}
+	is_str(expected, got, text);
+	is_u64(5, total, "of 5 in all");
+}
+
+static void test_order(void)
+{
+	struct top *t = read_two(UP P("", "web-1", "0") P("", "web-2", "0") P("", "db", "5") P("v", "", "0"),
+				 UP P("", "web-1", "20") P("", "web-2", "10") P("", "db", "1") P("v", "", "30")
+					 P("v", "x", "9"));
+
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_RX, .filter = "" };
+	order_is(t, "v web-1 web-2 db vx ", "the most first, the unknown last");
+	order.reverse = true;
+	order_is(t, "web-2 web-1 v db vx ", "reversed; the unknown last");
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_VM, .filter = "" };
+	order_is(t, "db web-1 web-2 v vx ", "by VM");
+	order.filter = "web-*";
+	order_is(t, "web-1 web-2 ", "a glob");
+	order.filter = "eb";
+	order_is(t, "web-1 web-2 ", "a part of a name");
+	order.filter = "v";
+	order_is(t, "v vx ", "a VM's name");
+	order.filter = "*[12]";
+	order_is(t, "web-1 web-2 ", "a set");
+	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+	is_u64(TOP_RX, (unsigned long long)top_find_key(TOP_MAIN, "rx"), "a key");
+	ok(top_find_key(TOP_MAIN, "frob") < 0, "no key");
+	ok(top_find_key(TOP_MAIN, "memory") < 0, "no key of this table");
+	is_u64(TOP_HIT, (unsigned long long)top_find_key(TOP_MAIN, "hit"), "a key that two tables have");
+	is_u64(TOP_GET_HIT, (unsigned long long)top_find_key(TOP_CACHE, "hit"), "is another column in each");
+	top_free(t);
+}
+
+static void number_is(enum top_unit unit, double value, const char *expected)
+{
+	char text[32];
+
+	top_number(unit, value, text, sizeof(text));
+	is_str(expected, text, expected);
+	ok(strlen(text) <= TOP_NUMBER_WIDTH, "which is not too wide");
+}
+
+static void name_is(const char *name, int columns, const char *expected, const char *what)
+{
+	char text[16];
+	int used;
+
+	top_name(name, columns, text, sizeof(text), &used);
+	is_str(expected, text, what);
+	ok(used <= columns, "in at most %d columns", columns);
+}
+
+static void test_cells(void)
+{
+	number_is(TOP_COUNT, 0, "0");
+	number_is(TOP_COUNT, 0.5, "0.5");
+	number_is(TOP_COUNT, 999.4, "999");
+	number_is(TOP_COUNT, 999.5, "1.0k");
+	number_is(TOP_BYTES, 123456789, "123M");
+	number_is(TOP_BYTES, 1.8e19, "18E");
+	number_is(TOP_SECONDS, 1e-6, "1.0us");
+	number_is(TOP_SECONDS, 0.016384, "16ms");
+	number_is(TOP_SECONDS, 134.217728, "134s");
+	number_is(TOP_RATIO, 1, "100.0");
+	number_is(TOP_RATIO, NAN, "-");
+	name_is("\033[2J\a\t", 10, "?[2J??", "control characters");
+	name_is("abcdef", 3, "abc", "cut to the width");
+	name_is("abcdefghijklmnopqrstuvwxyz", 40, "abcdefghijklmno", "cut to the memory");
+	ok(setlocale(LC_CTYPE, "C.UTF-8") != NULL, "a locale of UTF-8");
+	name_is("\xe5\xae\xb9\xe5\x99\xa8", 3, "\xe5\xae\xb9", "a wide character is not cut in two");
+	name_is("a\xff\xc3", 10, "a??", "what is no UTF-8");
+	name_is("a\xe2\x80\xae"
+		"b\xc2\x9b",
+		10, "a?b?", "what turns the direction, and C1");
+}
+
+int main(void)
+{
+	test_block_io();
+	test_other_rooms();
+	test_cache();
+	test_unknown();
+	test_order();
+	test_cells();
+	return done_testing();
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/* budget: 60 */
+/*
+ * Calls of madvise() put into other processes: all ranges are advised, and whatever the process is about meanwhile, waiting
+ * or computing, with signals or without, it goes on as if nothing had been; also if whoever injects is killed at any moment.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+
+#include "agent/dedup/inject.h"
+#include "agent/lib/util.h"
+#include "tests/harness/tap.h"
+
+#define PAGE 4096
+#define RANGES 300
+
+/* What the victim tells. */
+static struct told {
+	_Atomic uint64_t rounds, wrong, signals;
+	uint8_t *memory;
+	_Atomic int ready;
+	char text[128]; /* of what was wrong first */
+} * told;
+
+static void wrong(const char *what, long got)
+{
+	if (!told->wrong++)
+		snprintf(told->text, sizeof(told->text), "%s: %ld, errno %d", what, got, errno);
+}
+
+static uint64_t ms_since(uint64_t began)
+{
+	return (now_ns() - began) / 1000000;
+}
+
+/* ---- what victims are about: a round each ---- */
+
+static void round_nanosleep(void)
+{
+	uint64_t began = now_ns();
+	int err = nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+
+	if (err || ms_since(began) < 20)
+		wrong("nanosleep", err);
+}
+
+static void round_poll(void)
+{
+	uint64_t began = now_ns();
+	int n = poll(NULL, 0, 20);
+
+	if (n || ms_since(began) < 20)
+		wrong("poll", n);
+}
+
+static void round_epoll(void)
+{
+	static int fd;
+	struct epoll_event e;
+	uint64_t began = now_ns();
+	int n;
+
+	fd = fd ?: epoll_create1(0);
+	n = epoll_wait(fd, &e, 1, 20);
+	if (n || ms_since(began) < 20)
+		wrong("epoll_wait", n);
+}
+
+static void round_sigwait(void)
+{
+	sigset_t set;
+	int n;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	n = sigtimedwait(&set, NULL, &(struct timespec){ .tv_nsec = 20000000 });
+	if (n >= 0 || errno != EAGAIN)
+		wrong("sigtimedwait", n);
+}
+
+static void round_futex(void)
+{
+	static uint32_t word;
+	long err = syscall(SYS_futex, &word, FUTEX_WAIT, 0, &(struct timespec){ .tv_nsec = 20000000 });
+
+	if (err >= 0 || errno != ETIMEDOUT)
+		wrong("futex", err);
+}
+
+/* Reads what a child writes a bit later: nothing may get lost or come twice. */
+static void round_read(void)
+{
+	static int pipes[2];
+	static uint32_t next;
+	uint32_t got = 0;
+
+	if (!pipes[0]) {
+		if (pipe(pipes))
+			_exit(1);
+		if (!fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (uint32_t i = 0;; i++) {
+				nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+				if (write(pipes[1], &i, sizeof(i)) != sizeof(i))
+					_exit(1);
+			}
+		}
+	}
+	if (read(pipes[0], &got, sizeof(got)) != sizeof(got) || got != next++)
+		wrong("read", got);
+}
+
+/* The registers, the flags and the vector registers, by sums that have to come out as the first time. */
+static void round_compute(void)
+{
+	static uint64_t first_a, first_b;
+	static double first_x;
+	uint64_t a = 1, b = 2;
+	double x = 0;
+
+	for (uint64_t i = 1; i <= 1000000; i++) {
+		b += __builtin_add_overflow(a, 0x9e3779b97f4a7c15, &a) + (a >> 63);
+		x += 1.0 / (double)i;
+	}
+	if (!told->rounds) {
+		first_a = a;
+		first_b = b;
+		first_x = x;
+	}
+	if (a != first_a || b != first_b || x != first_x)
+		wrong("sum", (long)b);
+}
+
+static void count_signal(int nr)
+{
+	(void)nr;
+	told->signals++;
+}
+
+/* Handlers all the time, in user space and in system calls. */
+static void round_signals(void)
+{
+	static bool begun;
+	int n;
+
+	if (!begun) {
+		begun = true;
+		sigaction(SIGALRM, &(struct sigaction){ .sa_handler = count_signal }, NULL);
+		setitimer(ITIMER_REAL, &(struct itimerval){ { 0, 700 }, { 0, 700 } }, NULL);
+	}
+	n = poll(NULL, 0, 5);
+	if (n && errno != EINTR)
+		wrong("poll with signals", n);
+	for (volatile int i = 0; i < 100000; i++)
+		;
+}
+
+static void *sleep_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void round_threads(void)
+{
+	static pthread_t thread;
+
+	if (!thread && pthread_create(&thread, NULL, sleep_for_ever, NULL))
+		_exit(1);
+	round_poll();
+}
+
+/* The filter kills for madvise(), and refuses getuid(): its own calls it has to see, all the time. */
+static void round_filtered(void)
+{
+	static bool begun;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getuid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	if (!begun && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)))
+		_exit(1);
+	begun = true;
+	for (int i = 0; i < 10000; i++)
+		if (syscall(SYS_getuid) >= 0)
+			wrong("a call that the filter refuses", i);
+	poll(NULL, 0, 1);
+}
+
+/* ---- victims ---- */
+
+static void __attribute__((noreturn)) live(void (*round)(void))
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	told->memory = mmap(NULL, 2 * RANGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(told->memory, 7, 2 * RANGES * PAGE);
+	for (;;) {
+		round();
+		told->rounds++;
+		told->ready = 1;
+	}
+}
+
+static pid_t victim(void (*round)(void))
+{
+	pid_t pid;
+
+	memset(told, 0, sizeof(*told));
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		live(round);
+	while (!told->ready)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	return pid;
+}
+
+/* Every other page */
+static void ranges_of(struct inject_range *ranges)
+{
+	for (size_t i = 0; i < RANGES; i++)
+		ranges[i] = (struct inject_range){ (uint64_t)(uintptr_t)told->memory + 2 * i * PAGE, PAGE };
+}
+
+/* Pages of @pid's that are mergeable */
+static unsigned long mergeable(pid_t pid)
+{
+	char path[64], line[512];
+	_fclose_ FILE *f = NULL;
+	unsigned long begin = 0, end = 0, pages = 0, b, e;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &b, &e) == 2) {
+			begin = b;
+			end = e;
+		}
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " mg"))
+			pages += (end - begin) / PAGE;
+	}
+	return pages;
+}
+
+static void is_alive(pid_t pid, const char *name)
+{
+	uint64_t rounds = told->rounds, until = now_ns() + 5000000000ULL;
+
+	while (told->rounds < rounds + 3 && now_ns() < until && !waitpid(pid, NULL, WNOHANG))
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	ok(told->rounds >= rounds + 3, "%s: it goes on", name);
+	if (!ok(!told->wrong, "%s: nothing was wrong in %llu rounds", name, (unsigned long long)told->rounds))
+		printf("# %llu times, first %s\n", (unsigned long long)told->wrong, told->text);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* What a victim has as its vDSO, all of the pages; a process of ours has the same at the same place. */
+static bool same_vdso(pid_t pid)
+{
+	char path[64], line[512];
+	_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long begin = 0, end = 0;
+	_free_ uint8_t *theirs = NULL;
+	_close_ int memory = -1;
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, "[vdso]"))
+			sscanf(line, "%lx-%lx", &begin, &end);
+	theirs = malloc(end - begin + 1);
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	memory = open(path, O_RDONLY | O_CLOEXEC);
+	return begin && pread(memory, theirs, end - begin, (off_t)begin) == (ssize_t)(end - begin) &&
+	       !memcmp(theirs, (const void *)begin, end - begin);
+}
+
+static void test_advice(const char *name, void (*round)(void))
+{
+	struct inject_range ranges[RANGES];
+	struct injection done = {}, again = {};
+	uint64_t longest;
+	pid_t pid = victim(round);
+	int err = 0;
+
+	ranges_of(ranges);
+	is_u64(0, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done), name);
+	is_u64(RANGES, mergeable(pid), "  all are mergeable");
+	longest = done.longest_ns;
+	for (int i = 0; i < 4 && !err; i++) {
+		err = inject_madvise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, RANGES, &again);
+		longest = again.longest_ns < longest ? again.longest_ns : longest;
+	}
+	is_u64(0, (uint64_t)-err, "  and back, and again");
+	is_u64(RANGES, mergeable(pid), "  are all mergeable");
+	ok(same_vdso(pid), "  leaves no trace in the vDSO");
+	is_alive(pid, name);
+	/* Of five: a busy machine may keep us from letting it go. */
+	ok(longest < INJECT_STOP_MAX_NS, "%s: it was kept for at most %llu us", name, (unsigned long long)longest / 1000);
+	printf("# %llu calls in %llu steps, %llu us in all\n", (unsigned long long)done.calls, (unsigned long long)done.steps,
+	       (unsigned long long)done.total_ns / 1000);
+	end(pid);
+}
+
+/*
+ * Whoever injects is killed at a random moment, its child with it. Then a call that signal(7) says a stop may end with EINTR,
+ * such as epoll_wait(), may end so; the others may not.
+ */
+static void test_kills(const char *name, void (*round)(void), int kills)
+{
+	struct inject_range ranges[RANGES];
+	struct injection done;
+	pid_t pid = victim(round);
+
+	ranges_of(ranges);
+	for (int i = 0; i < kills; i++) {
+		pid_t injector = fork();
+
+		if (!injector) {
+			inject_madvise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, RANGES, &done);
+			_exit(0);
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = random() % 12000000 }, NULL);
+		kill(injector, SIGKILL);
+		waitpid(injector, NULL, 0);
+	}
+	is_alive(pid, name);
+	is_u64(0, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done), "  and can be advised again");
+	is_u64(RANGES, mergeable(pid), "  all of it");
+	end(pid);
+}
+
+/* ---- those that it does not work with ---- */
+
+static void test_refusals(void)
+{
+	struct inject_range ranges[RANGES];
+	struct injection done;
+	pid_t pid = victim(round_poll);
+
+	ranges_of(ranges);
+	kill(pid, SIGSTOP);
+	waitpid(pid, NULL, WUNTRACED);
+	is_u64(EBUSY, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "one that is stopped is left alone");
+	is_u64(0, mergeable(pid), "  nothing is advised");
+	kill(pid, SIGCONT);
+	is_alive(pid, "stopped and continued");
+	ptrace(PTRACE_SEIZE, pid, 0, 0);
+	is_u64(EPERM, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "so is one that a debugger has");
+	ptrace(PTRACE_DETACH, pid, 0, 0);
+	end(pid);
+	is_u64(ESRCH, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "one that has gone is gone");
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*round)(void);
+	} all[] = {
+		{ "nanosleep", round_nanosleep },  { "poll", round_poll },	 { "epoll", round_epoll },
+		{ "sigtimedwait", round_sigwait }, { "futex", round_futex },	 { "read", round_read },
+		{ "computing", round_compute },	   { "signals", round_signals }, { "threads", round_threads },
+		{ "a filter", round_filtered },
+	};
+
+	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	srandom((unsigned int)getpid());
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		test_advice(all[i].name, all[i].round);
+	test_kills("kills while it waits", round_poll, 100);
+	test_kills("kills while it sleeps", round_nanosleep, 100);
+	test_kills("kills while it computes", round_compute, 100);
+	test_kills("kills with signals", round_signals, 100);
+	test_refusals();
+	return done_testing();
+}

@@ -1,0 +1,262 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 60
+# make install and uninstall; manual pages, unit and policy against what the programs really do.
+# shellcheck source=tests/harness/lib.sh
+. "$(dirname "$0")/../harness/lib.sh"
+cd "$ROOT" || exit 1
+unset MAKEFLAGS MAKELEVEL MFLAGS
+umask 022
+
+# -o: what is built is taken as it is, however old
+run_make() { make --no-print-directory -o build/nestord -o build/nestorctl -o build/libnestor-gpufn.a "$@" > "$T/make.log" 2>&1; }
+
+# same TEXT A B: two lists; prints what differs
+same() {
+	ok "$1" [ "$2" = "$3" ] || diff <(echo "$2") <(echo "$3") | sed -n 's/^[<>]/# &/p'
+}
+
+installed() { (cd "$1" && find . \( -type d -path '*/policy.d' -o ! -type d \) -printf '%m %p\n' | LC_ALL=C sort -k 2); }
+
+expected() { # expected PREFIX
+	LC_ALL=C sort -k 2 <<-END
+		755 ./etc/nestor/policy.d
+		755 .$1/sbin/nestord
+		755 .$1/sbin/nestorctl
+		644 .$1/lib/systemd/system/nestord.service
+		644 .$1/lib/systemd/system/nestord.socket
+		644 .$1/lib/sysusers.d/nestor.conf
+		644 .$1/share/bash-completion/completions/nestorctl
+		644 .$1/share/doc/nestor/policy.yaml
+		644 .$1/share/man/man1/nestorctl.1
+		644 .$1/share/man/man5/nestor-policy.5
+		644 .$1/share/man/man8/nestord.8
+		644 .$1/share/man/man7/nestor-gpufn.7
+		644 .$1/lib/libnestor-gpufn.a
+		644 .$1/include/nestor/gpufn_client.h
+		$(printf "644 .$1/share/nestor/systemd/%s\n" {gpufn,merge}.conf)
+		$(printf "644 .$1/share/nestor/functions/%s\n" {black_scholes,blur,fft,grey,kmeans,lanczos}.{yaml,cl,check.cl})
+		$(printf "644 .$1/share/nestor/functions/%s\n" {page_hash,prefix_sum,resize,sgemm,sha256,sobel}.{yaml,cl,check.cl})
+		$(printf "644 .$1/share/nestor/functions/%s\n" transpose.{yaml,cl,check.cl})
+		$(printf "644 .$1/share/nestor/include/%s\n" bpf/cache_choose.h kfuncs/cache.h)
+		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,dedup,gpufn,net,overview,pcache}.json)
+		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,dedup,gpufn,net,pcache}.rules.yml)
+	END
+}
+
+# ---- install ----
+
+built=$(stat -c %y build/nestord build/nestorctl)
+ok "make install PREFIX=/usr" run_make install DESTDIR="$T/usr" PREFIX=/usr || sed 's/^/# /' "$T/make.log"
+same "it installs these files with these modes" "$(expected /usr)" "$(installed "$T/usr")"
+(umask 077 && run_make install DESTDIR="$T/local")
+same "so it does below /usr/local, and for a user whose umask is 077" "$(expected /usr/local)" "$(installed "$T/local")"
+is "and every directory can be entered" "" "$(find "$T/local"/* -type d ! -perm 755)"
+is "nothing was built" "$built" "$(stat -c %y build/nestord build/nestorctl)"
+for prefix in usr usr/local; do
+	tree=$T/${prefix##*/}
+	unit=$tree/$prefix/lib/systemd/system/nestord.service
+	is "$prefix: no @PREFIX@ is left" "" "$(grep -rl @PREFIX@ "$tree")"
+	is "$prefix: the unit starts what was installed" "/$prefix/sbin/nestord" "$(sed -n 's/^ExecStart=//p' "$unit" | tr -s /)"
+done
+like "what was installed runs" '^nestord [0-9]' "$("$T/usr/usr/sbin/nestord" --version)"
+
+# ---- unit ----
+
+if command -v systemd-analyze > /dev/null; then
+	systemd-analyze security --offline=true --threshold=30 agent/systemd/nestord.service > "$T/security" 2>&1
+	is "systemd-analyze security: exposure of at most 3.0" 0 $?
+	grep -h 'Overall' "$T/security" | sed 's/[^ -~]*$//; s/^[^A-Z]*/# /'
+	mkdir "$T/units"
+	sed "s|^ExecStart=.*|ExecStart=$NESTORD|" "$T/usr/usr/lib/systemd/system/nestord.service" > "$T/units/nestord.service"
+	cp "$T/usr/usr/lib/systemd/system/nestord.socket" "$T/units"
+	verify() { SYSTEMD_UNIT_PATH=$T/units: systemd-analyze verify --man=no "$T"/units/nestord.{service,socket} 2>&1; }
+	is "systemd-analyze verify has nothing to say" "" "$(verify)"
+	mkdir "$T/units/nestord.service.d"
+	cp "$T"/usr/usr/share/nestor/systemd/*.conf "$T/units/nestord.service.d"
+	is "nor of the drop-ins" "" "$(verify)"
+	systemd-sysusers --root="$T/usr" "$T/usr/usr/lib/sysusers.d/nestor.conf" > /dev/null 2>&1
+	like "sysusers makes the user nestor" '^nestor:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
+	like "and the user nestor-gpufn" '^nestor-gpufn:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
+	rm -f "$T"/usr/etc/{passwd,group,shadow,gshadow}{,-} "$T/usr/etc/.pwd.lock"
+else
+	skip "unit" "systemd-analyze is not installed"
+fi
+needed=$(sed -n 's/^\t{ \(CAP_[A-Z_]*\),.*/\1/p' agent/base/kernel.c | sort)
+same "the unit keeps just the capabilities that nestord asks for" "$needed" \
+	"$(sed -n 's/^CapabilityBoundingSet=//p' agent/systemd/nestord.service | tr ' ' '\n' | sort)"
+same "nestord.8 lists them" "$needed" "$(sed -n '/^\.Ss Requirements/,/^\.El/p' agent/man/nestord.8 | grep '^\.It' | grep -o 'CAP_[A-Z_]*' | sort)"
+
+# ---- uninstall ----
+
+echo 'agent: { linger: 1 }' > "$T/usr/etc/nestor/policy.d/mine.yaml"
+ok "make uninstall" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
+is "it leaves the administrator's policy alone" "./etc/nestor/policy.d/mine.yaml" "$(cd "$T/usr" && find . ! -type d)"
+ok "make uninstall again is no error" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
+ok "make uninstall from /usr/local" run_make uninstall DESTDIR="$T/local"
+is "only the policy directory is left" "755 ./etc/nestor/policy.d" "$(installed "$T/local")"
+
+# ---- make help ----
+
+help=$(make --no-print-directory help)
+for target in deps all run check bench demo lab lab-stress debug-kernel install uninstall fuzz fmt clean; do
+	like "make help lists $target" "^$target +[^ ]" "$help"
+done
+
+# ---- manual pages ----
+
+# 100 columns: Debian 13's troff complains of names of metrics that are wider than its lines.
+for page in agent/man/nestord.8 agent/man/nestorctl.1 agent/man/nestor-policy.5 agent/gpufn/nestor-gpufn.7; do
+	if command -v man > /dev/null; then
+		is "$page: no warnings" "" "$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Z "$page" 2>&1 > /dev/null)"
+	else
+		skip "$page: no warnings" "man is not installed"
+	fi
+done
+page_options() { sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$1" | sort -u; }
+help_options() { "$1" --help | grep -oE -- '--[a-z-]+' | sort -u; }
+same "nestord.8 has the options of nestord --help" "$(help_options "$NESTORD")" "$(page_options agent/man/nestord.8)"
+same "nestorctl.1 has the options of nestorctl --help" "$(help_options "$NESTORCTL")" "$(page_options agent/man/nestorctl.1)"
+# [NAME=VALUE]... is Op Ar NAME=VALUE ... there.
+same "nestorctl.1 has the commands of nestorctl --help" \
+	"$("$NESTORCTL" --help | sed -nE '/^$/d; s/ \[([A-Z=]+)\]/ Op \1/; s/\.\.\.  / ...  /
+		s/^  ([a-zA-Z][a-zA-Z =.]*[a-zA-Z.])   .*/\1/p' | sort)" \
+	"$(sed -n '/^\.Sh COMMANDS/,/^\.Sh OPTIONS/s/^\.It //p' agent/man/nestorctl.1 | sed -E 's/\b(Cm|Ar) //g' | sort)"
+for option in --listen --run-dir --bpffs; do
+	default=$("$NESTORD" --help | sed -nE "s/^  $option .*\((.*)\)\$/\1/p" | sed 's/;.*//')
+	like "nestord.8 has the default of $option" . "$default"
+	is "which is $default" 1 "$(awk -v o="$option" -v d="$default" '$1 == ".It" { now = $2 " -" $3 == ".It" ? "" : "-" $3 }
+		now == o && index($0, d) { n = 1 } END { print n + 0 }' agent/man/nestord.8)"
+done
+
+# ---- the manual's program that chooses stores ----
+
+sed -n '/^#include <vmlinux/,/^\.Ed/p' agent/man/nestorctl.1 | sed '/^\.Ed/d' > "$T/head.bpf.c"
+ok "it compiles, with what was installed" clang -g -O2 -Wall -Werror -target bpf -I . -iquote "$T/local/usr/local/share/nestor/include" \
+	-c "$T/head.bpf.c" -o "$T/head.bpf.o"
+like "to a program for the right place" 'freplace/cache_choose' "$(llvm-objdump -h "$T/head.bpf.o")"
+
+# ---- the manual's function, and its caller ----
+
+# example FILE: what the page shows below that name
+example() { sed -n "/^\.Pa $1:\$/,/^\.Ed/p" agent/gpufn/nestor-gpufn.7 | sed '1,/^\.Bd/d; /^\.Ed/d; s/\\e/\\/g'; }
+mkdir -p "$T/functions" "$T/include"
+for file in brighten.yaml brighten.cl brighten.check.cl; do
+	example $file > "$T/functions/$file"
+done
+run "$NESTORCTL" gpufn check "$T/functions"
+is "the function does what it is to do" 0 "$status"
+is "and nothing is said of it" "" "$err"
+example caller.c > "$T/caller.c"
+ln -s "$ROOT/agent" "$T/include/nestor"
+ok "the caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -ljansson \
+	-o "$T/caller"
+NESTOR_GPUFN_SOCKET=$T/none run "$T/caller"
+like "and says what is wrong" "onnect" "$err"
+same "nestor-gpufn.7 has the functions that come with Nestor" "$(cd gpu/functions && compgen -G '*.yaml' | sed 's/\.yaml$//' | sort)" \
+	"$(sed -n '/^\.Sh FUNCTIONS/,/^\.El/s/^\.It Cm \([a-z0-9_]*\).*/\1/p' agent/gpufn/nestor-gpufn.7 | sort)"
+
+# ---- completion ----
+
+# offers WORD…: for the last word, with no agent to ask
+offers() {
+	bash -c '. agent/ctl/nestorctl.bash
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		_nestorctl false
+		printf "%s\n" "${COMPREPLY[@]}" | sort -u' - nestorctl "$@"
+}
+completes() { # completes TEXT EXPECTED WORD…
+	local text=$1 want=$2
+	shift 2
+	is "completion: $text" "$want" "$(offers "$@" | paste -sd ' ')"
+}
+same "completion: the commands of --help, and rooms" \
+	"$({ echo blkio; echo net; echo pcache; "$NESTORCTL" --help | sed -nE '/^$/d; s/^  ([a-z]+)[a-zA-Z ]*   .*/\1/p'; } | sort -u)" \
+	"$(offers "")"
+same "completion: the options of --help" "$(help_options "$NESTORCTL")" \
+	"$(offers --)"
+completes "a beginning" "reset rooms" r
+completes "policy" "check reload show" policy ""
+completes "behind options with values" "check reload show" --json --run-dir /x policy ""
+completes "a room" "show" blkio ""
+completes "behind that nothing" "" blkio show ""
+completes "top takes no word" "" top ""
+completes "options of top's" "--sort" top --s
+completes "no such options elsewhere" "" status --s
+completes "a file to check" "agent/policy/policy.yaml" policy check agent/policy.y
+completes "a directory" "agent" --run-dir agen
+same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
+	"$(offers --sort "")"
+same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
+	"$(offers cache top --sort "")"
+completes "what there is of dedup" "report show undo" dedup ""
+completes "what there is of gpufn" "call check generate profile show simulate" gpufn ""
+completes "a directory to check" "agent" gpufn check agen
+completes "one to profile" "agent" gpufn profile agen
+is "completion: functions" "sgemm sha256" "$(bash -c '. agent/ctl/nestorctl.bash
+	COMP_WORDS=(nestorctl gpufn call s) COMP_CWORD=3
+	_nestorctl build/nestorctl
+	printf "%s\n" "${COMPREPLY[@]}"' | grep -v sobel | sort | paste -sd " ")"
+completes "policies of the cache" "load reset" cache policy ""
+completes "a program to load" "agent/policy/policy.yaml" cache policy load agent/policy.y
+completes "options of cache top's" "--sort" cache top --s
+
+# ---- policy ----
+
+same "nestor-policy.5 has the keys of policy.yaml with their defaults" \
+	"$(awk '/^[a-z]+:/ { section = $1; sub(/:/, "", section) } /^  [a-z_]+:/ { sub(/:/, "", $1); print section "." $1, $2 == "" ? "as" : $2 }' agent/policy/policy.yaml)" \
+	"$(awk '$1 == ".Ss" { section = $2 } $1 == ".Sh" { section = "" } section && $1 == ".It" { key = $3 }
+		section && $1 == "Default:" { value = $2; if (value == "") { getline; value = $2 }; sub(/\.$/, "", value); print section "." key, value }' agent/man/nestor-policy.5)"
+
+# ---- a running agent ----
+
+# shellcheck disable=SC2317 # deferred
+disk_off() { losetup -j "$T/disk" | cut -d: -f1 | xargs -r losetup -d; }
+truncate -s 16M "$T/disk"
+defer disk_off # before it is there: a signal may come in between
+loop=$(losetup --find --show "$T/disk")
+# Some families are there only while there is something to tell of: a VM, to which a program of that name will do.
+cp "$(command -v sleep)" "$T/qemu-system-x86_64"
+"$T/qemu-system-x86_64" 1000 &
+defer kill $!
+agent_start --log-level info
+dd if="$loop" of=/dev/null bs=4k count=1 iflag=direct status=none
+families() { # NAME{LABELS} TYPE
+	metrics > "$T/metrics"
+	ctl --json metrics | jq -r '.[] | (.name | sub("_(bucket|sum|count)$"; "")) as $n |
+		((.labels | keys) - ["le"] | join(",")) as $l | $n + (if $l == "" then "" else "{" + $l + "}" end)' | sort -u |
+		awk 'NR == FNR { if ($2 == "TYPE") type[$3] = $4; next } { n = $1; sub(/\{.*/, "", n); print $1, type[n] }' "$T/metrics" -
+}
+# Metrics of limits are there only while one is in force: tests of limits show them.
+page_families() { # labels sorted as jq does
+	awk '$1 == ".It" && $2 == "Li" && $3 ~ /^nestor_/ { name = $3; getline; print name, tolower($1) }' agent/man/nestord.8 | tr -d '.;,' |
+		paste -d ' ' <(sed -n 's/^\.It Li \(nestor_[^ ]*\)$/\1/p' agent/man/nestord.8) - | while read -r series _ type; do
+		name=${series%%\{*} labels=${series#"$name"}
+		labels=$(tr -d '{}' <<< "$labels" | tr ',' '\n' | sort | paste -sd ,)
+		[[ $name =~ _limit(_|$)|_target_ && $name != *_possible ]] || echo "$name${labels:+{$labels\}} $type"
+	done | sort -u
+}
+families | sort > "$T/families"
+page_families | sort > "$T/page"
+is "nestord.8 has the metrics of a running agent, with their labels and types" "" "$(comm -23 "$T/families" "$T/page")"
+# Some are there only with limits in force, or with traffic.
+is "and no other than nestord can have" "" "$(comm -13 "$T/families" "$T/page" | sed 's/[{ ].*//' | sort -u | while read -r one; do
+	grep -qaF "$one" "$NESTORD" || echo "$one"
+done)"
+same "nestord.8 has the pages of a running agent" "$(curl -s --noproxy '*' "$URL/api/v1" | sed -n 's/^\(\/[^ ]*\) .*/\1/p' | sort)" \
+	"$(sed -n '/^\.Sh HTTP/,/^\.El/s/^\.It Pa //p' agent/man/nestord.8 | sort)"
+for label in reason:nestor_events_lost_total source:nestor_blkio_owner_total; do
+	while read -r value; do
+		ok "nestord.8 explains ${label%%:*} $value" grep -qxF ".It Cm $value" agent/man/nestord.8
+	done < <(sed -n "s/^${label#*:}{.*${label%%:*}=\"\([^\"]*\)\".*/\1/p" "$T/metrics" | sort -u)
+done
+last=$(sed -n 's/.*le="\([0-9.]*\)".*/\1/p' "$T/metrics" | sort -g | tail -1)
+ok "nestord.8 has the last bound of the histograms, $last" grep -qF "$last" agent/man/nestord.8
+is "and their number" "$(sed -n 's/.*le="\([0-9.e-]*\)".*/\1/p' "$T/metrics" | sort -u | wc -l)" \
+	"$(grep -oE '\([0-9]+ of them\)' agent/man/nestord.8 | tr -dc 0-9)"
+printf '#!/bin/sh\nexec "%s" --run-dir "%s" "$@"\n' "$NESTORCTL" "$T/run" > "$T/nestorctl"
+chmod +x "$T/nestorctl"
+same "completion: the rooms of an agent that answers" "$(ctl --json rooms | jq -r '.[].room')" \
+	"$(bash -c '. agent/ctl/nestorctl.bash; _nestorctl_rooms "$1"' - "$T/nestorctl")"
+agent_stop
+done_testing

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * budget: 20
+ * The file that remembers what limits replaced: it is read as it was written, also if the agent died as it wrote the
+ * last line; and a value that could not be put back stays in it.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/steer/cgroup_file.h"
+
+#include "agent/steer/cgroup_journal.h"
+#include "tests/harness/tap.h"
+
+#define MOUNT "/sys/fs/cgroup"
+
+static const struct disk disk = { .name = "vda", .major = 254, .minor = 16, .seq = 7 };
+
+static void begin(struct settings *set, int dir)
+{
+	*set = (struct settings){ .mount = MOUNT, .run_dir = dir };
+	TAILQ_INIT(&set->list);
+}
+
+static int remember(struct settings *set, const char *path, const char *former)
+{
+	struct setting *s = settings_add(set, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+
+	if (!s)
+		return -1;
+	s->inode = 42;
+	snprintf(s->former, sizeof(s->former), "%s", former);
+	snprintf(s->now, sizeof(s->now), "rbps=1000 wbps=max riops=max wiops=max");
+	return settings_append(set, s);
+}
+
+static const char *former_of(const struct settings *set, const char *path)
+{
+	const struct setting *s = settings_find(set, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+
+	return s ? s->former : "none";
+}
+
+static unsigned int count(const struct settings *set)
+{
+	const struct setting *s;
+	unsigned int nr = 0;
+
+	TAILQ_FOREACH (s, &set->list, entry)
+		nr++;
+	return nr;
+}
+
+/* What another agent finds in @dir. */
+static void test_read(int dir, unsigned int nr, const char *path, const char *former, const char *text)
+{
+	struct settings set;
+
+	begin(&set, dir);
+	ok(settings_load(&set) == 0 && count(&set) == nr && !strcmp(former_of(&set, path), former), "%s", text);
+	settings_close(&set);
+}
+
+static void test_file(int dir, const char *file)
+{
+	struct settings set;
+	off_t size;
+	int fd;
+
+	begin(&set, dir);
+	ok(!remember(&set, "/a", "rbps=5") && !remember(&set, "/b", "rbps=6"), "two settings are remembered");
+	settings_close(&set);
+	test_read(dir, 2, "/b", "rbps=6", "and found");
+
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	size = lseek(fd, 0, SEEK_END);
+	ok(fd >= 0 && !ftruncate(fd, size - 9), "the last line is cut");
+	close(fd);
+	test_read(dir, 1, "/a", "rbps=5", "what was written before is found all the same");
+
+	begin(&set, dir);
+	ok(!settings_load(&set) && !remember(&set, "/c", "rbps=7"), "the next agent goes on");
+	settings_close(&set);
+	test_read(dir, 2, "/c", "rbps=7", "in a file that can be read");
+}
+
+/* ---- what cannot be put back ---- */
+
+static void put_text(const char *file, const char *text)
+{
+	FILE *f = fopen(file, "we");
+
+	if (f) {
+		fputs(text, f);
+		fclose(f);
+	}
+}
+
+static int set_controller(struct settings *set, const char *path)
+{
+	struct setting *s = settings_add(set, &(struct setting_id){ .file = SETTING_CONTROLLER, .path = path });
+
+	if (!s)
+		return -1;
+	s->inode = cgfile_inode(set->mount, path);
+	snprintf(s->former, sizeof(s->former), "-io");
+	snprintf(s->now, sizeof(s->now), "+io");
+	return settings_append(set, s);
+}
+
+/* A pass of a new agent that wants nothing: so many settings are left in its memory, and for the next one. */
+static void test_pass(const char *mount, int dir, unsigned int left, const char *text)
+{
+	struct settings set;
+
+	begin(&set, dir);
+	snprintf(set.mount, sizeof(set.mount), "%s", mount);
+	ok(!settings_load(&set), "%s: what was set is known", text);
+	settings_drop_all(&set);
+	ok(count(&set) == left, "%s: %u are to be put back, %u expected", text, count(&set), left);
+	ok((faccessat(dir, SETTINGS_FILE, F_OK, 0) == 0) == (left > 0), "%s: the file has them, or is gone", text);
+	settings_close(&set);
+}
+
+/* @mount is no cgroup file system: libcgroup cannot write there. */
+static void test_stuck(const char *mount, int dir)
+{
+	char outer[96], inner[128], file[128], inner_file[160];
+	struct settings set;
+
+	snprintf(outer, sizeof(outer), "%s/nestor-outer", mount);
+	snprintf(inner, sizeof(inner), "%s/inner", outer);
+	snprintf(file, sizeof(file), "%s/cgroup.subtree_control", outer);
+	snprintf(inner_file, sizeof(inner_file), "%s/cgroup.subtree_control", inner);
+	ok(!mkdir(outer, 0700) && !mkdir(inner, 0700), "two directories");
+	put_text(file, "io memory\n");
+	put_text(inner_file, "io\n");
+	begin(&set, dir);
+	snprintf(set.mount, sizeof(set.mount), "%s", mount);
+	ok(!set_controller(&set, "/nestor-outer") && !set_controller(&set, "/nestor-outer/inner"), "two settings");
+	settings_drop_all(&set);
+	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 1,
+	   "what cannot be put back is kept, and so is the controller that it needs");
+	settings_drop_all(&set);
+	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 2, "the next pass tries again");
+	settings_close(&set);
+	test_pass(mount, dir, 2, "the next agent");
+
+	put_text(inner_file, "\n");
+	test_pass(mount, dir, 1, "one is as it was");
+	unlink(inner_file);
+	rmdir(inner);
+	unlink(file);
+	rmdir(outer);
+	test_pass(mount, dir, 0, "the cgroup is gone");
+}
+
+int main(void)
+{
+	char dir[] = "/tmp/nestor-test.XXXXXX", file[64];
+	int fd;
+
+	if (!mkdtemp(dir))
+		return 1;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(file, sizeof(file), "%s/" SETTINGS_FILE, dir);
+	test_file(fd, file);
+	unlink(file);
+	test_stuck(dir, fd);
+	close(fd);
+	rmdir(dir);
+	return done_testing();
+}

@@ -1,0 +1,288 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 120
+# VMs: real QEMU processes are seen as they come and go, with their names and taps; what a guest reads is its VM's,
+# whichever way QEMU does it. Vhost and macvtap in a VM of Linux 6.1, where vhost workers are kernel threads; with
+# VMS_KERNELS="6.1 6.12 sid" on those too.
+. "$(dirname "$0")/../harness/lib.sh"
+
+qemu="qemu-system-x86_64"
+tap=nvt$$
+vms=$ROOT/build/tests/tools/vms
+
+run_qemu() { # run_qemu OPTION…: a machine that stands still; its pid is in $vm
+	"$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults "$@" 2> "$T/qemu.err" &
+	vm=$!
+	defer kill -KILL $vm
+}
+end_qemu() {
+	kill "$1"
+	wait "$1" 2> /dev/null
+}
+has_vm() { [ "$(metric "nestor_vm_info{vm=\"$1\",vmm=\"qemu\",pid=\"$2\"}")" = 1 ]; }
+has_no_vm() { [ -z "$(metric "nestor_vm_info{pid=\"$1\"}")" ]; }
+taps_of() { curl -s "$URL/api/v1/vms" | jq -r ".[] | select(.pid == $1) | .taps | join(\" \")"; }
+has_taps() { [ "$(taps_of "$1")" = "$2" ]; }
+new_tap() { # new_tap NAME
+	ip tuntap add dev "$1" mode tap
+	defer ip link del "$1"
+	ip link set "$1" up
+}
+netdev() { echo "tap,id=$1,ifname=$2,script=no,downscript=no"; }
+
+run_vm() { # run_vm KERNEL: a QEMU in a VM; its tests' output in $T/KERNEL, and in $T/KERNEL.status how it ended
+	"$ROOT/tests/vm/run" "$1" --timeout 100 --tool bash --tool awk --tool jq --tool ip --tool bpftool --tool "$qemu" \
+		--add /usr/share/seabios --add /usr/share/qemu/kvmvapic.bin \
+		--add "$ROOT/build/nestord" --add "$ROOT/build/nestorctl" --add "$vms" --add "$ROOT/tests/harness/lib.sh" \
+		--add "$ROOT/tests/who/vms.guest.sh" --module tun --module vhost_net --module macvtap --module veth \
+		--module "null_blk:nr_devices=3 gb=1" -- tests/who/vms.guest.sh > "$T/$1" 2>&1
+	echo $? > "$T/$1.status"
+}
+VMS_KERNELS=${VMS_KERNELS:-6.1}
+for kernel in $VMS_KERNELS; do run_vm "$kernel"; done &
+in_vms=$!
+
+# ---- one that is there before the agent
+run_qemu -name old
+until_ok 5 test -e /proc/$vm/exe
+agent_start
+old=$vm
+ok "a VM that was there before the agent" until_ok 2 has_vm old "$old"
+
+# ---- birth, name, taps, death
+new_tap "$tap"
+run_qemu -name guest=we,,b,debug-threads=on -netdev "$(netdev n "$tap")" -device virtio-net-pci,netdev=n
+web=$vm
+ok "a VM is seen, with its name" until_ok 2 has_vm we,b "$web"
+ok "and its tap" until_ok 5 has_taps "$web" "$tap"
+is "no other has it" "" "$(taps_of "$old")"
+is "nestorctl vms: a table with it" "we,b qemu $web $tap" "$(ctl vms | awk -v pid="$web" '$3 == pid { print $1, $2, $3, $4 }')"
+is "one look finds its index" "$(cat "/sys/class/net/$tap/ifindex")" \
+	"$("$vms" | sed -n "s/^we,b qemu $web .* taps: \([0-9 ]*\) helpers:.*/\1/p")"
+
+run_qemu -name we,,b
+second=$vm
+ok "a second one of that name has its number" until_ok 2 has_vm "we,b:$second" "$second"
+end_qemu "$second"
+ok "it goes when it is killed" until_ok 2 has_no_vm "$second"
+ok "the first stays" has_vm we,b "$web"
+
+run_qemu
+ok "one that is called nothing has its number" until_ok 2 has_vm "qemu-$vm" "$vm"
+end_qemu "$vm"
+
+# ---- another program's arguments are no VM; nor is what a VMM runs
+bash -c 'exec -a qemu-system-x86_64 tail -f -- /dev/null' &
+fake=$!
+defer kill -KILL $fake
+printf '#!/bin/sh\nexec tail -f /dev/null\n' > "$T/ifup"
+chmod +x "$T/ifup"
+new_tap "${tap}u"
+run_qemu -name up -netdev "tap,id=n,ifname=${tap}u,script=$T/ifup,downscript=no"
+runs_script() { script=$(pgrep -P "$vm" tail); }
+ok "(a VMM that waits for its script)" until_ok 5 runs_script
+ok "is a VM" has_vm up "$vm"
+ok "its script is none" has_no_vm "$script"
+ok "nor is a program that gives itself a VMM's name" has_no_vm "$fake"
+kill "$script" "$vm" "$fake"
+wait "$vm" "$fake" 2> /dev/null
+
+# ---- a daemon: QEMU forks twice, and the first process waits for the last
+"$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name daemon -daemonize -pidfile "$T/pid"
+daemon=$(cat "$T/pid")
+defer kill -KILL "$daemon"
+ok "a VM that made itself a daemon" until_ok 10 has_vm daemon "$daemon"
+kill "$daemon"
+ok "goes as others do" until_ok 3 has_no_vm "$daemon"
+
+# ---- one whose first processes stay zombies, as nobody waits for them; and one that was up before the agent could look
+daemonize() { # daemonize NAME: its pid is in $daemon when its first process has ended
+	coproc NOREAP { exec "$ROOT/build/tests/tools/noreap" "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults \
+		-name "$1" -daemonize -pidfile "$T/pid"; }
+	noreap=$NOREAP_PID
+	defer kill -KILL "$noreap"
+	read -rt 10 <&"${NOREAP[0]}"
+	daemon=$(cat "$T/pid")
+	defer kill -KILL "$daemon"
+}
+end_daemon() {
+	kill "$daemon" "$noreap"
+	wait "$noreap" 2> /dev/null
+}
+daemonize unreaped
+ok "a daemon whose parents are zombies" until_ok 3 has_vm unreaped "$daemon"
+end_daemon
+
+# As from a script in the background of a shell that ended, or from another PID namespace: the session has no leader.
+cat > "$T/leaderless" <<'END'
+leader=$$
+(
+	until ! grep -qs '^State:[^ZX]*$' /proc/$leader/status; do :; done
+	exec "$@"
+) &
+END
+setsid -w bash "$T/leaderless" "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name leaderless \
+	-daemonize -pidfile "$T/leaderless.pid"
+ok "(a daemon that was started from a session without leader)" until_ok 10 test -s "$T/leaderless.pid"
+daemon=$(cat "$T/leaderless.pid")
+defer kill -KILL "$daemon"
+ok "it is known" until_ok 10 has_vm leaderless "$daemon"
+is "and it alone" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
+kill "$daemon"
+kill -STOP "$agent_pid"
+daemonize quick
+kill -CONT "$agent_pid"
+ok "a daemon whose parents had gone when the agent looked" until_ok 3 has_vm quick "$daemon"
+end_daemon
+
+# ---- a tap that comes later
+new_tap "${tap}b"
+mkfifo "$T/monitor"
+exec 9<> "$T/monitor"
+"$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name late -monitor stdio < "$T/monitor" > /dev/null 2>&1 &
+late=$!
+defer kill -KILL $late
+ok "a VM without tap" until_ok 3 has_vm late "$late"
+is "has none" "" "$(taps_of "$late")"
+echo "netdev_add $(netdev hot "${tap}b")" >&9
+ok "one that is plugged in is noticed" until_ok 3 has_taps "$late" "${tap}b"
+echo "netdev_del hot" >&9
+ok "so is its end" until_ok 3 has_taps "$late" ""
+end_qemu $late
+
+# ---- of another network namespace a name says nothing
+new_tap "${tap}c"
+unshare -n bash -c "ip tuntap add dev ${tap}c mode tap && exec $qemu -S -display none -machine q35 -accel tcg -m 64 \
+	-nodefaults -name away -netdev $(netdev n "${tap}c")" 2> /dev/null &
+away=$!
+defer kill -KILL $away
+ok "a VM in another network namespace" until_ok 3 has_vm away "$away"
+opened() { grep -qs iff: /proc/$away/fdinfo/*; }
+ok "(which has opened a tap)" until_ok 5 opened
+is "has no tap of ours, though one is called as its is" "" "$("$vms" | sed -n "s/^away .* taps:\(.*\) helpers:.*/\1/p")"
+end_qemu $away
+
+# ---- what looking takes
+capabilities() { # capabilities LIST: what vms tells with them of the VM that has a tap
+	setpriv --inh-caps=-all --bounding-set="-all,$1" "$vms" | sed -n "s/^\(we,b\) qemu $web .* taps:\(.*\) helpers:.*/\1\2/p"
+}
+service=$(sed -n 's/^CapabilityBoundingSet=//p' "$ROOT/agent/systemd/nestord.service" | tr ' ' '\n' | sed 's/^CAP_/+/' |
+	tr '[:upper:]\n' '[:lower:],')
+is "the unit's capabilities suffice for its tap" "we,b $(cat "/sys/class/net/$tap/ifindex")" "$(capabilities "${service%,}")"
+is "without CAP_SYS_PTRACE it has a name, and no tap" "we,b" "$(capabilities "$(sed 's/+sys_ptrace,//; s/,$//' <<< "$service")")"
+end_qemu "$web"
+end_qemu "$old"
+ok "they are gone" until_ok 3 has_no_vm "$web"
+ok "both" until_ok 3 has_no_vm "$old"
+
+# ---- a guest that reads: four disks, four ways of QEMU, one boot
+# shellcheck source=tests/vm/lib.sh
+make_guest() { # make_guest INIT: $T/kernel and $T/initramfs, which runs INIT
+	local dir release
+	dir=$("$ROOT/tests/vm/kernel" 6.12) || return 1
+	release=$(cat "$dir/release")
+	ln -s "$dir/vmlinuz" "$T/kernel"
+	(
+		set -e
+		# shellcheck source=tests/vm/lib.sh
+		. "$ROOT/tests/vm/lib.sh"
+		# shellcheck source=tests/vm/initramfs.sh
+		. "$ROOT/tests/vm/initramfs.sh"
+		tree_new "$T/tree"
+		: > "$T/tree/vm/modules"
+		for module in virtio_pci virtio_blk; do tree_module "$T/tree" "$dir" "$release" $module yes; done
+		install -m 755 "$1" "$T/tree/init"
+		tree_pack "$T/tree" "$dir" "$release" "$T/initramfs"
+	)
+}
+
+cat > "$T/init" <<'END'
+#!/bin/busybox sh
+export PATH=/usr/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+while read -r path params; do insmod "$path"; done < /vm/modules
+for disk in vda vdb vdc vdd; do
+	until [ -b /dev/$disk ]; do :; done
+	dd if=/dev/$disk of=/dev/null bs=64k iflag=direct 2> /dev/null
+	dd if=/dev/zero of=/dev/$disk bs=64k count=17 oflag=direct 2> /dev/null
+done
+for disk in vda vdb vdc vdd; do echo "guest $disk $(cat /sys/block/$disk/stat)" > /dev/console; done
+poweroff -f
+END
+make_guest "$T/init" || ok "a guest can be made" false
+
+new_loop() { # new_loop MIB: prints /dev/loopN of a file of its own
+	local file
+	file=$(mktemp "$T/disk.XXXXXX")
+	truncate -s "$1M" "$file"
+	losetup --find --show "$file"
+}
+ways=("aio=threads,cache=none" "aio=native,cache=none" "aio=io_uring,cache=none" "aio=threads,cache=none")
+names=("threads" "native" "io_uring" "an iothread")
+loops=() drives=()
+for i in 0 1 2 3; do
+	loops[i]=$(new_loop $((3 + i)))
+	defer losetup -d "${loops[i]}"
+	drives+=(-drive "if=none,id=d$i,format=raw,file=${loops[i]},${ways[i]}"
+		-device "virtio-blk-pci,drive=d$i$([ $i != 3 ] || echo ,iothread=io)")
+done
+device_bytes() { awk -v f="$1" '{ printf "%.0f\n", $f * 512 }' "/sys/block/${loops[$2]#/dev/}/stat"; } # 3: read, 7: written
+ours() { metric "nestor_blkio_bytes_total{device=\"${loops[$2]#/dev/}\",op=\"$1\",vm=\"$3\"$4}"; }
+of_containers() { metrics | grep -c "^nestor_blkio_ios_total{device=\"${loops[$1]#/dev/}\",op=\"\(read\|write\)\",vm=\"\""; }
+for i in 0 1 2 3; do read0[i]=$(device_bytes 3 $i) write0[i]=$(device_bytes 7 $i); done
+
+"$qemu" -display none -machine q35 -accel tcg -cpu max -m 512 -nodefaults -name worker -no-reboot -object iothread,id=io \
+	-kernel "$T/kernel" -initrd "$T/initramfs" -append "console=ttyS0 quiet panic=-1" -serial "file:$T/console" \
+	"${drives[@]}" > "$T/qemu.out" 2>&1 &
+worker=$!
+defer kill -KILL $worker
+ok "the VM that works is seen" until_ok 3 has_vm worker $worker
+wait $worker
+is "(it ended well)" 0 $? || sed 's/^/# /' "$T/qemu.out"
+# A completion that the kernel did not tell of (nestord.8, events lost) may have been of 64 KiB.
+lost=$(($(metric 'nestor_events_lost_total{room="blkio",reason="completion"}') * 65536))
+for i in 0 1 2 3; do
+	read -r guest_read guest_written < <(awk -v disk="vd$(printf %d $i | tr 0-3 a-d)" \
+		'$1 == "guest" && $2 == disk { print $5 * 512, $9 * 512 }' "$T/console")
+	read_all=$(($(device_bytes 3 $i) - read0[i])) written_all=$(($(device_bytes 7 $i) - write0[i]))
+	within "${names[i]}: the guest read its disk" $(((3 + i) << 20)) "$guest_read" $(((4 + i) << 20))
+	within "${names[i]}: all that was read is the VM's" $((read_all - lost)) "$(ours read $i worker '')" $read_all
+	within "${names[i]}: that is what the guest read" $((guest_read - lost)) "$(ours read $i worker ',container=""')" \
+		$((guest_read + 65536)) # QEMU reads a little at its start
+	within "${names[i]}: all that was written is the VM's" $((written_all - lost)) "$(ours write $i worker '')" $written_all
+	within "${names[i]}: that is what the guest wrote" $((guest_written - lost)) "$(ours write $i worker ',container=""')" \
+		"$guest_written"
+	is "${names[i]}: no container has any" 0 "$(of_containers $i)"
+done
+written=$(ours write 0 worker '')
+within "its histogram has them" 100 "$(metric 'nestor_blkio_latency_seconds_count{vm="worker",container="",op="read"}')" 100000
+ok "the VM is gone" until_ok 3 has_no_vm $worker
+is "its counts stay" "$written" "$(ours write 0 worker '')"
+
+# ---- a cgroup with a VM and nothing else is that VM: what is charged to it, and no thread of the VM does
+cg=/sys/fs/cgroup
+[ -e $cg/cgroup.controllers ] || cg=$cg/memory
+mkdir "$cg/nestor-alone-$$"
+defer rmdir "$cg/nestor-alone-$$"
+bash -c "echo \$\$ > $cg/nestor-alone-$$/cgroup.procs; exec $qemu -S -display none -machine q35 -accel tcg -m 64 -nodefaults \
+	-name alone -drive if=none,id=d,format=raw,file=${loops[0]},cache=writeback -device virtio-blk-pci,drive=d" 2> /dev/null &
+alone=$!
+defer kill -KILL $alone
+ok "a VM alone in its cgroup" until_ok 3 has_vm alone $alone
+evictions() { metric "nestor_pcache_evictions_total{$1}"; }
+evicted() { # the pages that QEMU read at its start
+	blockdev --flushbufs "${loops[0]}"
+	[ "$(evictions 'vm="alone"')" -ge 1 ]
+}
+ok "its pages that others drop are its own" until_ok 5 evicted
+is "and not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$$\"")"
+end_qemu $alone
+
+wait $in_vms
+for kernel in $VMS_KERNELS; do
+	subtests "$kernel" cat "$T/$kernel"
+	is "$kernel: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$kernel.status")"
+done
+done_testing
