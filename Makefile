@@ -41,7 +41,7 @@ CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/nestord.c agent/nestorct
 	$(PAGE_OBJS) $(GPU_OBJS)
 # The client's own: not in the daemon.
 CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl/*.c agent/*/ctl*.c)) $(B)/agent/lib/prom_parse.o $(B)/agent/gpufn/client.o
-CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl base/bpf_object lib/buf steer/cgroup_file dedup/groups dedup/sort dedup/inject dedup/pages dedup/ranges dedup/round steer/disk gpufn/profiles lib/json_text dedup/ksm lib/log lib/loop base/metrics policy/load policy/policy.yaml policy/check policy/data policy/section lib/ipc steer/cgroup_values steer/cgroup_journal lib/units lib/utf8 lib/util lib/yaml_index lib/yaml_load)
+CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl base/bpfobj lib/buf steer/cgroup_file dedup/groups dedup/sort dedup/inject dedup/pages dedup/ranges dedup/round steer/disk gpufn/profiles lib/json_text dedup/ksm lib/log lib/loop base/metrics policy/load policy/policy.yaml policy/check policy/data policy/section lib/ipc steer/cgroup_values steer/cgroup_journal lib/units lib/utf8 lib/util lib/yaml_index lib/yaml_load)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out tests/tools/% tests/fuzz/%,$(wildcard tests/*/*.c)))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -254,7 +254,7 @@ $(B)/core.a: $(CORE_OBJS)
 $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 # The module's parts that are no driver, in a process.
 CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache/%.o,blocks index memory pool ssd) $(B)/tests/cache/userspace/kernel.o

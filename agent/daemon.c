@@ -19,9 +19,9 @@ struct daemon {
 	struct agent *agent;
 	struct source signals;
 	struct http *http;
-	struct ctl *ctl;
+	struct control *ctl;
 	struct reload *reload;
-	struct sampler *sampler;
+	struct history_sampler *sampler;
 };
 
 static void on_signal(struct source *s)
@@ -72,11 +72,11 @@ static int serve(struct daemon *d)
 	if (!err)
 		err = reload_start(a, &d->reload, &policy);
 	if (!err)
-		err = ctl_start(a, d->reload, &d->ctl);
+		err = control_start(a, d->reload, &d->ctl);
 	if (err)
 		return err;
 	agent_apply(a, policy);
-	err = sampler_start(a, &d->sampler);
+	err = history_sampler_start(a, &d->sampler);
 	if (err)
 		return err;
 	log_info("metrics: %s", a->metrics_url);
@@ -91,8 +91,8 @@ int daemon_run(struct agent *a)
 	struct daemon d = { .agent = a, .signals.fd = -1 };
 	int err = serve(&d);
 
-	sampler_stop(d.sampler);
-	ctl_stop(d.ctl);
+	history_sampler_stop(d.sampler);
+	control_stop(d.ctl);
 	reload_stop(d.reload);
 	http_stop(d.http);
 	if (d.signals.fd >= 0)

@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/ctl/ask.h"
 #include "agent/cache/ctl.h"
 #include "agent/dedup/ctl.h"
@@ -190,7 +190,7 @@ static int undo_settings(void)
 		return errno == ENOENT ? 0 : log_error(-errno, "%s: %m", agent.run_dir);
 	if (flock(dir, LOCK_EX | LOCK_NB))
 		return log_error(-EBUSY, "%s is in use by an agent that does not answer", agent.run_dir);
-	err = settings_undo(dir, &restored);
+	err = cgroup_values_undo(dir, &restored);
 	if (restored)
 		log_info("%u limits taken back", restored);
 	return ksm_undo(dir) ?: err;

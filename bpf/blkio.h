@@ -3,7 +3,7 @@
  * blkio: the contract between the BPF programs and the agent.
  *
  * The structs below are keys and values of pinned maps: a change of one gives the pin a new name
- * (see agent/base/bpf_object.c) and the counters start anew.
+ * (see agent/base/bpfobj.c) and the counters start anew.
  */
 #ifndef NESTOR_BPF_BLKIO_H
 #define NESTOR_BPF_BLKIO_H

@@ -2,7 +2,7 @@
 /*
  * net: the contract between the BPF programs and the agent.
  *
- * The structs that are keys and values of pinned maps: a change of one gives the pin a new name (see agent/base/bpf_object.c)
+ * The structs that are keys and values of pinned maps: a change of one gives the pin a new name (see agent/base/bpfobj.c)
  * and the counters start anew.
  */
 #ifndef NESTOR_BPF_NET_H

@@ -3,7 +3,7 @@
  * pcache: the contract between the BPF programs and the agent. All counts are pages of 4 KiB.
  *
  * The structs below are values of pinned maps whose key is struct owner: a change of one gives the pin a new name
- * (see agent/base/bpf_object.c) and the counters start anew.
+ * (see agent/base/bpfobj.c) and the counters start anew.
  */
 #ifndef NESTOR_BPF_PCACHE_H
 #define NESTOR_BPF_PCACHE_H

@@ -4,10 +4,10 @@
 #define NESTOR_SLOT_H
 
 /* The first __u64 at each place. */
-enum place_state {
-	PLACE_FREE,
-	PLACE_CLAIMED, /* its key is being written, or its counters are taken */
-	PLACE_USED,
+enum slot_map_state {
+	SLOT_MAP_FREE,
+	SLOT_MAP_CLAIMED, /* its key is being written, or its counters are taken */
+	SLOT_MAP_USED,
 };
 
 #endif

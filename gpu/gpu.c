@@ -17,8 +17,8 @@ static const struct gpu_kernel own_kernels[GPU_KERNELS] = {
 	[GPU_KERNEL_DIGITS_COUNT] = { "digits_count", 64, 0 },
 	[GPU_KERNEL_DIGITS_MOVE] = { "digits_move", 64, 0 },
 	[GPU_KERNEL_COUNTS_SUM] = { "counts_sum", 64, 0 },
-	[GPU_KERNEL_DOUBLES_COUNT] = { "doubles_count", 64, 0 },
-	[GPU_KERNEL_DOUBLES_MOVE] = { "doubles_move", 64, 0 },
+	[GPU_KERNEL_DOUBLES_COUNT] = { "duplicates_count", 64, 0 },
+	[GPU_KERNEL_DOUBLES_MOVE] = { "duplicates_move", 64, 0 },
 };
 
 static const struct gpu_backend *const backends[] = { &gpu_cuda, &gpu_opencl };
@@ -129,7 +129,7 @@ struct gpu *gpu_open(const struct gpu_info *info, char why[192])
 		return NULL;
 	}
 	g->backend = backend_of(info);
-	if (g->backend->open(g, info->nr) || build_own(g) || page_hash_known_answer(g) || doubles_known_answer(g)) {
+	if (g->backend->open(g, info->nr) || build_own(g) || page_hash_known_answer(g) || duplicates_known_answer(g)) {
 		snprintf(why, 192, "%s", g->error);
 		gpu_close(g);
 		return NULL;

@@ -10,16 +10,16 @@
 
 static void balance(struct work_struct *work)
 {
-	while (index_wants_growth() && !index_grow())
+	while (cache_index_wants_growth() && !cache_index_grow())
 		;
-	memory_balance();
-	ssd_balance();
+	cache_memory_balance();
+	cache_ssd_balance();
 }
 static DECLARE_WORK(balance_work, balance);
 
-void module_balance(void)
+void nestor_module_balance(void)
 {
-	if (index_wants_growth() || memory_unbalanced() || ssd_unbalanced())
+	if (cache_index_wants_growth() || cache_memory_unbalanced() || cache_ssd_unbalanced())
 		queue_work(system_unbound_wq, &balance_work);
 }
 
@@ -33,12 +33,12 @@ MODULE_PARM_DESC(fail_nth, "which allocation of the module's next init or table 
 
 static unsigned long count_pages(struct shrinker *shrinker, struct shrink_control *control)
 {
-	return memory_held() ?: SHRINK_EMPTY;
+	return cache_memory_held() ?: SHRINK_EMPTY;
 }
 
 static unsigned long give_pages(struct shrinker *shrinker, struct shrink_control *control)
 {
-	return memory_yield(control->nr_to_scan) ?: SHRINK_STOP;
+	return cache_memory_yield(control->nr_to_scan) ?: SHRINK_STOP;
 }
 
 static struct shrinker *shrinker;
@@ -60,11 +60,11 @@ static int __init open_all(void)
 {
 	int r;
 
-	r = index_open(totalram_pages(), frames_end());
+	r = cache_index_open(totalram_pages(), frames_end());
 	if (r)
 		return r;
-	blocks_seed(get_random_u64());
-	memory_open();
+	cache_blocks_seed(get_random_u64());
+	cache_memory_open();
 	r = cache_kfuncs_open();
 	if (r)
 		goto index;
@@ -77,7 +77,7 @@ static int __init open_all(void)
 	r = selftest_run();
 	if (r)
 		goto shrinker;
-	r = session_open();
+	r = nestor_session_open();
 	if (r)
 		goto shrinker;
 	return 0;
@@ -87,7 +87,7 @@ dm:
 	cache_dm_close();
 index:
 	cancel_work_sync(&balance_work);
-	index_close();
+	cache_index_close();
 	return r;
 }
 
@@ -103,13 +103,13 @@ static int __init nestor_init(void)
 /* No device, no session and no program is left: each holds the module. */
 static void __exit nestor_exit(void)
 {
-	session_close();
+	nestor_session_close();
 	shrinker_free(shrinker);
 	cache_dm_close();
-	ssd_io_flush();
+	cache_ssd_io_flush();
 	cancel_work_sync(&balance_work);
-	memory_close();
-	index_close();
+	cache_memory_close();
+	cache_index_close();
 }
 
 module_init(nestor_init);

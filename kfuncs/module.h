@@ -4,12 +4,12 @@
 #define NESTOR_MODULE_H
 
 /* Lets a worker bring the stores and the index to the size they want, if they are not. Any context. */
-void module_balance(void);
+void nestor_module_balance(void);
 
 /* The agent's session is open: puts are taken. */
-bool session_is_open(void);
-int session_open(void);
-void session_close(void);
+bool nestor_session_is_open(void);
+int nestor_session_open(void);
+void nestor_session_close(void);
 
 int cache_kfuncs_open(void);
 

@@ -13,7 +13,7 @@ static atomic_t taken; /* somebody has the file open */
 static bool accepting;
 static DEFINE_MUTEX(commands); /* one at a time */
 
-bool session_is_open(void)
+bool nestor_session_is_open(void)
 {
 	return READ_ONCE(accepting);
 }
@@ -24,7 +24,7 @@ static int nestor_open(struct inode *inode, struct file *file)
 		return -EPERM;
 	if (atomic_xchg(&taken, 1))
 		return -EBUSY;
-	pools_open();
+	cache_pools_open();
 	WRITE_ONCE(accepting, true);
 	return nonseekable_open(inode, file);
 }
@@ -32,9 +32,9 @@ static int nestor_open(struct inode *inode, struct file *file)
 /* Reads under way may hold pages of a store for the time of a copy. */
 static void empty_stores(void)
 {
-	ssd_io_close();
-	memory_set_limit(0);
-	for (memory_balance(); memory_held(); memory_balance())
+	cache_ssd_io_close();
+	cache_memory_set_limit(0);
+	for (cache_memory_balance(); cache_memory_held(); cache_memory_balance())
 		schedule_timeout_uninterruptible(1);
 }
 
@@ -44,7 +44,7 @@ static int nestor_release(struct inode *inode, struct file *file)
 	/* Puts have ended then. */
 	synchronize_rcu();
 	empty_stores();
-	pools_close();
+	cache_pools_close();
 	atomic_set(&taken, 0);
 	return 0;
 }
@@ -59,8 +59,8 @@ static int set_limit(void __user *arg)
 		return -EFAULT;
 	if (limit.store != NESTOR_CACHE_MEMORY || limit.pad || limit.pages > totalram_pages())
 		return -EINVAL;
-	memory_set_limit(limit.pages);
-	memory_balance();
+	cache_memory_set_limit(limit.pages);
+	cache_memory_balance();
 	return 0;
 }
 
@@ -72,9 +72,9 @@ static int get_limit(void __user *arg)
 		return -EFAULT;
 	if (limit.store >= NESTOR_CACHE_STORES)
 		return -EINVAL;
-	limit.pages = limit.store == NESTOR_CACHE_SSD ? ssd_limit() : memory_limit();
-	limit.held = limit.store == NESTOR_CACHE_SSD ? ssd_limit() : memory_held();
-	limit.errors = limit.store == NESTOR_CACHE_SSD ? ssd_io_errors() : 0;
+	limit.pages = limit.store == NESTOR_CACHE_SSD ? cache_ssd_limit() : cache_memory_limit();
+	limit.held = limit.store == NESTOR_CACHE_SSD ? cache_ssd_limit() : cache_memory_held();
+	limit.errors = limit.store == NESTOR_CACHE_SSD ? cache_ssd_io_errors() : 0;
 	return copy_to_user(arg, &limit, sizeof(limit)) ? -EFAULT : 0;
 }
 
@@ -84,7 +84,7 @@ static int open_ssd(void __user *arg)
 
 	if (copy_from_user(&want, arg, sizeof(want)))
 		return -EFAULT;
-	return want.pad ? -EINVAL : ssd_io_open(want.fd, want.pages);
+	return want.pad ? -EINVAL : cache_ssd_io_open(want.fd, want.pages);
 }
 
 static int set_pool(void __user *arg)
@@ -93,18 +93,18 @@ static int set_pool(void __user *arg)
 
 	if (copy_from_user(&pool, arg, sizeof(pool)))
 		return -EFAULT;
-	return pool_set(&pool);
+	return cache_pool_set(&pool);
 }
 
 static int get_pool_state(void __user *arg)
 {
-	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit(), ssd_limit() };
+	const u64 limits[NESTOR_CACHE_STORES] = { cache_memory_limit(), cache_ssd_limit() };
 	struct nestor_cache_pool_state state;
 	int r;
 
 	if (copy_from_user(&state, arg, sizeof(state)))
 		return -EFAULT;
-	r = pool_state(&state, limits);
+	r = cache_pool_state(&state, limits);
 	if (r)
 		return r;
 	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
@@ -112,8 +112,8 @@ static int get_pool_state(void __user *arg)
 
 static void empty_pool(struct cache_pool *pool)
 {
-	memory_drop_pool(pool);
-	ssd_drop_pool(pool);
+	cache_memory_drop_pool(pool);
+	cache_ssd_drop_pool(pool);
 }
 
 static int drop_pool(void __user *arg)
@@ -122,7 +122,7 @@ static int drop_pool(void __user *arg)
 
 	if (copy_from_user(&id, arg, sizeof(id)))
 		return -EFAULT;
-	return pool_retire(id, empty_pool);
+	return cache_pool_retire(id, empty_pool);
 }
 
 static int get_latency(void __user *arg)
@@ -142,7 +142,7 @@ static int get_index(void __user *arg)
 {
 	struct nestor_cache_index state;
 
-	index_count(&state.entries, &state.free);
+	cache_index_count(&state.entries, &state.free);
 	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
 }
 
@@ -162,7 +162,7 @@ static long command(unsigned int cmd, void __user *p)
 	case NESTOR_CACHE_OPEN_SSD:
 		return open_ssd(p);
 	case NESTOR_CACHE_CLOSE_SSD:
-		ssd_io_close();
+		cache_ssd_io_close();
 		return 0;
 	case NESTOR_CACHE_GET_LATENCY:
 		return get_latency(p);
@@ -197,12 +197,12 @@ static struct miscdevice nestor_device = {
 	.mode = 0600,
 };
 
-int session_open(void)
+int nestor_session_open(void)
 {
 	return misc_register(&nestor_device);
 }
 
-void session_close(void)
+void nestor_session_close(void)
 {
 	misc_deregister(&nestor_device);
 }

@@ -14,14 +14,14 @@
 #define SAMPLE_ON SECOND
 #define SAMPLE_OFF (59 * SECOND)
 
-struct self_stats {
+struct bpf_stats {
 	struct loop *loop;
 	struct source timer;
 	enum policy_self_stats mode;
 	int stats_fd; /* while it is open the kernel measures; -1: not */
 };
 
-static void measure(struct self_stats *s, bool on)
+static void measure(struct bpf_stats *s, bool on)
 {
 	if (on == (s->stats_fd >= 0))
 		return;
@@ -37,24 +37,24 @@ static void measure(struct self_stats *s, bool on)
 
 static void on_timer(struct source *timer)
 {
-	struct self_stats *s = timer->data;
+	struct bpf_stats *s = timer->data;
 	bool on = s->stats_fd < 0;
 
-	timer_drain(timer->fd);
+	loop_timer_drain(timer->fd);
 	measure(s, on);
-	timer_rearm(timer->fd, on ? SAMPLE_ON : SAMPLE_OFF, 0);
+	loop_timer_rearm(timer->fd, on ? SAMPLE_ON : SAMPLE_OFF, 0);
 }
 
-int self_stats_start(struct loop *loop, struct self_stats **ret)
+int bpf_stats_start(struct loop *loop, struct bpf_stats **ret)
 {
-	struct self_stats *s = calloc(1, sizeof(*s));
+	struct bpf_stats *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return log_error(-ENOMEM, "out of memory");
 	s->loop = loop;
 	s->stats_fd = -1;
 	s->mode = SELF_STATS_OFF;
-	s->timer = (struct source){ .fd = timer_open(0, 0), .ready = on_timer, .data = s };
+	s->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_timer, .data = s };
 	if (s->timer.fd < 0) {
 		free(s);
 		return log_error(-errno, "cannot make a timer: %m");
@@ -63,16 +63,16 @@ int self_stats_start(struct loop *loop, struct self_stats **ret)
 	return loop_add(loop, &s->timer);
 }
 
-void self_stats_apply(struct self_stats *s, enum policy_self_stats mode)
+void bpf_stats_apply(struct bpf_stats *s, enum policy_self_stats mode)
 {
 	if (mode == s->mode)
 		return;
 	s->mode = mode;
 	measure(s, mode != SELF_STATS_OFF);
-	timer_rearm(s->timer.fd, mode == SELF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
+	loop_timer_rearm(s->timer.fd, mode == SELF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
 }
 
-void self_stats_stop(struct self_stats *s)
+void bpf_stats_stop(struct bpf_stats *s)
 {
 	if (!s)
 		return;

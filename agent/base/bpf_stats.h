@@ -6,10 +6,10 @@
 #include "agent/policy/policy.h"
 
 struct loop;
-struct self_stats;
+struct bpf_stats;
 
-int self_stats_start(struct loop *loop, struct self_stats **ret);
-void self_stats_apply(struct self_stats *s, enum policy_self_stats mode);
-void self_stats_stop(struct self_stats *s);
+int bpf_stats_start(struct loop *loop, struct bpf_stats **ret);
+void bpf_stats_apply(struct bpf_stats *s, enum policy_self_stats mode);
+void bpf_stats_stop(struct bpf_stats *s);
 
 #endif

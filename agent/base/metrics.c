@@ -147,17 +147,17 @@ static void add_seconds(struct family *f, const char *suffix, const char *labels
 	buf_printf(&f->samples, "%llu.%09llu\n", ns / 1000000000, ns % 1000000000);
 }
 
-void family_u64(struct family *f, const char *labels, unsigned long long value)
+void metrics_u64(struct family *f, const char *labels, unsigned long long value)
 {
 	add_u64(f, "", labels, value);
 }
 
-void family_seconds(struct family *f, const char *labels, unsigned long long ns)
+void metrics_seconds(struct family *f, const char *labels, unsigned long long ns)
 {
 	add_seconds(f, "", labels, ns);
 }
 
-void family_double(struct family *f, const char *labels, double value)
+void metrics_double(struct family *f, const char *labels, double value)
 {
 	if (!f->name)
 		return;
@@ -191,7 +191,7 @@ static unsigned long long add_buckets(struct buf *b, const char *start, size_t l
 		n += h->slots[i];
 		memcpy(to, start, len);
 		to = stpcpy(to + len, bound_text(i));
-		to = put_u64(to, n);
+		to = buf_put_u64(to, n);
 		*to++ = '\n';
 	}
 	if (to)
@@ -199,7 +199,7 @@ static unsigned long long add_buckets(struct buf *b, const char *start, size_t l
 	return n;
 }
 
-void family_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns)
+void metrics_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns)
 {
 	unsigned long long n;
 	struct buf start = {};

@@ -28,10 +28,10 @@ struct family *metrics_family(struct metrics *m, const char *name, enum metric_t
  */
 const char *metrics_labels(struct metrics *m, ...) __attribute__((sentinel));
 
-void family_u64(struct family *f, const char *labels, unsigned long long value);
-void family_double(struct family *f, const char *labels, double value);
-void family_seconds(struct family *f, const char *labels, unsigned long long ns);
-void family_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns); /* in seconds */
+void metrics_u64(struct family *f, const char *labels, unsigned long long value);
+void metrics_double(struct family *f, const char *labels, double value);
+void metrics_seconds(struct family *f, const char *labels, unsigned long long ns);
+void metrics_hist(struct family *f, const char *labels, const struct hist *h, unsigned long long sum_ns); /* in seconds */
 
 /* The whole text into @out. 0 or -ENOMEM. */
 int metrics_render(struct metrics *m, struct buf *out);

@@ -9,7 +9,7 @@
 #include "agent/base/slot_map.h"
 #include "agent/lib/util.h"
 
-static __u64 *read_bitmap(const struct places *p, size_t *ret_words)
+static __u64 *read_bitmap(const struct slot_map *p, size_t *ret_words)
 {
 	__u64 *words = malloc(bpf_map__value_size(p->bitmap));
 	__u32 first = 0;
@@ -22,7 +22,7 @@ static __u64 *read_bitmap(const struct places *p, size_t *ret_words)
 	return words;
 }
 
-int places_for_each(const struct places *p, int (*one)(void *data, __u32 index, const void *copy), void *data)
+int slot_map_for_each(const struct slot_map *p, int (*one)(void *data, __u32 index, const void *copy), void *data)
 {
 	size_t nr_words = 0;
 	_free_ __u64 *words = read_bitmap(p, &nr_words);
@@ -42,7 +42,7 @@ int places_for_each(const struct places *p, int (*one)(void *data, __u32 index, 
 	return err;
 }
 
-size_t places_nr_set(const struct places *p)
+size_t slot_map_nr_set(const struct slot_map *p)
 {
 	size_t nr_words = 0, nr = 0;
 	_free_ __u64 *words = read_bitmap(p, &nr_words);
@@ -52,10 +52,10 @@ size_t places_nr_set(const struct places *p)
 	return nr;
 }
 
-void *mapped_open(const struct bpf_map *map, size_t offset, size_t len, struct mapped *ret)
+void *slot_map_window(const struct bpf_map *map, size_t offset, size_t len, struct slot_window *ret)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offset % page;
-	struct mapped m = { .len = before + len };
+	struct slot_window m = { .len = before + len };
 
 	m.pages = mmap(NULL, m.len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), (off_t)(offset - before));
 	if (m.pages == MAP_FAILED)
@@ -65,18 +65,18 @@ void *mapped_open(const struct bpf_map *map, size_t offset, size_t len, struct m
 	return m.at;
 }
 
-void mapped_close(struct mapped *m)
+void slot_map_close_window(struct slot_window *m)
 {
 	munmap(m->pages, m->len);
 }
 
-void places_clear_bit(const struct places *p, __u32 index)
+void slot_map_clear_bit(const struct slot_map *p, __u32 index)
 {
-	struct mapped m;
-	__u64 *words = mapped_open(p->bitmap, 0, bpf_map__value_size(p->bitmap), &m);
+	struct slot_window m;
+	__u64 *words = slot_map_window(p->bitmap, 0, bpf_map__value_size(p->bitmap), &m);
 
 	if (!words)
 		return;
 	__atomic_fetch_and(&words[index / 64], ~(1ULL << index % 64), __ATOMIC_SEQ_CST);
-	mapped_close(&m);
+	slot_map_close_window(&m);
 }

@@ -12,24 +12,24 @@
 
 #include <bpf/libbpf.h>
 
-struct places {
+struct slot_map {
 	const struct bpf_map *map, *bitmap;
 };
 
 /* Of each place whose bit is set, a copy; until one returns not 0, which is returned. -errno. */
-int places_for_each(const struct places *p, int (*one)(void *data, __u32 index, const void *copy), void *data);
-size_t places_nr_set(const struct places *p);
+int slot_map_for_each(const struct slot_map *p, int (*one)(void *data, __u32 index, const void *copy), void *data);
+size_t slot_map_nr_set(const struct slot_map *p);
 
 /* A part of a map as it is, and not a copy. NULL: not to be had. */
-struct mapped {
+struct slot_window {
 	void *at;
 	void *pages;
 	size_t len;
 };
 
-void *mapped_open(const struct bpf_map *map, size_t offset, size_t len, struct mapped *ret);
-void mapped_close(struct mapped *m);
+void *slot_map_window(const struct bpf_map *map, size_t offset, size_t len, struct slot_window *ret);
+void slot_map_close_window(struct slot_window *m);
 
-void places_clear_bit(const struct places *p, __u32 index);
+void slot_map_clear_bit(const struct slot_map *p, __u32 index);
 
 #endif

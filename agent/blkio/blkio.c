@@ -31,30 +31,30 @@ static const char *const source_names[] = {
 
 /* A consistent copy of all maps. A row's extra is the name of its device. */
 struct snapshot {
-	struct tally_rows rows;
-	struct table disks;
+	struct counters_rows rows;
+	struct bpfobj_table disks;
 };
 
 static void snapshot_free(struct snapshot *s)
 {
-	tally_free(&s->rows);
-	table_free(&s->disks);
+	counters_free(&s->rows);
+	bpfobj_table_free(&s->disks);
 }
 
 static const char *device_name(const struct snapshot *s, __u32 dev)
 {
 	for (size_t i = 0; i < s->disks.nr; i++)
-		if (*(const __u32 *)table_key(&s->disks, i) == dev)
-			return ((const struct blkio_disk *)table_value(&s->disks, i))->name;
+		if (*(const __u32 *)bpfobj_table_key(&s->disks, i) == dev)
+			return ((const struct blkio_disk *)bpfobj_table_value(&s->disks, i))->name;
 	return "~unknown";
 }
 
-static const struct blkio_key *key_of(const struct tally_row *r)
+static const struct blkio_key *key_of(const struct counters_row *r)
 {
 	return r->key;
 }
 
-static const struct blkio_total *total_of(const struct tally_row *r)
+static const struct blkio_total *total_of(const struct counters_row *r)
 {
 	return (const struct blkio_total *)r->value;
 }
@@ -64,9 +64,9 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){};
-	err = tally_read(b->agent->who, &b->total, &s->rows);
+	err = counters_read(b->agent->who, &b->total, &s->rows);
 	if (!err)
-		err = table_read(b->bpf->maps.blkio_disks, &s->disks);
+		err = bpfobj_table_read(b->bpf->maps.blkio_disks, &s->disks);
 	if (err) {
 		snapshot_free(s);
 		return err;
@@ -76,31 +76,31 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	return 0;
 }
 
-static __u32 op_of(const struct tally_row *r)
+static __u32 op_of(const struct counters_row *r)
 {
 	return key_of(r)->op < BLKIO_OPS ? key_of(r)->op : BLKIO_OTHER;
 }
 
-static int by_op(const struct tally_row *a, const struct tally_row *b)
+static int by_op(const struct counters_row *a, const struct counters_row *b)
 {
 	return (int)op_of(a) - (int)op_of(b);
 }
 
 static int by_device_op(const void *pa, const void *pb)
 {
-	const struct tally_row *a = pa, *b = pb;
+	const struct counters_row *a = pa, *b = pb;
 
 	return strcmp(a->extra, b->extra) ?: by_op(a, b);
 }
 
 static int by_label_op(const void *pa, const void *pb)
 {
-	return tally_by_label(pa, pb) ?: by_op(pa, pb);
+	return counters_by_label(pa, pb) ?: by_op(pa, pb);
 }
 
 static int by_all(const void *pa, const void *pb)
 {
-	return by_device_op(pa, pb) ?: tally_by_label(pa, pb);
+	return by_device_op(pa, pb) ?: counters_by_label(pa, pb);
 }
 
 static unsigned long long count_of(const struct blkio_total *t)
@@ -117,51 +117,51 @@ struct emit {
 	struct family *latency, *bytes, *ios, *errors;
 };
 
-static void emit_device(void *data, const struct tally_row *sum)
+static void emit_device(void *data, const struct counters_row *sum)
 {
 	const char *device = sum->extra, *op = op_names[op_of(sum)];
 	const struct blkio_total *total = total_of(sum);
 	bool bios = key_of(sum)->bios;
 	struct emit *e = data;
 
-	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), &total->latency,
-		    total->latency_ns);
+	metrics_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "total", NULL), &total->latency,
+		     total->latency_ns);
 	/* A device that takes bios has no queue of its own: all of the time is the device's. */
-	family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL),
-		    bios ? &total->latency : &total->device, bios ? total->latency_ns : total->device_ns);
+	metrics_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "device", NULL),
+		     bios ? &total->latency : &total->device, bios ? total->latency_ns : total->device_ns);
 	if (!bios)
-		family_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL), &total->queue,
-			    total->queue_ns);
+		metrics_hist(e->latency, metrics_labels(e->m, "device", device, "op", op, "stage", "queue", NULL),
+			     &total->queue, total->queue_ns);
 }
 
 /* What a container waits for is the device that it addressed: the layers below are in that time already. */
-static bool is_somebodys(const struct tally_row *r)
+static bool is_somebodys(const struct counters_row *r)
 {
 	return !key_of(r)->lower && op_of(r) <= BLKIO_WRITE && (r->container[0] || r->vm[0]);
 }
 
-static void emit_owner(void *data, const struct tally_row *sum)
+static void emit_owner(void *data, const struct counters_row *sum)
 {
 	struct emit *e = data;
 
-	family_hist(e->latency,
-		    metrics_labels(e->m, "vm", sum->vm, "container", sum->container, "op", op_names[op_of(sum)], NULL),
-		    &total_of(sum)->latency, total_of(sum)->latency_ns);
+	metrics_hist(e->latency,
+		     metrics_labels(e->m, "vm", sum->vm, "container", sum->container, "op", op_names[op_of(sum)], NULL),
+		     &total_of(sum)->latency, total_of(sum)->latency_ns);
 }
 
-static void emit_counts(void *data, const struct tally_row *sum)
+static void emit_counts(void *data, const struct counters_row *sum)
 {
 	const struct blkio_total *total = total_of(sum);
 	struct emit *e = data;
 	const char *labels = metrics_labels(e->m, "device", sum->extra, "op", op_names[op_of(sum)], "vm", sum->vm, "container",
 					    sum->container, NULL);
 
-	family_u64(e->bytes, labels, total->bytes);
-	family_u64(e->ios, labels, count_of(total));
-	family_u64(e->errors, labels, total->errors);
+	metrics_u64(e->bytes, labels, total->bytes);
+	metrics_u64(e->ios, labels, count_of(total));
+	metrics_u64(e->errors, labels, total->errors);
 }
 
-static void collect_sources(const struct tally_rows *rows, struct metrics *m)
+static void collect_sources(const struct counters_rows *rows, struct metrics *m)
 {
 	struct family *f = metrics_family(
 		m, "nestor_blkio_owner_total", METRIC_COUNTER,
@@ -172,7 +172,7 @@ static void collect_sources(const struct tally_rows *rows, struct metrics *m)
 		if (key_of(&rows->rows[i])->source < BLKIO_SOURCES)
 			counts[key_of(&rows->rows[i])->source] += count_of(total_of(&rows->rows[i]));
 	for (unsigned int i = 0; i < BLKIO_SOURCES; i++)
-		family_u64(f, metrics_labels(m, "source", source_names[i], NULL), counts[i]);
+		metrics_u64(f, metrics_labels(m, "source", source_names[i], NULL), counts[i]);
 }
 
 /* Pages of blkio_inflight that were ever used say where to look. */
@@ -185,16 +185,16 @@ static unsigned long long count_inflight(const struct blkio *b)
 	bpf_map_lookup_elem(bpf_map__fd(b->bpf->maps.blkio_inflight_pages), &first, pages);
 	for (size_t page = 0; page < BLKIO_INFLIGHT_PAGES; page++) {
 		const struct blkio_inflight *ios;
-		struct mapped m;
+		struct slot_window m;
 
 		if (!(pages[page / 64] >> page % 64 & 1))
 			continue;
-		ios = mapped_open(b->bpf->maps.blkio_inflight, page * BLKIO_INFLIGHT_PAGE * sizeof(*ios),
-				  BLKIO_INFLIGHT_PAGE * sizeof(*ios), &m);
+		ios = slot_map_window(b->bpf->maps.blkio_inflight, page * BLKIO_INFLIGHT_PAGE * sizeof(*ios),
+				      BLKIO_INFLIGHT_PAGE * sizeof(*ios), &m);
 		for (size_t i = 0; ios && i < BLKIO_INFLIGHT_PAGE; i++)
 			nr += *(volatile const __u64 *)&ios[i].id != 0;
 		if (ios)
-			mapped_close(&m);
+			slot_map_close_window(&m);
 	}
 	return nr;
 }
@@ -203,8 +203,8 @@ static void collect_table(struct metrics *m, const struct bpf_map *map, unsigned
 {
 	const char *labels = metrics_labels(m, "room", "blkio", "map", bpf_map__name(map), NULL);
 
-	family_u64(metrics_family(m, "nestor_bpf_map_entries", METRIC_GAUGE, ""), labels, nr);
-	family_u64(metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, ""), labels, bpf_map__max_entries(map));
+	metrics_u64(metrics_family(m, "nestor_bpf_map_entries", METRIC_GAUGE, ""), labels, nr);
+	metrics_u64(metrics_family(m, "nestor_bpf_map_capacity", METRIC_GAUGE, ""), labels, bpf_map__max_entries(map));
 }
 
 /*
@@ -227,7 +227,7 @@ static void blkio_collect(void *self, struct metrics *m)
 	bpfobj_collect(b->bpf->obj, "blkio", b->bpf->maps.blkio_lost, nested(b), m);
 	collect_table(m, b->bpf->maps.blkio_inflight, count_inflight(b));
 	collect_table(m, b->bpf->maps.blkio_total,
-		      places_nr_set(&(struct places){ b->bpf->maps.blkio_total, b->bpf->maps.blkio_bitmap }));
+		      slot_map_nr_set(&(struct slot_map){ b->bpf->maps.blkio_total, b->bpf->maps.blkio_bitmap }));
 	if (snapshot_take(b, &s))
 		return;
 	collect_sources(&s.rows, m);
@@ -236,15 +236,15 @@ static void blkio_collect(void *self, struct metrics *m)
 	e.bytes = metrics_family(m, "nestor_blkio_bytes_total", METRIC_COUNTER, "Bytes moved by I/Os that succeeded.");
 	e.ios = metrics_family(m, "nestor_blkio_ios_total", METRIC_COUNTER, "I/Os completed, also with an error.");
 	e.errors = metrics_family(m, "nestor_blkio_errors_total", METRIC_COUNTER, "I/Os that failed.");
-	tally_for_each_sum(&s.rows, by_device_op, NULL, emit_device, &e);
-	tally_for_each_sum(&s.rows, by_label_op, is_somebodys, emit_owner, &e);
-	tally_for_each_sum(&s.rows, by_all, NULL, emit_counts, &e);
+	counters_for_each_sum(&s.rows, by_device_op, NULL, emit_device, &e);
+	counters_for_each_sum(&s.rows, by_label_op, is_somebodys, emit_owner, &e);
+	counters_for_each_sum(&s.rows, by_all, NULL, emit_counts, &e);
 	snapshot_free(&s);
 }
 
 /* ---- history ---- */
 
-static void sample_owner(void *data, const struct tally_row *sum)
+static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct blkio_total *total = total_of(sum);
 	bool reads = op_of(sum) == BLKIO_READ;
@@ -257,11 +257,11 @@ static void sample_owner(void *data, const struct tally_row *sum)
 static void blkio_sample(void *self, struct history *h)
 {
 	struct blkio *b = self;
-	struct tally_rows rows;
+	struct counters_rows rows;
 
-	if (!tally_read(b->agent->who, &b->total, &rows))
-		tally_for_each_sum(&rows, by_label_op, is_somebodys, sample_owner, h);
-	tally_free(&rows);
+	if (!counters_read(b->agent->who, &b->total, &rows))
+		counters_for_each_sum(&rows, by_label_op, is_somebodys, sample_owner, h);
+	counters_free(&rows);
 	blkio_limit_sample(b, h);
 }
 
@@ -280,7 +280,7 @@ static double quantile(const struct hist *h, unsigned long long count, double q)
 	return (double)(1U << (HIST_BOUNDS - 1)) / 1e6;
 }
 
-static void show_sum(void *data, const struct tally_row *sum)
+static void show_sum(void *data, const struct counters_row *sum)
 {
 	const struct blkio_total *total = total_of(sum);
 	const struct hist *h = &total->latency;
@@ -301,7 +301,7 @@ static json_t *blkio_show(void *self)
 
 	if (snapshot_take(self, &s))
 		return list;
-	tally_for_each_sum(&s.rows, by_all, NULL, show_sum, list);
+	counters_for_each_sum(&s.rows, by_all, NULL, show_sum, list);
 	snapshot_free(&s);
 	return list;
 }
@@ -328,7 +328,7 @@ static void blkio_stop(void *self)
 	blkio_limit_stop(b);
 	blkio_target_stop(b);
 	if (b->total.live)
-		who_remove_tally(b->agent->who, &b->total);
+		who_remove_counters(b->agent->who, &b->total);
 	blkio_bpf__destroy(b->bpf);
 	free(b);
 }
@@ -352,12 +352,12 @@ static int load(struct blkio *b)
 	err = blkio_bpf__load(b->bpf);
 	if (err)
 		return log_error(err, "blkio: the kernel refuses the BPF programs: %s", strerror(-err));
-	b->total = (struct tally){
+	b->total = (struct counters){
 		.live = b->bpf->maps.blkio_total,
 		.live_bitmap = b->bpf->maps.blkio_bitmap,
 		.gone = b->bpf->maps.blkio_gone,
 	};
-	who_add_tally(b->agent->who, &b->total);
+	who_add_counters(b->agent->who, &b->total);
 	err = blkio_bpf__attach(b->bpf);
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;
 }

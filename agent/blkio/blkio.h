@@ -10,7 +10,7 @@
 struct blkio {
 	struct agent *agent;
 	struct blkio_bpf *bpf;
-	struct tally total; /* blkio_total and blkio_gone */
+	struct counters total; /* blkio_total and blkio_gone */
 	struct blkio_limits *limits;
 	struct blkio_targets *targets;
 };

@@ -47,7 +47,7 @@ static __u64 p99(const struct guard *g)
 
 /* ---- throughput ---- */
 
-void contest_measured(struct other *o, const __u64 bytes[2], __u64 now_ns)
+void controller_measured(struct other *o, const __u64 bytes[2], __u64 now_ns)
 {
 	__u64 time = now_ns - o->measured_ns;
 
@@ -61,7 +61,7 @@ void contest_measured(struct other *o, const __u64 bytes[2], __u64 now_ns)
 	o->measured_ns = now_ns;
 }
 
-static __u64 rate_of_all(const struct contest *c)
+static __u64 rate_of_all(const struct controller *c)
 {
 	const struct other *o;
 	__u64 rate = 0;
@@ -106,7 +106,7 @@ static void lower(struct side *s, unsigned int eighths)
 }
 
 /* The culprits; or if there is none, all that were lowered before. */
-static unsigned long long lower_others(struct contest *c, unsigned int eighths)
+static unsigned long long lower_others(struct controller *c, unsigned int eighths)
 {
 	__u64 rate = rate_of_all(c);
 	unsigned long long nr = 0;
@@ -127,7 +127,7 @@ static unsigned long long lower_others(struct contest *c, unsigned int eighths)
 	return nr;
 }
 
-static unsigned long long raise_others(struct contest *c)
+static unsigned long long raise_others(struct controller *c)
 {
 	unsigned long long nr = 0;
 	struct other *o;
@@ -149,7 +149,7 @@ static unsigned long long raise_others(struct contest *c)
 
 /* ---- windows ---- */
 
-static void new_window(struct contest *c)
+static void new_window(struct controller *c)
 {
 	struct guard *g;
 
@@ -158,7 +158,7 @@ static void new_window(struct contest *c)
 		memset(g->window, 0, sizeof(g->window));
 }
 
-static bool is_over(const struct contest *c)
+static bool is_over(const struct controller *c)
 {
 	const struct guard *g;
 	bool enough = true;
@@ -172,7 +172,7 @@ static bool is_over(const struct contest *c)
 }
 
 /* A window that ended well. Patience grows when raising went wrong, so that it is tried ever less often. */
-static void has_room(struct contest *c, bool idle, struct contest_counts *counts)
+static void has_room(struct controller *c, bool idle, struct contest_counts *counts)
 {
 	unsigned long long nr;
 
@@ -184,11 +184,11 @@ static void has_room(struct contest *c, bool idle, struct contest_counts *counts
 	counts->raised += nr;
 	c->raised = nr > 0;
 	c->good = 0;
-	if (!contest_lowered(c))
+	if (!controller_lowered(c))
 		c->patience = PATIENCE_MIN;
 }
 
-static void is_too_slow(struct contest *c, unsigned int eighths, __u64 p99_ns, struct contest_counts *counts)
+static void is_too_slow(struct controller *c, unsigned int eighths, __u64 p99_ns, struct contest_counts *counts)
 {
 	counts->lowered += lower_others(c, factor(eighths));
 	c->good = 0;
@@ -198,7 +198,7 @@ static void is_too_slow(struct contest *c, unsigned int eighths, __u64 p99_ns, s
 	c->settle = SETTLE + (unsigned int)(p99_ns / CONTEST_TICK_NS);
 }
 
-bool contest_tick(struct contest *c, bool enforce, struct contest_counts *counts)
+bool controller_tick(struct controller *c, bool enforce, struct contest_counts *counts)
 {
 	unsigned int eighths = 0;
 	bool exceeded = false;
@@ -239,14 +239,14 @@ bool contest_tick(struct contest *c, bool enforce, struct contest_counts *counts
 
 /* ---- the rest ---- */
 
-void contest_adopt(struct other *o)
+void controller_adopt(struct other *o)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		if (is_lowered(&o->side[i]))
 			o->side[i].free = o->side[i].cap * 8;
 }
 
-void contest_release(struct contest *c)
+void controller_release(struct controller *c)
 {
 	struct other *o;
 
@@ -254,7 +254,7 @@ void contest_release(struct contest *c)
 		o->side[0].cap = o->side[1].cap = BLKIO_NO_CAP;
 }
 
-unsigned int contest_lowered(const struct contest *c)
+unsigned int controller_lowered(const struct controller *c)
 {
 	const struct other *o;
 	unsigned int nr = 0;

@@ -18,7 +18,7 @@
 struct watch;
 
 struct guard {
-	const struct who_one *one;
+	const struct workload *one;
 	__u64 target_ns;
 	__u64 p99_ns; /* at the last verdict; 0: no I/O */
 	__u64 window[BLKIO_WATCH_SLOTS]; /* I/Os since then, by latency in eighths of the target */
@@ -36,14 +36,14 @@ struct side {
 };
 
 struct other {
-	const struct who_one *one;
+	const struct workload *one;
 	struct side side[2];
 	__u64 measured_ns; /* 0: not yet */
 	bool wanted, changed; /* changed: by the last verdict */
 	LIST_ENTRY(other) entry;
 };
 
-struct contest {
+struct controller {
 	char device[DISK_NAME_MAX];
 	struct disk disk; /* no name: it is not there */
 	LIST_HEAD(, guard) guards;
@@ -53,10 +53,10 @@ struct contest {
 	unsigned int good; /* windows with room, one after another */
 	unsigned int patience; /* that many before others are raised */
 	bool raised; /* last */
-	LIST_ENTRY(contest) entry;
+	LIST_ENTRY(controller) entry;
 };
 
-LIST_HEAD(contest_list, contest);
+LIST_HEAD(contest_list, controller);
 
 struct contest_counts {
 	unsigned long long lowered, raised; /* sides */
@@ -64,16 +64,16 @@ struct contest_counts {
 };
 
 /* @o has done @bytes in all at @now_ns. */
-void contest_measured(struct other *o, const __u64 bytes[2], __u64 now_ns);
+void controller_measured(struct other *o, const __u64 bytes[2], __u64 now_ns);
 
 /* A tick is over, and all is measured. True if that ended the window: others may be changed then, where @enforce. */
-bool contest_tick(struct contest *c, bool enforce, struct contest_counts *counts);
+bool controller_tick(struct controller *c, bool enforce, struct contest_counts *counts);
 
 /* @o has caps that an earlier agent left. */
-void contest_adopt(struct other *o);
+void controller_adopt(struct other *o);
 /* Nobody is lowered any more. */
-void contest_release(struct contest *c);
+void controller_release(struct controller *c);
 
-unsigned int contest_lowered(const struct contest *c); /* others that are */
+unsigned int controller_lowered(const struct controller *c); /* others that are */
 
 #endif

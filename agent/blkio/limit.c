@@ -79,7 +79,7 @@ static void policy_max(const struct blkio_limit *rule, const char *former, __u64
 
 static bool has_type(const char *mount, const char *path, const char *type)
 {
-	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.type");
+	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.type");
 	char line[64] = "";
 
 	return f && fgets(line, sizeof(line), f) && !strcmp(line, type);
@@ -87,7 +87,7 @@ static bool has_type(const char *mount, const char *path, const char *type)
 
 static bool has_children(const char *mount, const char *path)
 {
-	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.stat");
+	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.stat");
 	unsigned int nr = 0;
 
 	return f && fscanf(f, "nr_descendants %u", &nr) == 1 && nr;
@@ -96,7 +96,7 @@ static bool has_children(const char *mount, const char *path)
 /* No process but @pid in the cgroup, nor below. Threads of a process may have cgroups of their own below it. */
 static bool is_alone(const char *mount, const char *path, int pid)
 {
-	_fclose_ FILE *f = cgfile_open(mount, path, "cgroup.procs");
+	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.procs");
 	int other;
 
 	while (f && fscanf(f, "%d", &other) == 1)
@@ -105,7 +105,7 @@ static bool is_alone(const char *mount, const char *path, int pid)
 	return f && (!has_children(mount, path) || has_type(mount, path, "domain threaded\n"));
 }
 
-int blkio_limit_path(const struct blkio *b, const struct who_one *one, char *ret_path, size_t size, char *ret_why,
+int blkio_limit_path(const struct blkio *b, const struct workload *one, char *ret_path, size_t size, char *ret_why,
 		     size_t why_size)
 {
 	const char *mount = b->limits->settings.mount;
@@ -127,12 +127,12 @@ int blkio_limit_path(const struct blkio *b, const struct who_one *one, char *ret
 
 /* ---- rules ---- */
 
-static bool rule_names(const struct blkio_limit *rule, const struct who_one *one)
+static bool rule_names(const struct blkio_limit *rule, const struct workload *one)
 {
 	return who_matches(one, rule->container, rule->vm);
 }
 
-static const struct blkio_limit *first_rule(const struct policy *p, const struct who_one *one, const char *device)
+static const struct blkio_limit *first_rule(const struct policy *p, const struct workload *one, const char *device)
 {
 	for (unsigned int i = 0; i < p->blkio.limits_count; i++)
 		if (!strcmp(p->blkio.limits[i].device, device) && rule_names(&p->blkio.limits[i], one))
@@ -140,7 +140,7 @@ static const struct blkio_limit *first_rule(const struct policy *p, const struct
 	return NULL;
 }
 
-bool blkio_limit_names(const struct policy *p, const struct who_one *one, const char *device)
+bool blkio_limit_names(const struct policy *p, const struct workload *one, const char *device)
 {
 	return first_rule(p, one, device) != NULL;
 }
@@ -162,13 +162,13 @@ static void refuse(struct limited *lim, const char *device, const char *why)
 static int enable_io(struct blkio_limits *l, const char *path, char *ret_why, size_t why_size)
 {
 	char parent[OWNER_PATH_MAX];
-	struct setting_id id = { .file = SETTING_CONTROLLER, .path = parent };
+	struct cgroup_value_id id = { .file = SETTING_CONTROLLER, .path = parent };
 
 	for (const char *end = path; end; end = strchr(end + 1, '/')) {
 		int err;
 
 		snprintf(parent, sizeof(parent), "%.*s", end == path ? 1 : (int)(end - path), path);
-		err = settings_want(&l->settings, &id, "+io", NULL);
+		err = cgroup_values_want(&l->settings, &id, "+io", NULL);
 		if (!err)
 			continue;
 		snprintf(ret_why, why_size, "the io controller cannot be enabled for the children of %s: %s", parent,
@@ -178,13 +178,13 @@ static int enable_io(struct blkio_limits *l, const char *path, char *ret_why, si
 	return 0;
 }
 
-static int want_max(struct blkio_limits *l, const struct who_one *one, const struct blkio_limit *rule, const char *path,
+static int want_max(struct blkio_limits *l, const struct workload *one, const struct blkio_limit *rule, const char *path,
 		    const struct disk *disk)
 {
-	const struct setting_id id = { .file = SETTING_MAX, .path = path, .disk = disk };
+	const struct cgroup_value_id id = { .file = SETTING_MAX, .path = path, .disk = disk };
 	char former[SETTING_VALUE_MAX], value[SETTING_VALUE_MAX];
 	__u64 max[MAX_KINDS], read, write;
-	int err = settings_former(&l->settings, &id, former);
+	int err = cgroup_values_former(&l->settings, &id, former);
 
 	if (err)
 		return err;
@@ -194,23 +194,23 @@ static int want_max(struct blkio_limits *l, const struct who_one *one, const str
 	lower_to(&max[WRITE_BYTES], write);
 	format_max(max, value);
 	if (strcmp(value, former))
-		return settings_want(&l->settings, &id, value, one);
-	settings_drop(&l->settings, &id);
+		return cgroup_values_want(&l->settings, &id, value, one);
+	cgroup_values_drop(&l->settings, &id);
 	return 0;
 }
 
 /* BFQ has weights of its own; for all other schedulers the kernel's cost model must be on. */
-static int want_weight(struct blkio_limits *l, const struct who_one *one, __u32 weight, const char *path,
+static int want_weight(struct blkio_limits *l, const struct workload *one, __u32 weight, const char *path,
 		       const struct disk *disk)
 {
 	bool bfq = disk_has_scheduler(disk, "bfq");
-	const struct setting_id cost = { .file = SETTING_COST, .path = "/", .disk = disk };
-	const struct setting_id id = { .file = bfq ? SETTING_BFQ_WEIGHT : SETTING_WEIGHT, .path = path, .disk = disk };
+	const struct cgroup_value_id cost = { .file = SETTING_COST, .path = "/", .disk = disk };
+	const struct cgroup_value_id id = { .file = bfq ? SETTING_BFQ_WEIGHT : SETTING_WEIGHT, .path = path, .disk = disk };
 	char value[SETTING_VALUE_MAX];
-	int err = bfq ? 0 : settings_want(&l->settings, &cost, "enable=1", NULL);
+	int err = bfq ? 0 : cgroup_values_want(&l->settings, &cost, "enable=1", NULL);
 
 	snprintf(value, sizeof(value), "%u", weight);
-	return err ? err : settings_want(&l->settings, &id, value, one);
+	return err ? err : cgroup_values_want(&l->settings, &id, value, one);
 }
 
 static bool wants_anything(const struct policy *p, const struct blkio_limit *rule)
@@ -219,7 +219,7 @@ static bool wants_anything(const struct policy *p, const struct blkio_limit *rul
 	       blkio_target_on(p, rule->device);
 }
 
-static int want_rule(struct blkio_limits *l, const struct who_one *one, const struct blkio_limit *rule, char *why, size_t size)
+static int want_rule(struct blkio_limits *l, const struct workload *one, const struct blkio_limit *rule, char *why, size_t size)
 {
 	char path[OWNER_PATH_MAX];
 	struct disk disk;
@@ -262,15 +262,15 @@ static void want_all(struct blkio_limits *l)
 {
 	struct limited *lim;
 
-	settings_begin(&l->settings);
+	cgroup_values_begin(&l->settings);
 	LIST_FOREACH (lim, &l->ones, entry)
 		want_one(l, lim);
-	settings_end(&l->settings);
+	cgroup_values_end(&l->settings);
 }
 
 /* ---- who and what comes and goes ---- */
 
-static struct limited *find(const struct blkio_limits *l, const struct who_one *one)
+static struct limited *find(const struct blkio_limits *l, const struct workload *one)
 {
 	struct limited *lim;
 
@@ -288,7 +288,7 @@ static void limited_free(struct limited *lim)
 }
 
 /* What is told of again has changed: its cgroup may be another one. */
-static void on_born(void *data, const struct who_one *one)
+static void on_born(void *data, const struct workload *one)
 {
 	struct blkio_limits *l = data;
 	struct limited *lim = find(l, one);
@@ -309,28 +309,28 @@ static void on_born(void *data, const struct who_one *one)
 	blkio_target_born(l->b);
 	want_one(l, lim);
 	if (known)
-		timer_rearm(l->sweep.fd, SWEEP_NS, 0);
+		loop_timer_rearm(l->sweep.fd, SWEEP_NS, 0);
 }
 
 /*
  * Its cgroup may live on without it, or be that of a container which will be told of in a moment by another name: what
  * is set there is put back if nobody wants it in the end.
  */
-static void on_gone(void *data, const struct who_one *one)
+static void on_gone(void *data, const struct workload *one)
 {
 	struct blkio_limits *l = data;
 	struct limited *lim = find(l, one);
 
 	blkio_target_gone(l->b, one);
-	if (settings_untag(&l->settings, one))
-		timer_rearm(l->sweep.fd, SWEEP_NS, 0);
+	if (cgroup_values_untag(&l->settings, one))
+		loop_timer_rearm(l->sweep.fd, SWEEP_NS, 0);
 	if (lim)
 		limited_free(lim);
 }
 
 static void on_sweep(struct source *s)
 {
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	want_all(s->data);
 }
 
@@ -342,7 +342,7 @@ static void on_disk(void *data)
 	want_all(l);
 }
 
-void blkio_limit_update(struct blkio *b, const struct who_one *one)
+void blkio_limit_update(struct blkio *b, const struct workload *one)
 {
 	struct limited *lim = find(b->limits, one);
 
@@ -350,7 +350,7 @@ void blkio_limit_update(struct blkio *b, const struct who_one *one)
 		want_one(b->limits, lim);
 }
 
-void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struct who_one *one), void *data)
+void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struct workload *one), void *data)
 {
 	struct limited *lim;
 
@@ -358,18 +358,19 @@ void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struc
 		visit(data, lim->one);
 }
 
-void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char *device, __u64 *ret_read, __u64 *ret_write)
+void blkio_limit_in_force(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write)
 {
 	const struct blkio_limit *rule = first_rule(policy_of(b->limits), one, device);
 	char path[OWNER_PATH_MAX], why[WHY_MAX];
 	__u64 max[MAX_KINDS], now[MAX_KINDS];
-	const struct setting *s;
+	const struct cgroup_value *s;
 	struct disk disk;
 
 	*ret_read = *ret_write = BLKIO_NO_CAP;
 	if (!rule || disk_find(device, &disk) || blkio_limit_path(b, one, path, sizeof(path), why, sizeof(why)))
 		return;
-	s = settings_find(&b->limits->settings, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+	s = cgroup_journal_find(&b->limits->settings,
+				&(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
 	if (!s)
 		return;
 	policy_max(rule, s->former, max);
@@ -384,7 +385,7 @@ void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char
 
 static bool has_io(const struct hierarchy *h)
 {
-	_fclose_ FILE *f = cgfile_open(h->mount, "", "cgroup.controllers");
+	_fclose_ FILE *f = cgroup_file_open(h->mount, "", "cgroup.controllers");
 	char word[64];
 
 	while (f && fscanf(f, "%63s", word) == 1)
@@ -418,13 +419,13 @@ int blkio_limit_start(struct blkio *b)
 	l->b = b;
 	l->disks = (struct disk_watch){ .source.fd = -1, .changed = on_disk, .data = l };
 	l->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = l };
-	l->sweep = (struct source){ .fd = timer_open(0, 0), .ready = on_sweep, .data = l };
+	l->sweep = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_sweep, .data = l };
 	TAILQ_INIT(&l->settings.list);
 	check_machine(b->agent, v2, l->why_not, sizeof(l->why_not));
 	err = l->sweep.fd < 0 ? log_error(l->sweep.fd, "blkio: no timer: %s", strerror(-l->sweep.fd))
 			      : loop_add(&b->agent->loop, &l->sweep);
 	if (!err && !l->why_not[0])
-		err = settings_open(&l->settings, v2->mount, b->agent->run_dir_fd)
+		err = cgroup_values_open(&l->settings, v2->mount, b->agent->run_dir_fd)
 			      ?: disk_watch_start(&l->disks, &b->agent->loop);
 	if (err)
 		return err;
@@ -479,7 +480,7 @@ void blkio_limit_stop(struct blkio *b)
 		loop_remove(&b->agent->loop, &l->sweep);
 	while ((lim = LIST_FIRST(&l->ones)))
 		limited_free(lim);
-	settings_close(&l->settings);
+	cgroup_values_close(&l->settings);
 	free(l);
 	b->limits = NULL;
 }
@@ -488,7 +489,7 @@ void blkio_limit_off(struct agent *a)
 {
 	unsigned int restored;
 
-	if (agent_pin_dir(a) && !settings_undo(a->run_dir_fd, &restored) && restored)
+	if (agent_pin_dir(a) && !cgroup_values_undo(a->run_dir_fd, &restored) && restored)
 		log_info("blkio: off, %u values are what they were before", restored);
 }
 

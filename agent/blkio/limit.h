@@ -14,7 +14,7 @@
 #define WHY_MAX 640 /* a sentence with a path */
 
 struct limited {
-	const struct who_one *one;
+	const struct workload *one;
 	unsigned int refused; /* disks */
 	char *said; /* the refusal that was logged last */
 	LIST_ENTRY(limited) entry;
@@ -22,7 +22,7 @@ struct limited {
 
 struct blkio_limits {
 	struct blkio *b;
-	struct settings settings;
+	struct cgroup_values settings;
 	struct who_watch watch;
 	bool watching;
 	struct disk_watch disks;

@@ -13,11 +13,11 @@ static const char *const max_names[] = { "read_bytes", "write_bytes", "read_ios"
 /* Of several disks the limits add up, as the bytes do. */
 void blkio_limit_sample(struct blkio *b, struct history *h)
 {
-	const struct setting *s;
+	const struct cgroup_value *s;
 	__u64 max[MAX_KINDS];
 
 	TAILQ_FOREACH (s, &b->limits->settings.list, entry) {
-		const struct who_one *one = s->tag;
+		const struct workload *one = s->tag;
 
 		if (!one || s->dry || s->file != SETTING_MAX)
 			continue;
@@ -29,17 +29,17 @@ void blkio_limit_sample(struct blkio *b, struct history *h)
 	}
 }
 
-static void collect_max(struct metrics *m, struct family *f, const struct setting *s, const struct who_one *one)
+static void collect_max(struct metrics *m, struct family *f, const struct cgroup_value *s, const struct workload *one)
 {
 	__u64 max[MAX_KINDS];
 
 	blkio_limit_parse_max(s->now, max);
 	for (unsigned int i = 0; i < MAX_KINDS; i++)
 		if (max[i] != NO_MAX)
-			family_u64(f,
-				   metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name, "kind",
-						  max_names[i], NULL),
-				   max[i]);
+			metrics_u64(f,
+				    metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name,
+						   "kind", max_names[i], NULL),
+				    max[i]);
 }
 
 static void collect_values(const struct blkio_limits *l, struct metrics *m)
@@ -47,20 +47,20 @@ static void collect_values(const struct blkio_limits *l, struct metrics *m)
 	struct family *f = metrics_family(
 		m, "nestor_blkio_limit", METRIC_GAUGE,
 		"Limits of block I/O in force, per second, and weights, of containers and VMs that policy names.");
-	const struct setting *s;
+	const struct cgroup_value *s;
 
 	TAILQ_FOREACH (s, &l->settings.list, entry) {
-		const struct who_one *one = s->tag;
+		const struct workload *one = s->tag;
 
 		if (!one || s->dry)
 			continue;
 		if (s->file == SETTING_MAX)
 			collect_max(m, f, s, one);
 		else
-			family_u64(f,
-				   metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name, "kind",
-						  "weight", NULL),
-				   strtoull(s->now, NULL, 10));
+			metrics_u64(f,
+				    metrics_labels(m, "vm", one->vm, "container", one->container, "device", s->disk.name,
+						   "kind", "weight", NULL),
+				    strtoull(s->now, NULL, 10));
 	}
 }
 
@@ -76,8 +76,8 @@ static void collect_actions(const struct blkio_limits *l, struct metrics *m)
 
 	for (unsigned int a = 0; a < SETTING_ACTIONS; a++)
 		for (unsigned int r = 0; r < SETTING_RESULTS; r++)
-			family_u64(f, metrics_labels(m, "action", actions[a], "result", results[r], NULL),
-				   l->settings.counts[a][r]);
+			metrics_u64(f, metrics_labels(m, "action", actions[a], "result", results[r], NULL),
+				    l->settings.counts[a][r]);
 }
 
 void blkio_limit_collect(struct blkio *b, struct metrics *m)
@@ -91,5 +91,5 @@ void blkio_limit_collect(struct blkio *b, struct metrics *m)
 	collect_actions(b->limits, m);
 	LIST_FOREACH (lim, &b->limits->ones, entry)
 		refused += lim->refused;
-	family_u64(f, "", refused);
+	metrics_u64(f, "", refused);
 }

@@ -27,20 +27,20 @@ void blkio_limit_stop(struct blkio *b);
 void blkio_limit_off(struct agent *a);
 
 /* A target changed what @one may do at most: sets its io.max anew. */
-void blkio_limit_update(struct blkio *b, const struct who_one *one);
+void blkio_limit_update(struct blkio *b, const struct workload *one);
 
 /* Has policy's blkio.limits a rule that names @one and @device? */
-bool blkio_limit_names(const struct policy *p, const struct who_one *one, const char *device);
+bool blkio_limit_names(const struct policy *p, const struct workload *one, const char *device);
 
 /* The cgroup of @one that limits can be set on. 0; or -errno with a sentence in @ret_why. */
-int blkio_limit_path(const struct blkio *b, const struct who_one *one, char *ret_path, size_t size, char *ret_why,
+int blkio_limit_path(const struct blkio *b, const struct workload *one, char *ret_path, size_t size, char *ret_why,
 		     size_t why_size);
 
 /* What an earlier agent left in force below what policy says: a target's doing. BLKIO_NO_CAP: nothing. */
-void blkio_limit_in_force(struct blkio *b, const struct who_one *one, const char *device, __u64 *ret_read, __u64 *ret_write);
+void blkio_limit_in_force(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write);
 
 /* Calls @visit for all containers and VMs. */
-void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struct who_one *one), void *data);
+void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struct workload *one), void *data);
 
 /* Is what policy says enforced here and now? */
 bool blkio_limit_enforces(const struct blkio *b);
@@ -55,13 +55,13 @@ void blkio_target_collect(struct blkio *b, struct metrics *m);
 void blkio_target_stop(struct blkio *b);
 
 void blkio_target_born(struct blkio *b);
-void blkio_target_gone(struct blkio *b, const struct who_one *one);
+void blkio_target_gone(struct blkio *b, const struct workload *one);
 
 /* Could a target lower those that use @device? */
 bool blkio_target_on(const struct policy *p, const char *device);
 
 /* What targets leave to @one, in bytes per second; BLKIO_NO_CAP: all. */
 #define BLKIO_NO_CAP (~0ULL)
-void blkio_target_cap(struct blkio *b, const struct who_one *one, const char *device, __u64 *ret_read, __u64 *ret_write);
+void blkio_target_cap(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write);
 
 #endif

@@ -191,7 +191,7 @@ static void other_free(struct other *o)
 	free(o);
 }
 
-static void contest_free(struct blkio *b, struct contest *c)
+static void contest_free(struct blkio *b, struct controller *c)
 {
 	struct guard *g;
 	struct other *o;
@@ -204,9 +204,9 @@ static void contest_free(struct blkio *b, struct contest *c)
 	free(c);
 }
 
-static struct contest *contest_find(const struct blkio_targets *t, const char *device)
+static struct controller *contest_find(const struct blkio_targets *t, const char *device)
 {
-	struct contest *c;
+	struct controller *c;
 
 	LIST_FOREACH (c, &t->contests, entry)
 		if (!strcmp(c->device, device))
@@ -214,9 +214,9 @@ static struct contest *contest_find(const struct blkio_targets *t, const char *d
 	return NULL;
 }
 
-static struct contest *contest_get(struct blkio_targets *t, const char *device)
+static struct controller *contest_get(struct blkio_targets *t, const char *device)
 {
-	struct contest *c = contest_find(t, device);
+	struct controller *c = contest_find(t, device);
 
 	if (c)
 		return c;
@@ -228,7 +228,7 @@ static struct contest *contest_get(struct blkio_targets *t, const char *device)
 	return c;
 }
 
-static struct guard *guard_find(const struct contest *c, const struct who_one *one)
+static struct guard *guard_find(const struct controller *c, const struct workload *one)
 {
 	struct guard *g;
 
@@ -238,7 +238,7 @@ static struct guard *guard_find(const struct contest *c, const struct who_one *o
 	return NULL;
 }
 
-static struct other *other_find(const struct contest *c, const struct who_one *one)
+static struct other *other_find(const struct controller *c, const struct workload *one)
 {
 	struct other *o;
 
@@ -249,7 +249,7 @@ static struct other *other_find(const struct contest *c, const struct who_one *o
 }
 
 /* The first target that names @one and @device counts. */
-static const struct blkio_target *target_of(const struct policy *p, const struct who_one *one, const char *device)
+static const struct blkio_target *target_of(const struct policy *p, const struct workload *one, const char *device)
 {
 	for (unsigned int i = 0; i < p->blkio.targets_count; i++) {
 		const struct blkio_target *t = &p->blkio.targets[i];
@@ -268,7 +268,7 @@ bool blkio_target_on(const struct policy *p, const char *device)
 	return false;
 }
 
-static void join_as_guard(struct contest *c, const struct who_one *one, const struct blkio_target *target)
+static void join_as_guard(struct controller *c, const struct workload *one, const struct blkio_target *target)
 {
 	struct guard *g = guard_find(c, one) ?: calloc(1, sizeof(*g));
 
@@ -291,7 +291,7 @@ static bool is_related(const char *a, const char *b)
 	return !strncmp(a, b, len) && (len_a == len_b || (len_a < len_b ? b : a)[len] == '/');
 }
 
-static bool is_guards(const struct contest *c, const struct who_one *one)
+static bool is_guards(const struct controller *c, const struct workload *one)
 {
 	const struct guard *g;
 
@@ -301,7 +301,7 @@ static bool is_guards(const struct contest *c, const struct who_one *one)
 	return false;
 }
 
-static void join_as_other(struct blkio *b, struct contest *c, const struct who_one *one)
+static void join_as_other(struct blkio *b, struct controller *c, const struct workload *one)
 {
 	struct other *o = other_find(c, one);
 
@@ -312,15 +312,15 @@ static void join_as_other(struct blkio *b, struct contest *c, const struct who_o
 		o->one = one;
 		LIST_INSERT_HEAD(&c->others, o, entry);
 		blkio_limit_in_force(b, one, c->device, &o->side[0].cap, &o->side[1].cap);
-		contest_adopt(o);
+		controller_adopt(o);
 	}
 	o->wanted = true;
 }
 
-static void visit_guards(void *data, const struct who_one *one)
+static void visit_guards(void *data, const struct workload *one)
 {
 	struct blkio_targets *t = data;
-	struct contest *c;
+	struct controller *c;
 
 	LIST_FOREACH (c, &t->contests, entry) {
 		const struct blkio_target *target = target_of(policy_of(t->b), one, c->device);
@@ -330,10 +330,10 @@ static void visit_guards(void *data, const struct who_one *one)
 	}
 }
 
-static void visit_others(void *data, const struct who_one *one)
+static void visit_others(void *data, const struct workload *one)
 {
 	struct blkio_targets *t = data;
-	struct contest *c;
+	struct controller *c;
 
 	LIST_FOREACH (c, &t->contests, entry)
 		if (!is_guards(c, one) && blkio_limit_names(policy_of(t->b), one, c->device))
@@ -343,7 +343,7 @@ static void visit_others(void *data, const struct who_one *one)
 static void begin(struct blkio_targets *t)
 {
 	const struct policy *p = policy_of(t->b);
-	struct contest *c;
+	struct controller *c;
 	struct guard *g;
 	struct other *o;
 
@@ -357,7 +357,7 @@ static void begin(struct blkio_targets *t)
 	}
 }
 
-static void prune(struct blkio *b, struct contest *c)
+static void prune(struct blkio *b, struct controller *c)
 {
 	struct guard *g, *next_guard;
 	struct other *o, *next_other;
@@ -381,7 +381,7 @@ static void prune(struct blkio *b, struct contest *c)
 /* Policy, disks, containers or VMs have changed. */
 static void sync_contests(struct blkio_targets *t)
 {
-	struct contest *c, *next;
+	struct controller *c, *next;
 	struct guard *g;
 
 	begin(t);
@@ -393,19 +393,19 @@ static void sync_contests(struct blkio_targets *t)
 		if (disk_find(c->device, &c->disk))
 			c->disk = (struct disk){};
 		if (!blkio_limit_enforces(t->b))
-			contest_release(c);
+			controller_release(c);
 		LIST_FOREACH (g, &c->guards, entry)
 			guard_watch(t->b, g, &c->disk);
 		if (LIST_EMPTY(&c->guards))
 			contest_free(t->b, c);
 	}
-	timer_rearm(t->timer.fd, CONTEST_TICK_NS, LIST_EMPTY(&t->contests) ? 0 : CONTEST_TICK_NS);
+	loop_timer_rearm(t->timer.fd, CONTEST_TICK_NS, LIST_EMPTY(&t->contests) ? 0 : CONTEST_TICK_NS);
 }
 
 /* ---- time passes ---- */
 
 /* Bytes that @o has read and written on the contest's disk since its cgroup was made. */
-static bool read_bytes(struct blkio *b, const struct contest *c, const struct other *o, __u64 bytes[2])
+static bool read_bytes(struct blkio *b, const struct controller *c, const struct other *o, __u64 bytes[2])
 {
 	char full[PATH_MAX], path[OWNER_PATH_MAX], why[16], line[512];
 	_fclose_ FILE *f = NULL;
@@ -423,7 +423,7 @@ static bool read_bytes(struct blkio *b, const struct contest *c, const struct ot
 	return f != NULL;
 }
 
-static void measure(struct blkio *b, struct contest *c)
+static void measure(struct blkio *b, struct controller *c)
 {
 	struct guard *g;
 	struct other *o;
@@ -433,22 +433,22 @@ static void measure(struct blkio *b, struct contest *c)
 		guard_read(b, g);
 	LIST_FOREACH (o, &c->others, entry)
 		if (read_bytes(b, c, o, bytes))
-			contest_measured(o, bytes, now_ns());
+			controller_measured(o, bytes, now_ns());
 }
 
 static void on_tick(struct source *s)
 {
 	struct blkio_targets *t = s->data;
-	struct contest *c;
+	struct controller *c;
 	struct guard *g;
 	struct other *o;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	LIST_FOREACH (c, &t->contests, entry) {
 		if (!c->disk.name[0])
 			continue;
 		measure(t->b, c);
-		if (!contest_tick(c, blkio_limit_enforces(t->b), &t->counts))
+		if (!controller_tick(c, blkio_limit_enforces(t->b), &t->counts))
 			continue;
 		LIST_FOREACH (g, &c->guards, entry)
 			guard_watch(t->b, g, &c->disk);
@@ -458,9 +458,9 @@ static void on_tick(struct source *s)
 	}
 }
 
-void blkio_target_cap(struct blkio *b, const struct who_one *one, const char *device, __u64 *ret_read, __u64 *ret_write)
+void blkio_target_cap(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write)
 {
-	const struct contest *c = b->targets ? contest_find(b->targets, device) : NULL;
+	const struct controller *c = b->targets ? contest_find(b->targets, device) : NULL;
 	const struct other *o = c ? other_find(c, one) : NULL;
 
 	*ret_read = o ? o->side[0].cap : BLKIO_NO_CAP;
@@ -477,7 +477,7 @@ int blkio_target_start(struct blkio *b)
 		return log_error(-ENOMEM, "blkio: out of memory");
 	b->targets = t;
 	t->b = b;
-	t->timer = (struct source){ .fd = timer_open(0, 0), .ready = on_tick, .data = t };
+	t->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_tick, .data = t };
 	if (t->timer.fd < 0)
 		return log_error(t->timer.fd, "blkio: no timer: %s", strerror(-t->timer.fd));
 	return loop_add(&b->agent->loop, &t->timer);
@@ -494,9 +494,9 @@ void blkio_target_born(struct blkio *b)
 		sync_contests(b->targets);
 }
 
-void blkio_target_gone(struct blkio *b, const struct who_one *one)
+void blkio_target_gone(struct blkio *b, const struct workload *one)
 {
-	struct contest *c;
+	struct controller *c;
 	struct guard *g;
 	struct other *o;
 
@@ -510,7 +510,7 @@ void blkio_target_gone(struct blkio *b, const struct who_one *one)
 
 void blkio_target_stop(struct blkio *b)
 {
-	struct contest *c;
+	struct controller *c;
 
 	if (!b->targets)
 		return;
@@ -525,14 +525,14 @@ void blkio_target_stop(struct blkio *b)
 
 /* ---- metrics ---- */
 
-static void collect_guard(struct metrics *m, const struct contest *c, const struct guard *g)
+static void collect_guard(struct metrics *m, const struct controller *c, const struct guard *g)
 {
 	const char *labels = metrics_labels(m, "vm", g->one->vm, "container", g->one->container, "device", c->device, NULL);
 
-	family_seconds(metrics_family(m, "nestor_blkio_target_seconds", METRIC_GAUGE,
-				      "Latency that policy wants 99 of 100 I/Os to stay below."),
-		       labels, g->target_ns);
-	family_seconds(
+	metrics_seconds(metrics_family(m, "nestor_blkio_target_seconds", METRIC_GAUGE,
+				       "Latency that policy wants 99 of 100 I/Os to stay below."),
+			labels, g->target_ns);
+	metrics_seconds(
 		metrics_family(m, "nestor_blkio_target_p99_seconds", METRIC_GAUGE,
 			       "What the 99th percentile was when it was last looked at, at most eight times the target."),
 		labels, g->p99_ns);
@@ -542,17 +542,17 @@ void blkio_target_collect(struct blkio *b, struct metrics *m)
 {
 	struct family *actions = metrics_family(m, BLKIO_ACTIONS, METRIC_COUNTER, BLKIO_ACTIONS_HELP);
 	const struct contest_counts *n = &b->targets->counts;
-	const struct contest *c;
+	const struct controller *c;
 	const struct guard *g;
 
 	LIST_FOREACH (c, &b->targets->contests, entry) {
 		LIST_FOREACH (g, &c->guards, entry)
 			collect_guard(m, c, g);
-		family_u64(metrics_family(m, "nestor_blkio_target_lowered", METRIC_GAUGE,
-					  "Containers and VMs whose io.max is lowered for the latency of others."),
-			   metrics_labels(m, "device", c->device, NULL), contest_lowered(c));
+		metrics_u64(metrics_family(m, "nestor_blkio_target_lowered", METRIC_GAUGE,
+					   "Containers and VMs whose io.max is lowered for the latency of others."),
+			    metrics_labels(m, "device", c->device, NULL), controller_lowered(c));
 	}
-	family_u64(actions, metrics_labels(m, "action", "lower", "result", "done", NULL), n->lowered);
-	family_u64(actions, metrics_labels(m, "action", "lower", "result", "monitored", NULL), n->monitored);
-	family_u64(actions, metrics_labels(m, "action", "raise", "result", "done", NULL), n->raised);
+	metrics_u64(actions, metrics_labels(m, "action", "lower", "result", "done", NULL), n->lowered);
+	metrics_u64(actions, metrics_labels(m, "action", "lower", "result", "monitored", NULL), n->monitored);
+	metrics_u64(actions, metrics_labels(m, "action", "raise", "result", "done", NULL), n->raised);
 }

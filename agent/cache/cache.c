@@ -14,7 +14,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/core/agent.h"
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/cache/program.h"
 #include "agent/cache/ssd.h"
 #include "agent/steer/cgroup_file.h"
@@ -34,7 +34,7 @@
 #define OTHERS 0 /* the pool of who has none */
 
 struct pool {
-	const struct who_one *one; /* NULL: of the others */
+	const struct workload *one; /* NULL: of the others */
 	__u64 cgroup;
 };
 
@@ -63,7 +63,7 @@ static const char *const drop_names[NESTOR_CACHE_DROPS] = {
 
 /* ---- pools ---- */
 
-static const struct cache_pool_rule *rule_for(const struct cache *c, const struct who_one *one)
+static const struct cache_pool_rule *rule_for(const struct cache *c, const struct workload *one)
 {
 	const struct policy *p = c->agent->policy;
 
@@ -73,7 +73,7 @@ static const struct cache_pool_rule *rule_for(const struct cache *c, const struc
 	return NULL;
 }
 
-static __u32 find_pool(const struct cache *c, const struct who_one *one)
+static __u32 find_pool(const struct cache *c, const struct workload *one)
 {
 	for (__u32 id = 1; id < NESTOR_CACHE_POOLS; id++)
 		if (c->pools[id] && c->pools[id]->one == one)
@@ -135,7 +135,7 @@ static void drop_pool(struct cache *c, __u32 id)
 	c->pools[id] = NULL;
 }
 
-static int add_pool(struct cache *c, __u32 id, const struct who_one *one, __u64 cgroup)
+static int add_pool(struct cache *c, __u32 id, const struct workload *one, __u64 cgroup)
 {
 	c->pools[id] = calloc(1, sizeof(*c->pools[id]));
 	if (!c->pools[id])
@@ -145,7 +145,7 @@ static int add_pool(struct cache *c, __u32 id, const struct who_one *one, __u64 
 }
 
 /* Gives @one the pool that policy wants it to have, or none. */
-static void follow_policy(struct cache *c, const struct who_one *one)
+static void follow_policy(struct cache *c, const struct workload *one)
 {
 	const struct cache_pool_rule *rule = rule_for(c, one);
 	__u32 id = find_pool(c, one);
@@ -162,19 +162,19 @@ static void follow_policy(struct cache *c, const struct who_one *one)
 				    NESTOR_CACHE_POOLS - 1);
 			return;
 		}
-		if (add_pool(c, id, one, cgfile_inode(kernel_task_hierarchy(&c->agent->kernel)->mount, one->path)))
+		if (add_pool(c, id, one, cgroup_file_inode(kernel_task_hierarchy(&c->agent->kernel)->mount, one->path)))
 			return;
 	}
 	set_pool(c, id, rule->memory, rule->ssd);
 }
 
-static void born(void *data, const struct who_one *one)
+static void born(void *data, const struct workload *one)
 {
 	if (!one->pid)
 		follow_policy(data, one);
 }
 
-static void gone(void *data, const struct who_one *one)
+static void gone(void *data, const struct workload *one)
 {
 	struct cache *c = data;
 	__u32 id = find_pool(c, one);
@@ -198,7 +198,7 @@ static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cac
 static __u64 wanted_pages(const struct cache *c)
 {
 	const struct policy *p = c->agent->policy;
-	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = memory_available();
+	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = spare_memory_available();
 	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
 
 	if (p->cache.mode != MODE_ENFORCE)
@@ -220,14 +220,14 @@ static void set_limit(struct cache *c)
 
 static void on_check(struct source *s)
 {
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	set_limit(s->data);
 }
 
 /* Somebody waits for memory: a look now, and not only at the next second. What is short is another question. */
 static void on_pressure(struct source *s)
 {
-	if (memory_pressure_drain(s->fd))
+	if (spare_memory_pressure_drain(s->fd))
 		set_limit(s->data);
 }
 
@@ -282,21 +282,21 @@ static void collect_counters(const char *container, const struct nestor_cache_co
 					      "Pages that left the page cache and were not taken, by reason.");
 	const char *labels = metrics_labels(m, "vm", "", "container", container, NULL);
 
-	family_u64(metrics_family(m, "nestor_cache_gets_total", METRIC_COUNTER,
-				  "Pages that reads into the page cache asked the second-level cache for."),
-		   labels, n->gets);
-	family_u64(metrics_family(m, "nestor_cache_demotions_total", METRIC_COUNTER,
-				  "Pages that moved from the memory store to the SSD store."),
-		   labels, n->demotions);
+	metrics_u64(metrics_family(m, "nestor_cache_gets_total", METRIC_COUNTER,
+				   "Pages that reads into the page cache asked the second-level cache for."),
+		    labels, n->gets);
+	metrics_u64(metrics_family(m, "nestor_cache_demotions_total", METRIC_COUNTER,
+				   "Pages that moved from the memory store to the SSD store."),
+		    labels, n->demotions);
 	for (unsigned int s = 0; s < NESTOR_CACHE_STORES; s++) {
 		labels = metrics_labels(m, "store", store_names[s], "vm", "", "container", container, NULL);
-		family_u64(hits, labels, n->hits[s]);
-		family_u64(puts, labels, n->puts[s]);
-		family_u64(evictions, labels, n->evictions[s]);
+		metrics_u64(hits, labels, n->hits[s]);
+		metrics_u64(puts, labels, n->puts[s]);
+		metrics_u64(evictions, labels, n->evictions[s]);
 	}
 	for (unsigned int d = 0; d < NESTOR_CACHE_DROPS; d++)
-		family_u64(drops, metrics_labels(m, "reason", drop_names[d], "vm", "", "container", container, NULL),
-			   n->drops[d]);
+		metrics_u64(drops, metrics_labels(m, "reason", drop_names[d], "vm", "", "container", container, NULL),
+			    n->drops[d]);
 }
 
 static void collect_pages(const char *container, const struct nestor_cache_pool_state *state, struct metrics *m)
@@ -309,8 +309,8 @@ static void collect_pages(const char *container, const struct nestor_cache_pool_
 	for (unsigned int s = 0; s < NESTOR_CACHE_STORES; s++) {
 		const char *labels = metrics_labels(m, "store", store_names[s], "vm", "", "container", container, NULL);
 
-		family_u64(pages, labels, state->pages[s]);
-		family_u64(entitlement, labels, state->entitlement[s]);
+		metrics_u64(pages, labels, state->pages[s]);
+		metrics_u64(entitlement, labels, state->entitlement[s]);
 	}
 }
 
@@ -323,23 +323,23 @@ static void collect_module(const struct cache *c, struct metrics *m)
 		const char *labels = metrics_labels(m, "store", store_names[s], NULL);
 		struct nestor_cache_limit limit = limit_of(c, s);
 
-		family_u64(
+		metrics_u64(
 			metrics_family(m, "nestor_cache_limit_pages", METRIC_GAUGE, "Pages that a store may hold at present."),
 			labels, limit.pages);
-		family_u64(metrics_family(m, "nestor_cache_held_pages", METRIC_GAUGE,
-					  "Pages that a store takes, empty ones among them."),
-			   labels, limit.held);
-		family_u64(
+		metrics_u64(metrics_family(m, "nestor_cache_held_pages", METRIC_GAUGE,
+					   "Pages that a store takes, empty ones among them."),
+			    labels, limit.held);
+		metrics_u64(
 			metrics_family(
 				m, "nestor_cache_errors_total", METRIC_COUNTER,
 				"Reads and writes of a store that failed or brought something else; the disk served instead."),
 			labels, limit.errors);
 	}
-	family_u64(metrics_family(m, "nestor_cache_program_info", METRIC_GAUGE, "Program that chooses stores; always 1."),
-		   metrics_labels(m, "program", cache_program_name(c->program), NULL), 1);
-	family_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
-				  "Blocks that are known: pages in the page cache and in the stores."),
-		   "", index.entries - index.free);
+	metrics_u64(metrics_family(m, "nestor_cache_program_info", METRIC_GAUGE, "Program that chooses stores; always 1."),
+		    metrics_labels(m, "program", cache_program_name(c->program), NULL), 1);
+	metrics_u64(metrics_family(m, "nestor_cache_index_entries", METRIC_GAUGE,
+				   "Blocks that are known: pages in the page cache and in the stores."),
+		    "", index.entries - index.free);
 }
 
 static void collect_latency(const struct cache *c, struct metrics *m)
@@ -356,7 +356,7 @@ static void collect_latency(const struct cache *c, struct metrics *m)
 		if (ioctl(c->session, NESTOR_CACHE_GET_LATENCY, &latency))
 			continue;
 		memcpy(h.slots, latency.slots, sizeof(h.slots));
-		family_hist(f, metrics_labels(m, "source", sources[i], NULL), &h, latency.sum_ns);
+		metrics_hist(f, metrics_labels(m, "source", sources[i], NULL), &h, latency.sum_ns);
 	}
 }
 
@@ -502,11 +502,11 @@ static int add_sources(struct cache *c)
 {
 	int err;
 
-	c->check = (struct source){ .fd = timer_open(CHECK_NS, CHECK_NS), .ready = on_check, .data = c };
+	c->check = (struct source){ .fd = loop_timer_open(CHECK_NS, CHECK_NS), .ready = on_check, .data = c };
 	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->agent->loop, &c->check);
 	if (err)
 		return err;
-	c->pressure = (struct source){ .fd = memory_pressure_open(&c->trigger), .ready = on_pressure, .data = c };
+	c->pressure = (struct source){ .fd = spare_memory_pressure_open(&c->trigger), .ready = on_pressure, .data = c };
 	return c->pressure.fd < 0 ? 0 : loop_add(&c->agent->loop, &c->pressure);
 }
 

@@ -27,7 +27,7 @@
 #define UUID_PREFIX "NESTOR-CACHE-"
 
 /* A device of ours, as device-mapper tells of it. */
-struct mapped {
+struct slot_window {
 	char name[64]; /* below /dev/mapper */
 	char target[DM_MAX_TYPE_NAME];
 	char below[32]; /* MAJOR:MINOR of the disk */
@@ -93,14 +93,14 @@ static int simple_task(int type, const char *name)
 }
 
 /* What there is of that name. 0 or -errno; it need not exist. */
-static int look(const char *name, struct mapped *ret)
+static int look(const char *name, struct slot_window *ret)
 {
 	_task_ struct dm_task *t = new_task(DM_DEVICE_TABLE, name);
 	char *target = NULL, *params = NULL;
 	struct dm_info info;
 	uint64_t start;
 
-	*ret = (struct mapped){ 0 };
+	*ret = (struct slot_window){ 0 };
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	if (!t)
 		return -EOPNOTSUPP;
@@ -124,7 +124,7 @@ static bool is_ours(const char *name)
 	return t && dm_task_run(t) && !strncmp(dm_task_get_uuid(t) ?: "", UUID_PREFIX, strlen(UUID_PREFIX));
 }
 
-static int load_table(struct dm_task *t, const struct mapped *m, const char *target)
+static int load_table(struct dm_task *t, const struct slot_window *m, const char *target)
 {
 	char params[64];
 
@@ -134,7 +134,7 @@ static int load_table(struct dm_task *t, const struct mapped *m, const char *tar
 	return dm_task_add_target(t, 0, m->sectors, target, params) ? 0 : -ENOMEM;
 }
 
-static int create(const struct mapped *m)
+static int create(const struct slot_window *m)
 {
 	_task_ struct dm_task *t = new_task(DM_DEVICE_CREATE, m->name);
 	char uuid[DM_UUID_LEN];
@@ -149,7 +149,7 @@ static int create(const struct mapped *m)
 }
 
 /* Puts another target under a device in use: what was begun ends before, what comes waits. */
-static int swap_table(const struct mapped *m, const char *target)
+static int swap_table(const struct slot_window *m, const char *target)
 {
 	_task_ struct dm_task *t = new_task(DM_DEVICE_RELOAD, m->name);
 	int err = load_table(t, m, target), resumed;
@@ -175,7 +175,7 @@ static const char *reason(int err)
 /* ---- attach ---- */
 
 /* 0, or an exit status after saying what is wrong. */
-static int describe_disk(const char *device, struct mapped *m)
+static int describe_disk(const char *device, struct slot_window *m)
 {
 	_free_ char *path = realpath(device, NULL);
 	_close_ int fd = -1;
@@ -189,7 +189,7 @@ static int describe_disk(const char *device, struct mapped *m)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes))
 		return log_error(EXIT_FAILURE, "%s: %m", device);
-	*m = (struct mapped){ .sectors = bytes / 512 };
+	*m = (struct slot_window){ .sectors = bytes / 512 };
 	snprintf(m->name, sizeof(m->name), "%s" SUFFIX, basename(path));
 	snprintf(m->below, sizeof(m->below), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	return 0;
@@ -211,7 +211,7 @@ static int refused(const char *device, int err)
 
 int cache_attach(const char *device)
 {
-	struct mapped wanted, there;
+	struct slot_window wanted, there;
 	int err = describe_disk(device, &wanted);
 
 	if (err)
@@ -237,7 +237,7 @@ int cache_detach(const char *name)
 	size_t len = strlen(last);
 	bool whole = len > strlen(SUFFIX) && !strcmp(last + len - strlen(SUFFIX), SUFFIX);
 	char full[64];
-	struct mapped m;
+	struct slot_window m;
 	int err;
 
 	snprintf(full, sizeof(full), "%s%s", last, whole ? "" : SUFFIX);
@@ -259,7 +259,7 @@ int cache_detach(const char *name)
 
 /* ---- list ---- */
 
-static json_t *describe(const struct mapped *m)
+static json_t *describe(const struct slot_window *m)
 {
 	return json_pack("{s:o, s:s, s:I, s:b, s:b}", "device", json_sprintf("/dev/mapper/%s", m->name), "disk", m->below,
 			 "bytes", (json_int_t)m->sectors * 512, "cached", !strcmp(m->target, TARGET), "in_use", m->open);
@@ -270,7 +270,7 @@ json_t *cache_list(void)
 	_task_ struct dm_task *t = new_task(DM_DEVICE_LIST, NULL);
 	const struct dm_names *names;
 	json_t *list = json_array();
-	struct mapped m;
+	struct slot_window m;
 
 	names = t && dm_task_run(t) ? dm_task_get_names(t) : NULL;
 	if (!names) {

@@ -8,7 +8,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/cache/program.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"

@@ -8,7 +8,7 @@
 #include "agent/cache/spare_memory.h"
 #include "agent/lib/util.h"
 
-__u64 memory_available(void)
+__u64 spare_memory_available(void)
 {
 	_fclose_ FILE *f = fopen("/proc/meminfo", "re");
 	unsigned long long kib = 0;
@@ -21,7 +21,7 @@ __u64 memory_available(void)
 }
 
 /* The kernel tells of pressure with POLLPRI, for which the loop has no ear. */
-int memory_pressure_open(int *ret_trigger)
+int spare_memory_pressure_open(int *ret_trigger)
 {
 	static const char trigger[] = "some 200000 2000000"; /* us of stall in a window, which takes no capability */
 	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC), ears;
@@ -40,7 +40,7 @@ int memory_pressure_open(int *ret_trigger)
 	return -EOPNOTSUPP;
 }
 
-bool memory_pressure_drain(int fd)
+bool spare_memory_pressure_drain(int fd)
 {
 	struct epoll_event event;
 

@@ -8,14 +8,14 @@
 #include <linux/types.h>
 
 /* Bytes that could be used without swapping, as the kernel estimates; 0: it does not say. */
-__u64 memory_available(void);
+__u64 spare_memory_available(void);
 
 /*
  * A descriptor that becomes readable when tasks wait for memory, a tenth of the time; *@ret_trigger has to stay open as
  * long. -errno where the kernel does not tell (no PSI).
  */
-int memory_pressure_open(int *ret_trigger);
+int spare_memory_pressure_open(int *ret_trigger);
 /* Has it been so since the last call? */
-bool memory_pressure_drain(int fd);
+bool spare_memory_pressure_drain(int fd);
 
 #endif

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "agent/core/agent.h"
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/lib/log.h"
 #include "agent/base/metrics.h"
 #include "agent/base/bpf_stats.h"
@@ -75,7 +75,7 @@ void agent_apply(struct agent *a, struct policy *policy)
 	if (!a->opts.log_level_given)
 		log_set_level(policy->agent.log_level);
 	if (a->self_stats)
-		self_stats_apply(a->self_stats, policy->agent.self_stats);
+		bpf_stats_apply(a->self_stats, policy->agent.self_stats);
 	for (unsigned int i = 0; i < nr_rooms; i++)
 		room_apply(a, &a->rooms[i], policy);
 	who_apply(a->who, policy); /* then the rooms that count are known to it */
@@ -155,7 +155,7 @@ int agent_open(struct agent *a, const struct options *opts)
 	if (!err)
 		err = who_start(a, &a->who);
 	if (!err && !opts->check)
-		err = self_stats_start(&a->loop, &a->self_stats);
+		err = bpf_stats_start(&a->loop, &a->self_stats);
 	return err;
 }
 
@@ -165,7 +165,7 @@ void agent_close(struct agent *a)
 		if (a->rooms[i].up)
 			room_stop(&a->rooms[i], "stopping");
 	who_stop(a->who);
-	self_stats_stop(a->self_stats);
+	bpf_stats_stop(a->self_stats);
 	metrics_free(a->metrics);
 	policy_free(a->policy);
 	kernel_close(&a->kernel);

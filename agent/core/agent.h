@@ -52,7 +52,7 @@ struct agent {
 	struct who *who;
 	struct metrics *metrics; /* NULL until somebody asks for them */
 	struct history *history; /* NULL until it is sampled */
-	struct self_stats *self_stats;
+	struct bpf_stats *self_stats;
 	struct reloads reloads;
 	char metrics_url[128]; /* "" until it listens */
 };

@@ -21,11 +21,11 @@
 
 struct client {
 	struct source source;
-	struct ctl *ctl;
+	struct control *ctl;
 	TAILQ_ENTRY(client) entry;
 };
 
-struct ctl {
+struct control {
 	struct agent *agent;
 	struct reload *reload;
 	struct source listener;
@@ -38,7 +38,7 @@ struct ctl {
 
 static int do_show(struct agent *a, const struct doc_request *request, struct buf *out)
 {
-	int err = show(a, request, out);
+	int err = documents_make(a, request, out);
 
 	if (err == -ENETDOWN)
 		buf_printf(out, "%s is down: %s", rooms[request->room]->name, a->rooms[request->room].reason);
@@ -132,7 +132,7 @@ static int dispatch(struct agent *a, struct reload *reload, const char *command,
 	return -EINVAL;
 }
 
-int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out)
+int control_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out)
 {
 	/* Two NULs behind the packet: a first word and a second, maybe empty, are always there. */
 	packet[len] = packet[len + 1] = '\0';
@@ -143,7 +143,7 @@ int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len,
 
 static void drop_client(struct client *client)
 {
-	struct ctl *c = client->ctl;
+	struct control *c = client->ctl;
 
 	TAILQ_REMOVE(&c->clients, client, entry);
 	c->nr_clients--;
@@ -160,10 +160,10 @@ static void on_command(struct source *s)
 	ssize_t len;
 	int status;
 
-	len = request_recv(s->fd, packet, CTL_REQUEST_MAX, &file);
+	len = ipc_recv_request(s->fd, packet, CTL_REQUEST_MAX, &file);
 	if (len > 0) {
-		status = ctl_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
-		status = reply_send(s->fd, status, out.text ? out.text : "", out.len);
+		status = control_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
+		status = ipc_send_reply(s->fd, status, out.text ? out.text : "", out.len);
 		if (status)
 			log_debug("control: cannot answer: %s", strerror(-status));
 		buf_free(&out);
@@ -181,7 +181,7 @@ static bool is_trusted(int fd)
 
 static void on_connect(struct source *s)
 {
-	struct ctl *c = s->data;
+	struct control *c = s->data;
 	struct client *client;
 	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -224,9 +224,9 @@ static int listen_at(struct sockaddr_un *addr, int *ret_fd)
 	return 0;
 }
 
-int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret)
+int control_start(struct agent *a, struct reload *reload, struct control **ret)
 {
-	struct ctl *c = calloc(1, sizeof(*c));
+	struct control *c = calloc(1, sizeof(*c));
 	int err;
 
 	if (!c)
@@ -235,7 +235,7 @@ int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret)
 	c->agent = a;
 	c->reload = reload;
 	c->listener = (struct source){ .fd = -1, .ready = on_connect, .data = c };
-	*ret = c; /* ctl_stop() frees it, also after an error */
+	*ret = c; /* control_stop() frees it, also after an error */
 	c->addr.sun_family = AF_UNIX;
 	if ((size_t)snprintf(c->addr.sun_path, sizeof(c->addr.sun_path), "%s/%s", a->opts.run_dir, CTL_SOCKET) >=
 	    sizeof(c->addr.sun_path))
@@ -246,7 +246,7 @@ int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret)
 	return loop_add(&a->loop, &c->listener);
 }
 
-void ctl_stop(struct ctl *c)
+void control_stop(struct control *c)
 {
 	if (!c)
 		return;

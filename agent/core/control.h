@@ -15,16 +15,16 @@
 
 struct agent;
 struct buf;
-struct ctl;
+struct control;
 struct reload;
 
-int ctl_start(struct agent *a, struct reload *reload, struct ctl **ret);
-void ctl_stop(struct ctl *c);
+int control_start(struct agent *a, struct reload *reload, struct control **ret);
+void control_stop(struct control *c);
 
 /*
  * The answer to one packet, and to @file that came with it (-1: none), into @out; for tests, too. @packet has room for two
  * bytes behind its @len. 0, or -errno with the reason in @out.
  */
-int ctl_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out);
+int control_answer(struct agent *a, struct reload *reload, char *packet, size_t len, int file, struct buf *out);
 
 #endif

@@ -19,22 +19,22 @@ static void collect_core(struct agent *a, struct metrics *m)
 	struct family *f;
 
 	f = metrics_family(m, "nestor_build_info", METRIC_GAUGE, "Version of the agent; always 1.");
-	family_u64(f, metrics_labels(m, "version", NESTOR_VERSION, "revision", NESTOR_REVISION, NULL), 1);
+	metrics_u64(f, metrics_labels(m, "version", NESTOR_VERSION, "revision", NESTOR_REVISION, NULL), 1);
 	f = metrics_family(m, "nestor_room_up", METRIC_GAUGE, "1 if the room runs, 0 if it is off or could not start.");
 	for (unsigned int i = 0; i < nr_rooms; i++)
-		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), a->rooms[i].up);
+		metrics_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), a->rooms[i].up);
 	f = metrics_family(m, "nestor_room_wanted", METRIC_GAUGE, "1 if policy wants the room, 0 if it has it off.");
 	for (unsigned int i = 0; i < nr_rooms; i++)
-		family_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), rooms[i]->wanted(a->policy));
+		metrics_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), rooms[i]->wanted(a->policy));
 	f = metrics_family(m, "nestor_policy_last_reload_successful", METRIC_GAUGE,
 			   "1 if the policy read last is in force, 0 if it was refused and the one before stays.");
-	family_u64(f, "", reloads->last_ok);
+	metrics_u64(f, "", reloads->last_ok);
 	f = metrics_family(m, "nestor_policy_reloads_total", METRIC_COUNTER, "Policies read since the start, by result.");
-	family_u64(f, metrics_labels(m, "result", "success", NULL), reloads->succeeded);
-	family_u64(f, metrics_labels(m, "result", "failure", NULL), reloads->failed);
+	metrics_u64(f, metrics_labels(m, "result", "success", NULL), reloads->succeeded);
+	metrics_u64(f, metrics_labels(m, "result", "failure", NULL), reloads->failed);
 	f = metrics_family(m, "nestor_counters_reset_total", METRIC_COUNTER,
 			   "Pinned counter maps dropped at start because their layout was another version's.");
-	family_u64(f, "", a->counters_reset);
+	metrics_u64(f, "", a->counters_reset);
 }
 
 static int show_metrics(struct agent *a, struct buf *out)
@@ -106,7 +106,7 @@ static int show_history(const struct agent *a, __u64 after, struct buf *out)
 	return dump(a->history ? history_show(a->history, after) : NULL, JSON_COMPACT | JSON_REAL_PRECISION(5), out);
 }
 
-int show(struct agent *a, const struct doc_request *request, struct buf *out)
+int documents_make(struct agent *a, const struct doc_request *request, struct buf *out)
 {
 	who_update(a->who);
 	switch (request->document) {

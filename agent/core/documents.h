@@ -29,6 +29,6 @@ struct doc_request {
 };
 
 /* 0; -EINVAL for a document that does not exist; -ENETDOWN if the room is off; -ENOMEM. */
-int show(struct agent *a, const struct doc_request *request, struct buf *out);
+int documents_make(struct agent *a, const struct doc_request *request, struct buf *out);
 
 #endif

@@ -10,17 +10,17 @@
 
 #define EVERY_NS (HISTORY_SECONDS * 1000000000ULL)
 
-struct sampler {
+struct history_sampler {
 	struct agent *agent;
 	struct source timer;
 };
 
 static void on_timer(struct source *timer)
 {
-	struct sampler *s = timer->data;
+	struct history_sampler *s = timer->data;
 	struct agent *a = s->agent;
 
-	timer_drain(timer->fd);
+	loop_timer_drain(timer->fd);
 	who_update(a->who);
 	history_begin(a->history, real_ms(), now_ns());
 	for (unsigned int i = 0; i < nr_rooms; i++)
@@ -30,16 +30,16 @@ static void on_timer(struct source *timer)
 }
 
 /* The first sample is taken at once: it is what the second is compared with. */
-int sampler_start(struct agent *a, struct sampler **ret)
+int history_sampler_start(struct agent *a, struct history_sampler **ret)
 {
-	struct sampler *s = calloc(1, sizeof(*s));
+	struct history_sampler *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return log_error(-ENOMEM, "out of memory");
-	*ret = s; /* sampler_stop() frees it, also after an error */
+	*ret = s; /* history_sampler_stop() frees it, also after an error */
 	s->agent = a;
 	a->history = history_new();
-	s->timer = (struct source){ .fd = timer_open(1, EVERY_NS), .ready = on_timer, .data = s };
+	s->timer = (struct source){ .fd = loop_timer_open(1, EVERY_NS), .ready = on_timer, .data = s };
 	if (!a->history)
 		return log_error(-ENOMEM, "out of memory");
 	if (s->timer.fd < 0)
@@ -47,7 +47,7 @@ int sampler_start(struct agent *a, struct sampler **ret)
 	return loop_add(&a->loop, &s->timer);
 }
 
-void sampler_stop(struct sampler *s)
+void history_sampler_stop(struct history_sampler *s)
 {
 	if (!s)
 		return;

@@ -4,9 +4,9 @@
 #define NESTOR_HISTORY_SAMPLER_H
 
 struct agent;
-struct sampler;
+struct history_sampler;
 
-int sampler_start(struct agent *a, struct sampler **ret); /* 0 or -errno, logged */
-void sampler_stop(struct sampler *s);
+int history_sampler_start(struct agent *a, struct history_sampler **ret); /* 0 or -errno, logged */
+void history_sampler_stop(struct history_sampler *s);
 
 #endif

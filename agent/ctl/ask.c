@@ -57,10 +57,10 @@ int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg,
 	err = connect_agent(agent->run_dir, agent->timeout_ms, &sock);
 	if (err)
 		return err;
-	err = request_send(sock, words, (size_t)n + 1, file);
+	err = ipc_send_request(sock, words, (size_t)n + 1, file);
 	if (err)
 		return err;
-	err = reply_recv(sock, agent->timeout_ms, ret_status, &fd, &len);
+	err = ipc_recv_reply(sock, agent->timeout_ms, ret_status, &fd, &len);
 	if (err)
 		return err;
 	*ret_text = read_text(fd, len);

@@ -144,7 +144,7 @@ static int time_grouped(struct gpu *g, const uint64_t *hashes, double *rate)
 {
 	struct doubles found;
 	uint64_t began = now_ns();
-	int err = doubles_find(g, hashes, BENCH_HASHES, &found);
+	int err = duplicates_find(g, hashes, BENCH_HASHES, &found);
 
 	if (!err)
 		note(rate, BENCH_HASHES, now_ns() - began);

@@ -30,7 +30,7 @@
 
 struct dedup {
 	struct agent *agent;
-	struct members members; /* all that live, also those of no domain */
+	struct workload_list members; /* all that live, also those of no domain */
 	struct dedup_domains domains; /* in the order of policy */
 	struct source timer; /* the next pass over all domains */
 	struct dedup_domain *now; /* whose round it is; NULL: nobody's */
@@ -41,7 +41,7 @@ struct dedup {
 
 /* ---- whose round it is ---- */
 
-static const struct dedup_target *target_of(const struct policy *p, const struct who_one *one)
+static const struct dedup_target *target_of(const struct policy *p, const struct workload *one)
 {
 	for (unsigned int i = 0; i < p->dedup.targets_count; i++)
 		if (who_matches(one, p->dedup.targets[i].container, p->dedup.targets[i].vm))
@@ -50,14 +50,14 @@ static const struct dedup_target *target_of(const struct policy *p, const struct
 }
 
 /* "/sys/fs/cgroup/a/b"; to be freed */
-static char *directory_of(const struct dedup *d, const struct who_one *one)
+static char *directory_of(const struct dedup *d, const struct workload *one)
 {
 	char *path;
 
 	return asprintf(&path, "%s%s", kernel_task_hierarchy(&d->agent->kernel)->mount, one->path) < 0 ? NULL : path;
 }
 
-static json_t *owner_json(const struct dedup *d, const struct who_one *one)
+static json_t *owner_json(const struct dedup *d, const struct workload *one)
 {
 	_free_ char *path = directory_of(d, one);
 
@@ -72,7 +72,7 @@ static json_t *owner_json(const struct dedup *d, const struct who_one *one)
 static json_t *excepted(const struct dedup *d)
 {
 	json_t *all = json_object();
-	const struct member *m;
+	const struct workload_entry *m;
 	char pid[16];
 
 	LIST_FOREACH (m, &d->members.list, entry) {
@@ -88,7 +88,7 @@ static json_t *owners_of(const struct dedup *d, const char *domain)
 {
 	const struct policy *p = d->agent->policy;
 	json_t *all = json_array();
-	const struct member *m;
+	const struct workload_entry *m;
 
 	LIST_FOREACH (m, &d->members.list, entry) {
 		const struct dedup_target *t = target_of(p, m->one);
@@ -184,7 +184,7 @@ static bool is_pressed(const struct policy *p)
 	char text[256];
 	double some = 0;
 
-	if (read_file_at(AT_FDCWD, "/proc/pressure/cpu", text, sizeof(text)) > 0)
+	if (util_read_file_at(AT_FDCWD, "/proc/pressure/cpu", text, sizeof(text)) > 0)
 		sscanf(text, "some avg10=%lf", &some);
 	return some > p->dedup.max_pressure;
 }
@@ -214,7 +214,7 @@ static void begin_next(struct dedup *d)
 		json_decref(job);
 	}
 	if (!d->now)
-		timer_rearm(d->timer.fd, p->dedup.interval, 0);
+		loop_timer_rearm(d->timer.fd, p->dedup.interval, 0);
 }
 
 /* What it says, until it has ended. */
@@ -243,7 +243,7 @@ static void on_timer(struct source *s)
 {
 	struct dedup *d = s->data;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	if (!d->helper)
 		begin_next(d);
 }
@@ -273,7 +273,7 @@ static int dedup_apply(void *self, const struct policy *p)
 		log_warning("dedup: nothing is merged: no target has the domain that merge names, %s", p->dedup.merge);
 	stop_helper(d);
 	d->now = NULL;
-	timer_rearm(d->timer.fd, SOON_NS, 0);
+	loop_timer_rearm(d->timer.fd, SOON_NS, 0);
 	return 0;
 }
 
@@ -282,7 +282,7 @@ static void dedup_stop(void *self)
 	struct dedup *d = self;
 
 	stop_helper(d);
-	members_close(&d->members);
+	workload_list_close(&d->members);
 	dedup_domains_free(&d->domains);
 	loop_remove(&d->agent->loop, &d->timer);
 	buf_free(&d->result);
@@ -298,7 +298,7 @@ static int dedup_start(struct agent *a, void **ret)
 		return log_error(-ENOMEM, "dedup: out of memory");
 	d->agent = a;
 	TAILQ_INIT(&d->domains);
-	d->timer = (struct source){ .fd = timer_open(0, 0), .ready = on_timer, .data = d };
+	d->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_timer, .data = d };
 	err = d->timer.fd < 0 ? log_error(d->timer.fd, "dedup: cannot make a timer") : loop_add(&a->loop, &d->timer);
 	if (!err && !a->opts.check)
 		err = ksm_undo(a->run_dir_fd); /* of an agent that was killed */
@@ -306,7 +306,7 @@ static int dedup_start(struct agent *a, void **ret)
 		dedup_stop(d);
 		return err;
 	}
-	members_open(&d->members, a->who, NULL, NULL);
+	workload_list_open(&d->members, a->who, NULL, NULL);
 	*ret = d;
 	return 0;
 }

@@ -173,12 +173,12 @@ static void collect_owner(const struct dedup_domain *d, size_t i, struct metrics
 	const char *labels = metrics_labels(m, "domain", d->name, "vm", json_string_value(json_object_get(one, "vm")),
 					    "container", json_string_value(json_object_get(one, "container")), NULL);
 
-	family_double(f->present, labels, number_in(figures, "present_bytes"));
-	family_double(f->potential, labels, number_in(figures, "potential_bytes"));
-	family_double(f->shared, labels, number_in(figures, "common_bytes"));
-	family_double(f->saved, labels, number_in(figures, "merged_bytes"));
-	family_double(f->zero, labels, number_in(figures, "zero_bytes"));
-	family_double(f->huge, labels, number_in(figures, "huge_bytes"));
+	metrics_double(f->present, labels, number_in(figures, "present_bytes"));
+	metrics_double(f->potential, labels, number_in(figures, "potential_bytes"));
+	metrics_double(f->shared, labels, number_in(figures, "common_bytes"));
+	metrics_double(f->saved, labels, number_in(figures, "merged_bytes"));
+	metrics_double(f->zero, labels, number_in(figures, "zero_bytes"));
+	metrics_double(f->huge, labels, number_in(figures, "huge_bytes"));
 }
 
 static void collect_reasons(const struct dedup_domain *d, const json_t *reasons, struct metrics *m, struct family *f)
@@ -187,7 +187,7 @@ static void collect_reasons(const struct dedup_domain *d, const json_t *reasons,
 	json_t *n;
 
 	json_object_foreach ((json_t *)reasons, reason, n)
-		family_double(f, metrics_labels(m, "domain", d->name, "reason", reason, NULL), json_number_value(n));
+		metrics_double(f, metrics_labels(m, "domain", d->name, "reason", reason, NULL), json_number_value(n));
 }
 
 static void collect_domain(const struct dedup_domain *d, struct metrics *m, struct families *f)
@@ -198,17 +198,17 @@ static void collect_domain(const struct dedup_domain *d, struct metrics *m, stru
 	for (size_t i = 0; i < json_array_size(json_object_get(d->last, "owners")); i++)
 		collect_owner(d, i, m, f);
 	for (int r = 0; r < DEDUP_ROUND_RESULTS; r++)
-		family_u64(f->rounds, metrics_labels(m, "domain", d->name, "result", result_names[r], NULL), d->rounds[r]);
+		metrics_u64(f->rounds, metrics_labels(m, "domain", d->name, "result", result_names[r], NULL), d->rounds[r]);
 	for (int s = 0; s < DEDUP_STAGES; s++)
-		family_double(f->seconds, metrics_labels(m, "domain", d->name, "stage", stage_names[s], NULL), d->seconds[s]);
+		metrics_double(f->seconds, metrics_labels(m, "domain", d->name, "stage", stage_names[s], NULL), d->seconds[s]);
 	collect_reasons(d, json_object_get(merge, "missed_processes"), m, f->missed);
 	collect_reasons(d, json_object_get(d->last, "left_out"), m, f->left_out);
 	labels = metrics_labels(m, "domain", d->name, NULL);
-	family_double(f->device, labels, d->device);
-	family_u64(f->hinted, labels, d->hinted);
-	family_double(f->merged, labels, number_in(merge, "merged_pages") * PAGE);
-	family_double(f->stopped, labels, d->stopped);
-	family_double(f->longest, labels, d->longest_stop);
+	metrics_double(f->device, labels, d->device);
+	metrics_u64(f->hinted, labels, d->hinted);
+	metrics_double(f->merged, labels, number_in(merge, "merged_pages") * PAGE);
+	metrics_double(f->stopped, labels, d->stopped);
+	metrics_double(f->longest, labels, d->longest_stop);
 }
 
 /* The kernel counts them for the whole machine; without KSM, or before Linux 5.19, not at all. */
@@ -216,12 +216,12 @@ static void collect_cow_breaks(struct metrics *m)
 {
 	static const char *const name = "\ncow_ksm ";
 	char text[16384];
-	const char *found = read_file_at(AT_FDCWD, "/proc/vmstat", text, sizeof(text)) > 0 ? strstr(text, name) : NULL;
+	const char *found = util_read_file_at(AT_FDCWD, "/proc/vmstat", text, sizeof(text)) > 0 ? strstr(text, name) : NULL;
 
 	if (found)
-		family_u64(metrics_family(m, "nestor_dedup_cow_breaks_total", METRIC_COUNTER,
-					  "Merged pages that were written to, and copied for that, in the whole machine."),
-			   "", strtoull(found + strlen(name), NULL, 10));
+		metrics_u64(metrics_family(m, "nestor_dedup_cow_breaks_total", METRIC_COUNTER,
+					   "Merged pages that were written to, and copied for that, in the whole machine."),
+			    "", strtoull(found + strlen(name), NULL, 10));
 }
 
 void dedup_domains_collect(const struct dedup_domains *all, struct metrics *m)

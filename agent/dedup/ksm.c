@@ -42,7 +42,7 @@ static void pick_chosen(char *text)
 
 static int get(int folder, const char *name, char *ret, size_t size)
 {
-	ssize_t len = read_file_at(folder, name, ret, size);
+	ssize_t len = util_read_file_at(folder, name, ret, size);
 
 	if (len < 0)
 		return (int)len;
@@ -165,8 +165,8 @@ static pid_t find_ksmd(void)
 
 	while (proc && !found && (entry = readdir(proc))) {
 		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		if (entry->d_name[0] > '0' && entry->d_name[0] <= '9' && read_file_at(AT_FDCWD, path, name, sizeof(name)) > 0 &&
-		    !strcmp(name, "ksmd\n"))
+		if (entry->d_name[0] > '0' && entry->d_name[0] <= '9' &&
+		    util_read_file_at(AT_FDCWD, path, name, sizeof(name)) > 0 && !strcmp(name, "ksmd\n"))
 			found = atoi(entry->d_name);
 	}
 	if (proc)
@@ -179,7 +179,7 @@ static uint64_t ksmd_cpu_ns(void)
 	char path[64], text[128];
 
 	snprintf(path, sizeof(path), "/proc/%d/schedstat", find_ksmd());
-	return read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
 int ksm_count(struct ksm_counts *ret)
@@ -200,7 +200,7 @@ uint64_t ksm_merged(pid_t pid)
 	char path[64], text[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/ksm_merging_pages", pid);
-	return read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
 /* ---- whose memory is mergeable ---- */

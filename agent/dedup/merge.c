@@ -68,7 +68,7 @@ static int refuse_others(struct dedup_round *r)
 	if (!pid)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	read_file_at(AT_FDCWD, path, name, sizeof(name));
+	util_read_file_at(AT_FDCWD, path, name, sizeof(name));
 	name[strcspn(name, "\n")] = '\0';
 	return log_error(-EPERM, "dedup: nothing is merged: process %d (%s), which is not of the domain, has mergeable memory",
 			 pid, name);
@@ -97,7 +97,7 @@ static size_t most_ranges(pid_t pid)
 	char text[32];
 	unsigned long most = 65530, has = count_lines(pid);
 
-	if (read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", text, sizeof(text)) > 0)
+	if (util_read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", text, sizeof(text)) > 0)
 		most = strtoul(text, NULL, 10);
 	return has < most / 2 ? (most / 2 - has) / 2 : 0;
 }

@@ -102,7 +102,7 @@ static int sort_there(struct dedup_pages *pages, struct gpu *g, uint64_t *device
 	for (size_t i = 0; i < pages->n && hashes; i++)
 		hashes[i] = pages->all[i].hash;
 	if (hashes) {
-		err = doubles_find(g, hashes, (uint32_t)pages->n, &found);
+		err = duplicates_find(g, hashes, (uint32_t)pages->n, &found);
 		if (err)
 			log_warning("dedup: sorting here: %s", gpu_error(g));
 	}

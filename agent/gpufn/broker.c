@@ -100,7 +100,7 @@ static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
 
 	*ret = '\0';
 	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
-	if (read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
+	if (util_read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *path = strchr(line, ':');
@@ -192,7 +192,7 @@ static void on_agent(struct source *s)
 	_close_ int fd = -1;
 	json_t *policy;
 	size_t len;
-	int status, err = reply_recv(s->fd, 0, &status, &fd, &len);
+	int status, err = ipc_recv_reply(s->fd, 0, &status, &fd, &len);
 
 	if (err == -ETIMEDOUT)
 		return;
@@ -212,7 +212,7 @@ static void send_state(struct broker *b)
 
 	json_decref(state);
 	if (text)
-		(void)reply_send(b->agent.fd, 0, text, strlen(text)); /* an agent that does not read has not asked */
+		(void)ipc_send_reply(b->agent.fd, 0, text, strlen(text)); /* an agent that does not read has not asked */
 }
 
 /* ---- the library ---- */
@@ -246,7 +246,7 @@ static void on_change(struct source *s)
 
 	while (read(s->fd, events, sizeof(events)) > 0)
 		;
-	timer_rearm(b->settle.fd, SETTLE_NS, 0);
+	loop_timer_rearm(b->settle.fd, SETTLE_NS, 0);
 }
 
 /* While calls of the library before that one are under way, that one stays, too. */
@@ -256,12 +256,12 @@ static void on_settled(struct source *s)
 	const struct call *c;
 	bool used = false;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	for (size_t i = 0; i < b->before.n; i++)
 		TAILQ_FOREACH (c, &b->calls, entry)
 			used |= c->fn.f == b->before.functions[i];
 	if (used)
-		timer_rearm(s->fd, SETTLE_NS, 0);
+		loop_timer_rearm(s->fd, SETTLE_NS, 0);
 	else
 		load_library(b);
 }
@@ -269,7 +269,7 @@ static void on_settled(struct source *s)
 static int watch_library(struct broker *b)
 {
 	b->changes = (struct source){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .ready = on_change, .data = b };
-	b->settle = (struct source){ .fd = timer_open(0, 0), .ready = on_settled, .data = b };
+	b->settle = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_settled, .data = b };
 	if (b->changes.fd < 0 || b->settle.fd < 0)
 		return log_error(-errno, "cannot watch %s: %m", b->functions_dir);
 	if (inotify_add_watch(b->changes.fd, b->functions_dir,
@@ -306,7 +306,7 @@ static void on_tick(struct source *s)
 {
 	struct broker *b = s->data;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	call_check_limits(b);
 	executor_kill_retired(b);
 }
@@ -314,15 +314,15 @@ static void on_tick(struct source *s)
 /* Once a second, whatever happens. */
 static void on_second(struct source *s)
 {
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	send_state(s->data);
-	front_tick(s->data);
+	gpufn_http_tick(s->data);
 	executor_tend(s->data);
 }
 
 static int add_timer(struct broker *b, struct source *s, void (*ready)(struct source *), __u64 every)
 {
-	*s = (struct source){ .fd = timer_open(every, every), .ready = ready, .data = b };
+	*s = (struct source){ .fd = loop_timer_open(every, every), .ready = ready, .data = b };
 	return s->fd < 0 ? log_error(s->fd, "cannot make a timer") : loop_add(&b->loop, s);
 }
 
@@ -340,7 +340,7 @@ static int open_all(struct broker *b)
 	err = loop_add(&b->loop, &b->agent);
 	err = err ?: add_timer(b, &b->tick, on_tick, 0);
 	err = err ?: add_timer(b, &second, on_second, SECOND_NS);
-	return err ?: front_open(b);
+	return err ?: gpufn_http_open(b);
 }
 
 /* Another user, no capability, nothing to gain. Groups stay the user's: devices may be theirs. */
@@ -362,7 +362,7 @@ static int become(const char *name)
 
 static void close_all(struct broker *b)
 {
-	front_close(b);
+	gpufn_http_close(b);
 	while (!TAILQ_EMPTY(&b->calls))
 		call_free(TAILQ_FIRST(&b->calls));
 	executor_kill_all(b);

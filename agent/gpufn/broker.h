@@ -262,7 +262,7 @@ struct broker {
 	double slice_limit;
 	unsigned int nr_tenants;
 	struct source agent, tick, changes, settle; /* of the library: that there are any, and that they are over */
-	struct front *front; /* agent/gpufn/http.c's */
+	struct gpufn_http *front; /* agent/gpufn/http.c's */
 	pid_t dying[GPUFN_DYING_MAX]; /* killed, and not buried */
 	unsigned int nr_dying;
 	__u64 executors_died, executors_killed, executors_started;
@@ -278,9 +278,9 @@ struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid);
 json_t *broker_state(struct broker *b);
 void broker_note_end(struct broker *b, struct call *c);
 
-int front_open(struct broker *b);
-void front_tick(struct broker *b); /* once a second */
-void front_close(struct broker *b);
+int gpufn_http_open(struct broker *b);
+void gpufn_http_tick(struct broker *b); /* once a second */
+void gpufn_http_close(struct broker *b);
 
 /* argv: name, user, directory of functions, directory of its own, log level. Returns an exit status. */
 int gpufn_broker_main(char **argv);

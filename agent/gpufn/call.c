@@ -192,7 +192,7 @@ static enum call_refusal begin(struct broker *b, struct tenant *t, const struct 
 		free_call(c);
 		return CALL_NO_DEVICE;
 	}
-	timer_rearm(b->tick.fd, TICK_NS, TICK_NS);
+	loop_timer_rearm(b->tick.fd, TICK_NS, TICK_NS);
 	*ret = c;
 	return CALL_TAKEN;
 }
@@ -390,5 +390,5 @@ void call_check_limits(struct broker *b)
 			return; /* the others at the next tick */
 	}
 	if (!owed && TAILQ_EMPTY(&b->calls))
-		timer_rearm(b->tick.fd, 0, 0);
+		loop_timer_rearm(b->tick.fd, 0, 0);
 }

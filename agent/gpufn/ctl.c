@@ -19,7 +19,7 @@ struct input {
 	unsigned int line;
 	struct trace trace;
 	size_t size;
-	struct sim_device device;
+	struct simulate_device device;
 	double fixed;
 };
 
@@ -118,9 +118,9 @@ static double part(double a, double b)
 static json_t *run_rule(const struct input *in, enum sched_rule rule)
 {
 	uint64_t began = now_ns();
-	struct sim_result r;
+	struct simulate_result r;
 
-	if (sim_run(&in->trace, &in->device, rule, in->fixed, &r))
+	if (simulate_run(&in->trace, &in->device, rule, in->fixed, &r))
 		return NULL;
 	return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:f}", "rule", sched_rule_names[rule], "in_time",
 			 (json_int_t)r.in_time, "late", (json_int_t)r.late, "dropped", (json_int_t)r.dropped, "goodput",
@@ -132,8 +132,8 @@ static json_t *run_all(const struct input *in)
 {
 	json_t *rules = json_array();
 	bool few = in->trace.n <= BOUND_TASKS;
-	double bound = few ? sim_bound(&in->trace, &in->device) : -1;
-	double known = few ? sim_clairvoyant(&in->trace, &in->device) : -1;
+	double bound = few ? simulate_bound(&in->trace, &in->device) : -1;
+	double known = few ? simulate_clairvoyant(&in->trace, &in->device) : -1;
 
 	for (int r = 0; r < SCHED_RULES; r++)
 		json_array_append_new(rules, run_rule(in, (enum sched_rule)r));
@@ -152,7 +152,7 @@ json_t *gpufn_simulate(const char *path)
 	struct input in = { .name = path, .device = { .overhead = OVERHEAD }, .fixed = FIXED };
 	json_t *result = read_trace(&in) ? NULL : run_all(&in);
 
-	trace_free(&in.trace);
+	simulate_trace_free(&in.trace);
 	return result;
 }
 
@@ -164,7 +164,7 @@ int gpufn_generate(char *const args[4])
 	struct trace t;
 	int kind = 0;
 
-	while (kind < TRACE_KINDS && strcmp(args[0], trace_kind_names[kind]) != 0)
+	while (kind < TRACE_KINDS && strcmp(args[0], simulate_trace_kind_names[kind]) != 0)
 		kind++;
 	if (kind == TRACE_KINDS)
 		return log_error(-EINVAL, "'%s' is none of: poisson, bursty, functions", args[0]);
@@ -174,11 +174,11 @@ int gpufn_generate(char *const args[4])
 		return log_error(-EINVAL, "'%s' is no load, above 0 to 1000", args[2]);
 	if (!numbers(args[3], &n[2], 1) || n[2] > 1e15 || n[2] != floor(n[2]))
 		return log_error(-EINVAL, "'%s' is no seed, a whole number", args[3]);
-	if (trace_generate((enum trace_kind)kind, (size_t)n[0], n[1], (uint64_t)n[2], &t))
+	if (simulate_trace_generate((enum trace_kind)kind, (size_t)n[0], n[1], (uint64_t)n[2], &t))
 		return log_error(-ENOMEM, "no memory for %s tasks", args[1]);
 	printf("# %s, load %s, seed %s: arrival, work and deadline in seconds\n", args[0], args[2], args[3]);
 	for (size_t i = 0; i < t.n; i++)
 		printf("task %.9f %.9f %.9f\n", t.tasks[i].arrival, t.tasks[i].work, t.tasks[i].deadline);
-	trace_free(&t);
+	simulate_trace_free(&t);
 	return 0;
 }

@@ -281,7 +281,7 @@ static struct lane *choose_tenant(struct device *d, double now)
 	for (size_t i = 0; i < n; i++)
 		all[i]->share = shares[i];
 	if (wait > 0)
-		timer_rearm(d->wake.fd, (__u64)(wait * 1e9) + 1000, 0);
+		loop_timer_rearm(d->wake.fd, (__u64)(wait * 1e9) + 1000, 0);
 	return chosen < n ? all[chosen] : NULL;
 }
 
@@ -360,7 +360,7 @@ void device_next(struct device *d)
 
 static void wake(struct source *s)
 {
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	device_next(s->data);
 }
 
@@ -468,7 +468,7 @@ int device_init(struct broker *b, struct device *d, const struct gpu_info *info,
 	d->nr = nr;
 	d->transfer = TRANSFER;
 	d->handling = HANDLING;
-	d->wake = (struct source){ .fd = timer_open(0, 0), .ready = wake, .data = d };
+	d->wake = (struct source){ .fd = loop_timer_open(0, 0), .ready = wake, .data = d };
 	return d->wake.fd < 0 ? log_error(d->wake.fd, "cannot make a timer") : loop_add(&b->loop, &d->wake);
 }
 

@@ -274,7 +274,7 @@ static int serve(struct executor *e)
 	for (;;) {
 		if (poll(&orders, 1, -1) < 0)
 			continue;
-		n = request_recv(GPUFN_ORDERS_FD, (char *)&o, sizeof(o), &fd);
+		n = ipc_recv_request(GPUFN_ORDERS_FD, (char *)&o, sizeof(o), &fd);
 		if (n != sizeof(o))
 			return n ? EXIT_FAILURE : EXIT_SUCCESS;
 		obey(e, &o, fd);

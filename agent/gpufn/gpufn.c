@@ -37,7 +37,7 @@
 
 struct gpufn {
 	struct agent *agent;
-	struct members members;
+	struct workload_list members;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
 	int listening;
 	pid_t broker; /* 0: none */
@@ -61,7 +61,7 @@ static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t,
 static json_t *paths_json(const struct gpufn *g, const struct policy *p)
 {
 	json_t *all = json_object();
-	const struct member *m;
+	const struct workload_entry *m;
 
 	LIST_FOREACH (m, &g->members.list, entry)
 		for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
@@ -108,7 +108,7 @@ static void tell_broker(struct gpufn *g, bool first)
 				(double)p->gpufn.slice_limit / 1e9, "profiles",
 				first ? gpufn_profiles_list(&g->profiles) : NULL);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-	int err = text ? reply_send(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
+	int err = text ? ipc_send_reply(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
 
 	json_decref(all);
 	if (err)
@@ -170,7 +170,7 @@ static void plan_another(struct gpufn *g, int status)
 	g->again_ns = steady || !g->again_ns ? AGAIN_NS : g->again_ns < AGAIN_MAX_NS ? 2 * g->again_ns : AGAIN_MAX_NS;
 	log_warning("gpufn: the broker ended, status %d; it is started again in %llu s", status,
 		    (unsigned long long)(g->again_ns / AGAIN_NS));
-	timer_rearm(g->again.fd, g->again_ns, 0);
+	loop_timer_rearm(g->again.fd, g->again_ns, 0);
 }
 
 /* State that came, or its end. */
@@ -180,7 +180,7 @@ static void on_answer(struct source *s)
 	_close_ int fd = -1;
 	json_t *state;
 	size_t len;
-	int status, err = reply_recv(s->fd, 0, &status, &fd, &len);
+	int status, err = ipc_recv_reply(s->fd, 0, &status, &fd, &len);
 
 	if (err == -ETIMEDOUT)
 		return;
@@ -237,12 +237,12 @@ static void on_again(struct source *s)
 {
 	struct gpufn *g = s->data;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	if (g->broker)
 		return;
 	g->restarts++;
 	if (start_broker(g))
-		timer_rearm(g->again.fd, AGAIN_NS, 0);
+		loop_timer_rearm(g->again.fd, AGAIN_NS, 0);
 }
 
 /* ---- its files ---- */
@@ -336,7 +336,7 @@ static void gpufn_stop(void *self)
 	struct gpufn *g = self;
 
 	stop_broker(g);
-	members_close(&g->members);
+	workload_list_close(&g->members);
 	if (g->again.fd >= 0)
 		loop_remove(&g->agent->loop, &g->again);
 	if (g->listening >= 0) {
@@ -355,7 +355,7 @@ static int start(struct gpufn *g)
 	err = find_functions(g);
 	if (err)
 		return err;
-	g->again = (struct source){ .fd = timer_open(0, 0), .ready = on_again, .data = g };
+	g->again = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_again, .data = g };
 	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->agent->loop, &g->again);
 	if (err || g->agent->opts.check)
 		return err;
@@ -378,7 +378,7 @@ static int gpufn_start(struct agent *a, void **ret)
 		gpufn_stop(g);
 		return err;
 	}
-	members_open(&g->members, a->who, on_members, g);
+	workload_list_open(&g->members, a->who, on_members, g);
 	*ret = g;
 	return 0;
 }

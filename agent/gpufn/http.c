@@ -39,7 +39,7 @@ struct peer {
 };
 
 struct request {
-	struct front *front;
+	struct gpufn_http *front;
 	struct MHD_Connection *connection;
 	struct tenant *tenant;
 	struct fn_call fn;
@@ -55,7 +55,7 @@ struct request {
 	struct source hangup; /* of the connection while it is suspended */
 };
 
-struct front {
+struct gpufn_http {
 	struct broker *broker;
 	struct MHD_Daemon *daemon;
 	struct source events; /* libmicrohttpd's */
@@ -66,9 +66,9 @@ struct front {
 };
 
 /* Whatever was resumed is seen to, not at once: libmicrohttpd may be in the middle of something else. */
-static void run_soon(struct front *f)
+static void run_soon(struct gpufn_http *f)
 {
-	timer_rearm(f->soon.fd, 1, 0);
+	loop_timer_rearm(f->soon.fd, 1, 0);
 }
 
 /* ---- calls that have ended ---- */
@@ -76,9 +76,9 @@ static void run_soon(struct front *f)
 /* One that nobody waited for. */
 static void on_detached_end(struct call *c)
 {
-	struct front *f = c->broker->front;
+	struct gpufn_http *f = c->broker->front;
 
-	events_tell(&f->listeners, c);
+	http_events_tell(&f->listeners, c);
 	run_soon(f);
 }
 
@@ -95,7 +95,7 @@ static void resume(struct request *q)
 static void on_end(struct call *c)
 {
 	struct request *q = c->data_of_done;
-	struct front *f = q->front;
+	struct gpufn_http *f = q->front;
 
 	resume(q);
 	run_soon(f);
@@ -133,21 +133,22 @@ static enum MHD_Result answer_refusal(struct request *q, enum call_refusal refus
 
 	switch (refusal) {
 	case CALL_TOO_MANY:
-		return refuse(c, MHD_HTTP_TOO_MANY_REQUESTS, "%s has %u calls under way, which is all it may", q->tenant->name,
-			      q->tenant->nr_calls);
+		return http_answer_error(c, MHD_HTTP_TOO_MANY_REQUESTS, "%s has %u calls under way, which is all it may",
+					 q->tenant->name, q->tenant->nr_calls);
 	case CALL_TOO_LARGE:
-		return refuse(c, MHD_HTTP_TOO_MANY_REQUESTS,
-			      "it wants %llu bytes, and %s has %llu of the %llu that its calls may have at a time",
-			      (unsigned long long)call_bytes(&q->fn), q->tenant->name,
-			      (unsigned long long)q->tenant->memory_used, (unsigned long long)q->tenant->memory);
+		return http_answer_error(c, MHD_HTTP_TOO_MANY_REQUESTS,
+					 "it wants %llu bytes, and %s has %llu of the %llu that its calls may have at a time",
+					 (unsigned long long)call_bytes(&q->fn), q->tenant->name,
+					 (unsigned long long)q->tenant->memory_used, (unsigned long long)q->tenant->memory);
 	case CALL_TOO_LATE:
-		return answer_json(
+		return http_answer_json(
 			c, MHD_HTTP_SERVICE_UNAVAILABLE,
 			json_pack("{s:s, s:f}", "error", "it cannot be done by its deadline", "earliest_seconds", earliest));
 	case CALL_NO_DEVICE:
-		return refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, "no device has the memory for it, or none can be started");
+		return http_answer_error(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "no device has the memory for it, or none can be started");
 	default:
-		return refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, "the broker is out of memory");
+		return http_answer_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, "the broker is out of memory");
 	}
 }
 
@@ -167,8 +168,8 @@ static enum MHD_Result begin(struct request *q)
 	enum call_refusal refusal;
 
 	if (q->library_nr != q->front->broker->library_nr) /* what @fn points to may be no more */
-		return refuse(q->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-			      "functions have changed while the inputs came; try again");
+		return http_answer_error(q->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "functions have changed while the inputs came; try again");
 	q->data = -1;
 	give_back(q);
 	refusal =
@@ -178,9 +179,9 @@ static enum MHD_Result begin(struct request *q)
 	if (q->call->end == CALL_RUNS && q->wait)
 		return suspend(q);
 	if (q->wait)
-		return answer_ended(q->connection, q->call);
+		return http_answer_ended(q->connection, q->call);
 	q->call->done = on_detached_end;
-	return answer_json(q->connection, MHD_HTTP_ACCEPTED, json_pack("{s:I}", "call", (json_int_t)q->call->id));
+	return http_answer_json(q->connection, MHD_HTTP_ACCEPTED, json_pack("{s:I}", "call", (json_int_t)q->call->id));
 }
 
 /* ---- what a request says ---- */
@@ -258,10 +259,11 @@ static enum MHD_Result check_body(struct request *q)
 	unsigned long long length = text ? strtoull(text, &end, 10) : 0;
 
 	if (!text && (q->fn.input_bytes || MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING)))
-		return refuse(c, MHD_HTTP_LENGTH_REQUIRED, "how long the inputs are has to be told by Content-Length");
+		return http_answer_error(c, MHD_HTTP_LENGTH_REQUIRED,
+					 "how long the inputs are has to be told by Content-Length");
 	if (length != q->fn.input_bytes)
-		return refuse(c, MHD_HTTP_BAD_REQUEST, "the inputs are %llu bytes, and these numbers want %llu", length,
-			      (unsigned long long)q->fn.input_bytes);
+		return http_answer_error(c, MHD_HTTP_BAD_REQUEST, "the inputs are %llu bytes, and these numbers want %llu",
+					 length, (unsigned long long)q->fn.input_bytes);
 	/* Before anything is uploaded; it is looked at again when all is there. */
 	if (q->front->broker->enforce && q->tenant->memory_used + call_bytes(&q->fn) > q->tenant->memory) {
 		q->tenant->counts.refused_memory++;
@@ -282,18 +284,18 @@ static enum MHD_Result start_call(struct request *q, const char *name)
 	char why[192];
 
 	if (!f)
-		return refuse(q->connection, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
+		return http_answer_error(q->connection, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
 	MHD_get_connection_values(q->connection, MHD_GET_ARGUMENT_KIND, take_parameter, &r);
 	if (r.why[0])
-		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", r.why);
+		return http_answer_error(q->connection, MHD_HTTP_BAD_REQUEST, "%s", r.why);
 	q->library_nr = q->front->broker->library_nr;
 	if (fn_call_make(f, r.values, r.n, &q->fn, why))
-		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "%s", why);
+		return http_answer_error(q->connection, MHD_HTTP_BAD_REQUEST, "%s", why);
 	if (q->priority > q->tenant->priority)
-		return refuse(q->connection, MHD_HTTP_FORBIDDEN, "priority: calls of %s may have up to %u", q->tenant->name,
-			      q->tenant->priority);
+		return http_answer_error(q->connection, MHD_HTTP_FORBIDDEN, "priority: calls of %s may have up to %u",
+					 q->tenant->name, q->tenant->priority);
 	if (!put_values(q, &r))
-		return refuse(q->connection, MHD_HTTP_BAD_REQUEST, "these numbers are too long");
+		return http_answer_error(q->connection, MHD_HTTP_BAD_REQUEST, "these numbers are too long");
 	return check_body(q);
 }
 
@@ -315,22 +317,22 @@ static json_t *function_json(const struct function *f)
 			 arguments);
 }
 
-static enum MHD_Result show_functions(struct front *f, struct MHD_Connection *c, const char *name)
+static enum MHD_Result show_functions(struct gpufn_http *f, struct MHD_Connection *c, const char *name)
 {
 	const struct function *one = *name ? library_find(&f->broker->library, name) : NULL;
 	json_t *all;
 
 	if (*name)
-		return one ? answer_json(c, MHD_HTTP_OK, function_json(one))
-			   : refuse(c, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
+		return one ? http_answer_json(c, MHD_HTTP_OK, function_json(one))
+			   : http_answer_error(c, MHD_HTTP_NOT_FOUND, "there is no function '%.40s'", name);
 	all = json_array();
 	for (size_t i = 0; i < f->broker->library.n; i++)
 		json_array_append_new(all, function_json(f->broker->library.functions[i]));
-	return answer_json(c, MHD_HTTP_OK, all);
+	return http_answer_json(c, MHD_HTTP_OK, all);
 }
 
 /* One that was not waited for; a tenant sees none but its own. */
-static struct call *find_call(struct front *f, const struct tenant *t, const char *text, const char **ret_rest)
+static struct call *find_call(struct gpufn_http *f, const struct tenant *t, const char *text, const char **ret_rest)
 {
 	char *end;
 	unsigned long long id = strtoull(text, &end, 10);
@@ -343,27 +345,28 @@ static struct call *find_call(struct front *f, const struct tenant *t, const cha
 	return NULL;
 }
 
-static enum MHD_Result show_call(struct front *f, struct MHD_Connection *c, struct tenant *t, const char *method,
+static enum MHD_Result show_call(struct gpufn_http *f, struct MHD_Connection *c, struct tenant *t, const char *method,
 				 const char *text)
 {
 	const char *rest;
 	struct call *call = find_call(f, t, text, &rest);
 
 	if (!call)
-		return refuse(c, MHD_HTTP_NOT_FOUND, "%s has no such call, or its result has been kept long enough", t->name);
+		return http_answer_error(c, MHD_HTTP_NOT_FOUND, "%s has no such call, or its result has been kept long enough",
+					 t->name);
 	if (!strcmp(method, MHD_HTTP_METHOD_DELETE) && !*rest) {
 		call_free(call);
-		return answer_json(c, MHD_HTTP_OK, json_object());
+		return http_answer_json(c, MHD_HTTP_OK, json_object());
 	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "a call takes GET and DELETE");
+		return http_answer_error(c, MHD_HTTP_METHOD_NOT_ALLOWED, "a call takes GET and DELETE");
 	if (!*rest)
-		return answer_json(c, MHD_HTTP_OK, call_json(call));
+		return http_answer_json(c, MHD_HTTP_OK, http_answer_call_json(call));
 	if (strcmp(rest, "/result") != 0)
-		return refuse(c, MHD_HTTP_NOT_FOUND, "a call has a result, and nothing else");
+		return http_answer_error(c, MHD_HTTP_NOT_FOUND, "a call has a result, and nothing else");
 	if (call->end == CALL_RUNS)
-		return refuse(c, MHD_HTTP_CONFLICT, "it has not ended yet");
-	return answer_ended(c, call);
+		return http_answer_error(c, MHD_HTTP_CONFLICT, "it has not ended yet");
+	return http_answer_ended(c, call);
 }
 
 /* What follows @prefix in @url; NULL: it does not begin so. */
@@ -383,14 +386,14 @@ static enum MHD_Result route(struct request *q, const char *method, const char *
 		return start_call(q, rest);
 	if ((rest = after(url, "/v1/functions")) && (!*rest || *rest == '/')) {
 		if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-			return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "this takes GET, and POST for one function");
+			return http_answer_error(c, MHD_HTTP_METHOD_NOT_ALLOWED, "this takes GET, and POST for one function");
 		return show_functions(q->front, c, *rest ? rest + 1 : rest);
 	}
 	if ((rest = after(url, "/v1/calls/")))
 		return show_call(q->front, c, q->tenant, method, rest);
 	if (!strcmp(url, "/v1/events") && !strcmp(method, MHD_HTTP_METHOD_GET))
-		return events_listen(&q->front->listeners, c, q->tenant);
-	return refuse(c, MHD_HTTP_NOT_FOUND, "there are /v1/functions, /v1/calls/ID and /v1/events");
+		return http_events_listen(&q->front->listeners, c, q->tenant);
+	return http_answer_error(c, MHD_HTTP_NOT_FOUND, "there are /v1/functions, /v1/calls/ID and /v1/events");
 }
 
 /* ---- what libmicrohttpd calls ---- */
@@ -412,8 +415,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 		info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 		q->tenant = info && info->socket_context ? ((struct peer *)info->socket_context)->tenant : NULL;
 		if (!q->tenant || !q->tenant->named)
-			return refuse(c, MHD_HTTP_FORBIDDEN,
-				      "no policy names you: neither your container nor your user is a tenant");
+			return http_answer_error(c, MHD_HTTP_FORBIDDEN,
+						 "no policy names you: neither your container nor your user is a tenant");
 		return route(q, method, url);
 	}
 	if (*upload_size) {
@@ -426,7 +429,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 		return MHD_YES;
 	}
 	if (q->call)
-		return answer_ended(c, q->call);
+		return http_answer_ended(c, q->call);
 	return begin(q);
 }
 
@@ -454,7 +457,7 @@ static void on_completed(void *data, struct MHD_Connection *c, void **state, enu
 static void on_connection(void *data, struct MHD_Connection *c, void **state, enum MHD_ConnectionNotificationCode code)
 {
 	int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	struct front *f = data;
+	struct gpufn_http *f = data;
 	struct ucred who = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(who);
 	struct peer *p = *state;
@@ -486,7 +489,7 @@ static void on_connection(void *data, struct MHD_Connection *c, void **state, en
 /* ---- life ---- */
 
 /* Until it has nothing left that it could do at once; of what it does in a round, some is seen in the next one only. */
-static void run(struct front *f)
+static void run(struct gpufn_http *f)
 {
 	MHD_UNSIGNED_LONG_LONG wait;
 
@@ -500,16 +503,16 @@ static void run(struct front *f)
 
 static void on_events(struct source *s)
 {
-	struct front *f = s->data;
+	struct gpufn_http *f = s->data;
 
 	if (s == &f->soon)
-		timer_drain(s->fd);
+		loop_timer_drain(s->fd);
 	run(f);
 }
 
-void front_tick(struct broker *b)
+void gpufn_http_tick(struct broker *b)
 {
-	struct front *f = b->front;
+	struct gpufn_http *f = b->front;
 	double now = gpufn_now();
 	struct call *c, *next;
 
@@ -520,15 +523,15 @@ void front_tick(struct broker *b)
 	}
 	if (now - f->beat > BEAT_SECONDS) {
 		f->beat = now;
-		events_beat(&f->listeners);
+		http_events_beat(&f->listeners);
 	}
 	run(f); /* idle connections have their end */
 }
 
-int front_open(struct broker *b)
+int gpufn_http_open(struct broker *b)
 {
 	const union MHD_DaemonInfo *info;
-	struct front *f = calloc(1, sizeof(*f));
+	struct gpufn_http *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return log_error(-ENOMEM, "out of memory");
@@ -543,13 +546,13 @@ int front_open(struct broker *b)
 	if (!info)
 		return log_error(-EIO, "cannot serve HTTP");
 	f->events = (struct source){ .fd = info->epoll_fd, .ready = on_events, .data = f };
-	f->soon = (struct source){ .fd = timer_open(0, 0), .ready = on_events, .data = f };
+	f->soon = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_events, .data = f };
 	return loop_add(&b->loop, &f->events) ?: loop_add(&b->loop, &f->soon);
 }
 
-void front_close(struct broker *b)
+void gpufn_http_close(struct broker *b)
 {
-	struct front *f = b->front;
+	struct gpufn_http *f = b->front;
 	struct call *c;
 
 	if (!f)

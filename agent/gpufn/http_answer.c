@@ -7,7 +7,7 @@
 #include "agent/lib/json_text.h"
 #include "agent/lib/util.h"
 
-enum MHD_Result answer(struct MHD_Connection *c, unsigned int code, struct MHD_Response *response)
+enum MHD_Result http_answer(struct MHD_Connection *c, unsigned int code, struct MHD_Response *response)
 {
 	enum MHD_Result result;
 
@@ -18,7 +18,7 @@ enum MHD_Result answer(struct MHD_Connection *c, unsigned int code, struct MHD_R
 	return result;
 }
 
-enum MHD_Result answer_json(struct MHD_Connection *c, unsigned int code, json_t *body)
+enum MHD_Result http_answer_json(struct MHD_Connection *c, unsigned int code, json_t *body)
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct MHD_Response *response;
@@ -32,10 +32,10 @@ enum MHD_Result answer_json(struct MHD_Connection *c, unsigned int code, json_t 
 		if (code == MHD_HTTP_TOO_MANY_REQUESTS)
 			MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 	}
-	return answer(c, code, response);
+	return http_answer(c, code, response);
 }
 
-enum MHD_Result refuse(struct MHD_Connection *c, unsigned int code, const char *fmt, ...)
+enum MHD_Result http_answer_error(struct MHD_Connection *c, unsigned int code, const char *fmt, ...)
 {
 	char text[GPUFN_TEXT_MAX];
 	va_list args;
@@ -43,7 +43,7 @@ enum MHD_Result refuse(struct MHD_Connection *c, unsigned int code, const char *
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return answer_json(c, code, json_pack("{s:o}", "error", json_text(text)));
+	return http_answer_json(c, code, json_pack("{s:o}", "error", json_text(text)));
 }
 
 static void add_header(struct MHD_Response *r, const char *name, const char *fmt, double value)
@@ -70,18 +70,18 @@ static enum MHD_Result answer_outputs(struct MHD_Connection *c, const struct cal
 	add_header(r, "Nestor-Devices", "%.0f", call->nr_parts);
 	if (call->end == CALL_LATE)
 		MHD_add_response_header(r, "Nestor-Late", "1");
-	return answer(c, MHD_HTTP_OK, r);
+	return http_answer(c, MHD_HTTP_OK, r);
 }
 
-enum MHD_Result answer_ended(struct MHD_Connection *c, const struct call *call)
+enum MHD_Result http_answer_ended(struct MHD_Connection *c, const struct call *call)
 {
 	if (call->end == CALL_DONE || call->end == CALL_LATE)
 		return answer_outputs(c, call);
-	return refuse(c, call->end == CALL_DROPPED ? MHD_HTTP_GATEWAY_TIMEOUT : MHD_HTTP_INTERNAL_SERVER_ERROR, "%s",
-		      call->why);
+	return http_answer_error(c, call->end == CALL_DROPPED ? MHD_HTTP_GATEWAY_TIMEOUT : MHD_HTTP_INTERNAL_SERVER_ERROR, "%s",
+				 call->why);
 }
 
-json_t *call_json(const struct call *c)
+json_t *http_answer_call_json(const struct call *c)
 {
 	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->function, "state",
 			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? gpufn_now() : c->ended) - c->arrived,

@@ -63,7 +63,7 @@ static void tell(struct listener *l, const char *text)
 	l->suspended = false;
 }
 
-enum MHD_Result events_listen(struct listeners *all, struct MHD_Connection *c, struct tenant *t)
+enum MHD_Result http_events_listen(struct listeners *all, struct MHD_Connection *c, struct tenant *t)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 	struct MHD_Response *r;
@@ -81,13 +81,13 @@ enum MHD_Result events_listen(struct listeners *all, struct MHD_Connection *c, s
 	}
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	return answer(c, MHD_HTTP_OK, r);
+	return http_answer(c, MHD_HTTP_OK, r);
 }
 
-void events_tell(struct listeners *all, const struct call *c)
+void http_events_tell(struct listeners *all, const struct call *c)
 {
 	_free_ char *text = NULL, *event = NULL;
-	json_t *body = call_json(c);
+	json_t *body = http_answer_call_json(c);
 	struct listener *l;
 
 	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -99,7 +99,7 @@ void events_tell(struct listeners *all, const struct call *c)
 			tell(l, event);
 }
 
-void events_beat(struct listeners *all)
+void http_events_beat(struct listeners *all)
 {
 	struct listener *l;
 

@@ -15,9 +15,9 @@ struct listeners {
 };
 
 /* Answers the request; the listener goes with its connection. */
-enum MHD_Result events_listen(struct listeners *all, struct MHD_Connection *c, struct tenant *t);
+enum MHD_Result http_events_listen(struct listeners *all, struct MHD_Connection *c, struct tenant *t);
 /* Connections are resumed, which libmicrohttpd sees to at its next run. */
-void events_tell(struct listeners *all, const struct call *c);
-void events_beat(struct listeners *all); /* a sign of life, at which dead connections are found */
+void http_events_tell(struct listeners *all, const struct call *c);
+void http_events_beat(struct listeners *all); /* a sign of life, at which dead connections are found */
 
 #endif

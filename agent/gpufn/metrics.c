@@ -53,17 +53,17 @@ static void collect_tenant(const json_t *t, double weights, struct metrics *m, c
 	const char *name = text(t, "tenant"), *labels;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		family_double(f->calls, metrics_labels(m, "tenant", name, "result", ends[i], NULL), number(t, ends[i]));
+		metrics_double(f->calls, metrics_labels(m, "tenant", name, "result", ends[i], NULL), number(t, ends[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-		family_double(f->refused, metrics_labels(m, "tenant", name, "reason", reasons[i][0], NULL),
-			      number(t, reasons[i][1]));
+		metrics_double(f->refused, metrics_labels(m, "tenant", name, "reason", reasons[i][0], NULL),
+			       number(t, reasons[i][1]));
 	labels = metrics_labels(m, "tenant", name, NULL);
-	family_double(f->seconds, labels, number(t, "device_seconds"));
-	family_double(f->wasted, labels, number(t, "wasted_seconds"));
-	family_double(f->slices, labels, number(t, "slices"));
-	family_double(f->memory, labels, number(t, "memory_bytes"));
-	family_double(f->queued, labels, number(t, "queued"));
-	family_double(f->entitlement, labels, weights > 0 ? number(t, "weight") / weights : 0);
+	metrics_double(f->seconds, labels, number(t, "device_seconds"));
+	metrics_double(f->wasted, labels, number(t, "wasted_seconds"));
+	metrics_double(f->slices, labels, number(t, "slices"));
+	metrics_double(f->memory, labels, number(t, "memory_bytes"));
+	metrics_double(f->queued, labels, number(t, "queued"));
+	metrics_double(f->entitlement, labels, weights > 0 ? number(t, "weight") / weights : 0);
 }
 
 static void collect_tenants(const json_t *tenants, struct metrics *m)
@@ -99,9 +99,9 @@ static void collect_devices(const json_t *devices, struct metrics *m)
 
 		snprintf(name, sizeof(name), "%s%.0f", text(d, "by"), number(d, "nr"));
 		labels = metrics_labels(m, "device", name, NULL);
-		family_double(busy, labels, number(d, "busy_seconds"));
-		family_double(capacity, labels, number(d, "capacity"));
-		family_double(queued, labels, number(d, "queued_seconds"));
+		metrics_double(busy, labels, number(d, "busy_seconds"));
+		metrics_double(capacity, labels, number(d, "capacity"));
+		metrics_double(queued, labels, number(d, "queued_seconds"));
 	}
 }
 
@@ -116,9 +116,9 @@ static void collect_lateness(const json_t *state, struct metrics *m)
 	json_array_foreach (all, i, n)
 		if (i < HIST_SLOTS)
 			h.slots[i] = (__u64)json_integer_value(n);
-	family_hist(metrics_family(m, "nestor_gpufn_lateness_seconds", METRIC_HISTOGRAM,
-				   "How late calls with a deadline were done; 0 if in time."),
-		    "", &h, (unsigned long long)json_integer_value(json_object_get(state, "lateness_ns")));
+	metrics_hist(metrics_family(m, "nestor_gpufn_lateness_seconds", METRIC_HISTOGRAM,
+				    "How late calls with a deadline were done; 0 if in time."),
+		     "", &h, (unsigned long long)json_integer_value(json_object_get(state, "lateness_ns")));
 }
 
 void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metrics *m)
@@ -127,22 +127,22 @@ void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metr
 	struct family *executors = metrics_family(m, "nestor_gpufn_executors_total", METRIC_COUNTER,
 						  "Processes that run functions: started, killed by us, died by themselves.");
 
-	family_u64(metrics_family(m, "nestor_gpufn_broker_restarts_total", METRIC_COUNTER,
-				  "How often the broker died and was started again."),
-		   "", restarts);
+	metrics_u64(metrics_family(m, "nestor_gpufn_broker_restarts_total", METRIC_COUNTER,
+				   "How often the broker died and was started again."),
+		    "", restarts);
 	if (!state)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
 		char key[32];
 
 		snprintf(key, sizeof(key), "executors_%s", events[i]);
-		family_double(executors, metrics_labels(m, "event", events[i], NULL), number(state, key));
+		metrics_double(executors, metrics_labels(m, "event", events[i], NULL), number(state, key));
 	}
-	family_double(metrics_family(m, "nestor_gpufn_functions", METRIC_GAUGE, "Functions in the library."), "",
-		      number(state, "functions"));
-	family_double(metrics_family(m, "nestor_gpufn_functions_refused", METRIC_GAUGE,
-				     "Descriptions in it that are not understood."),
-		      "", number(state, "functions_refused"));
+	metrics_double(metrics_family(m, "nestor_gpufn_functions", METRIC_GAUGE, "Functions in the library."), "",
+		       number(state, "functions"));
+	metrics_double(metrics_family(m, "nestor_gpufn_functions_refused", METRIC_GAUGE,
+				      "Descriptions in it that are not understood."),
+		       "", number(state, "functions_refused"));
 	collect_tenants(json_object_get(state, "tenants"), m);
 	collect_devices(json_object_get(state, "devices"), m);
 	collect_lateness(state, m);

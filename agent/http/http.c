@@ -189,10 +189,10 @@ static void on_request(struct source *s)
 		return;
 	}
 	buf_reuse(out);
-	status = n == sizeof(request) ? show(h->agent, &request, out) : -EBADMSG;
+	status = n == sizeof(request) ? documents_make(h->agent, &request, out) : -EBADMSG;
 	if (status)
 		buf_clear(out);
-	status = reply_send(s->fd, status, out->text ? out->text : "", out->len);
+	status = ipc_send_reply(s->fd, status, out->text ? out->text : "", out->len);
 	if (status)
 		log_warning("http: cannot answer: %s", strerror(-status));
 }
@@ -201,9 +201,9 @@ static void on_restart(struct source *timer)
 {
 	struct http *h = timer->data;
 
-	timer_drain(timer->fd);
+	loop_timer_drain(timer->fd);
 	if (spawn(h) && h->pid <= 0)
-		timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
+		loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
 void http_reap(struct http *h)
@@ -217,7 +217,7 @@ void http_reap(struct http *h)
 		loop_remove(&h->agent->loop, &h->backend);
 	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
+	loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
 /* If it does not come to an end by itself the kernel kills it when we end. */
@@ -243,7 +243,7 @@ int http_start(struct agent *a, struct http **ret)
 	h->agent = a;
 	h->listen_fd = -1;
 	h->backend.fd = -1;
-	h->restart = (struct source){ .fd = timer_open(0, 0), .ready = on_restart, .data = h };
+	h->restart = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_restart, .data = h };
 	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", a->opts.run_dir);
 	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", h->empty_dir);

@@ -116,7 +116,7 @@ static int ask(const struct doc_request *request, int *ret_fd, size_t *ret_len)
 	if (send(HTTPD_BACKEND_FD, request, sizeof(*request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*request))
 		return -EPIPE;
 	late++;
-	while (!(err = reply_recv(HTTPD_BACKEND_FD, BACKEND_TIMEOUT_MS, &status, ret_fd, ret_len)) && --late)
+	while (!(err = ipc_recv_reply(HTTPD_BACKEND_FD, BACKEND_TIMEOUT_MS, &status, ret_fd, ret_len)) && --late)
 		close(*ret_fd);
 	if (err)
 		return err;

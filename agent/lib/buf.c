@@ -77,7 +77,7 @@ void buf_wrote(struct buf *b, const char *end)
 }
 
 /* A scrape is mostly integers: printf would be half of its cost. */
-char *put_u64(char *to, unsigned long long v)
+char *buf_put_u64(char *to, unsigned long long v)
 {
 	char digits[PUT_U64_MAX];
 	size_t i = sizeof(digits);
@@ -95,7 +95,7 @@ void buf_u64(struct buf *b, unsigned long long v)
 	char *to = buf_room(b, PUT_U64_MAX);
 
 	if (to)
-		buf_wrote(b, put_u64(to, v));
+		buf_wrote(b, buf_put_u64(to, v));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -23,7 +23,7 @@ char *buf_room(struct buf *b, size_t most); /* where that many bytes may be writ
 void buf_wrote(struct buf *b, const char *end); /* up to there, and adds the NUL */
 void buf_str(struct buf *b, const char *text);
 void buf_u64(struct buf *b, unsigned long long v);
-char *put_u64(char *to, unsigned long long v); /* up to PUT_U64_MAX digits, no NUL; returns their end */
+char *buf_put_u64(char *to, unsigned long long v); /* up to PUT_U64_MAX digits, no NUL; returns their end */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -65,7 +65,7 @@ static int send_with(int sock, struct iovec *iov, int fd, int flags)
 	return sendmsg(sock, &msg, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
 }
 
-int reply_send(int sock, int status, const char *text, size_t len)
+int ipc_send_reply(int sock, int status, const char *text, size_t len)
 {
 	struct reply_head head = { .status = status, .len = len };
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
@@ -74,7 +74,7 @@ int reply_send(int sock, int status, const char *text, size_t len)
 	return fd < 0 ? fd : send_with(sock, &iov, fd, MSG_DONTWAIT);
 }
 
-int request_send(int sock, const char *words, size_t len, int fd)
+int ipc_send_request(int sock, const char *words, size_t len, int fd)
 {
 	struct iovec iov = { .iov_base = (void *)words, .iov_len = len };
 
@@ -132,7 +132,7 @@ static ssize_t recv_with(int sock, struct iovec *iov, int *ret_fd, int flags)
 	return len;
 }
 
-int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
+int ipc_recv_reply(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len)
 {
 	struct reply_head head;
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
@@ -157,7 +157,7 @@ int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *r
 	return 0;
 }
 
-ssize_t request_recv(int sock, char *words, size_t size, int *ret_fd)
+ssize_t ipc_recv_request(int sock, char *words, size_t size, int *ret_fd)
 {
 	struct iovec iov = { .iov_base = words, .iov_len = size };
 

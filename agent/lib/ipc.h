@@ -11,21 +11,21 @@
 #include <sys/types.h>
 
 /* Sends @status (0 or -errno) and @len bytes of @text. 0 or -errno. Does not block. */
-int reply_send(int sock, int status, const char *text, size_t len);
+int ipc_send_reply(int sock, int status, const char *text, size_t len);
 
 /*
  * Waits at most @timeout_ms for a reply. 0, with *@ret_fd for the caller to close (offset 0) and its size;
  * -ETIMEDOUT; -ECONNRESET if the sender is gone.
  */
-int reply_recv(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len);
+int ipc_recv_reply(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_t *ret_len);
 
 /* Sends @len bytes of words in one packet, and @fd with them unless it is -1. 0 or -errno. */
-int request_send(int sock, const char *words, size_t len, int fd);
+int ipc_send_request(int sock, const char *words, size_t len, int fd);
 
 /*
  * A packet of at most @size bytes, and in *@ret_fd the file that came with it, for the caller to close, or -1. Returns its
  * length, 0 if the sender is gone, or -errno: -EBADMSG if it was longer, or more came with it. Does not wait.
  */
-ssize_t request_recv(int sock, char *words, size_t size, int *ret_fd);
+ssize_t ipc_recv_request(int sock, char *words, size_t size, int *ret_fd);
 
 #endif

@@ -36,13 +36,13 @@ void loop_remove(struct loop *l, struct source *s)
 	s->fd = -1;
 }
 
-int timer_open(__u64 first_ns, __u64 every_ns)
+int loop_timer_open(__u64 first_ns, __u64 every_ns)
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	timer_rearm(fd, first_ns, every_ns);
+	loop_timer_rearm(fd, first_ns, every_ns);
 	return fd;
 }
 
@@ -51,14 +51,14 @@ static struct timespec to_timespec(__u64 ns)
 	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
 }
 
-void timer_rearm(int fd, __u64 first_ns, __u64 every_ns)
+void loop_timer_rearm(int fd, __u64 first_ns, __u64 every_ns)
 {
 	struct itimerspec when = { .it_value = to_timespec(first_ns), .it_interval = to_timespec(every_ns) };
 
 	timerfd_settime(fd, 0, &when, NULL);
 }
 
-void timer_drain(int fd)
+void loop_timer_drain(int fd)
 {
 	__u64 expirations;
 

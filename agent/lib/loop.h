@@ -29,8 +29,8 @@ int loop_add(struct loop *l, struct source *s); /* 0 or -errno, logged */
 void loop_remove(struct loop *l, struct source *s); /* closes s->fd, and sets it to -1 */
 
 /* A timerfd that expires first after @first_ns (0: not yet), then every @every_ns (0: once). -errno if there is none. */
-int timer_open(__u64 first_ns, __u64 every_ns);
-void timer_rearm(int fd, __u64 first_ns, __u64 every_ns);
-void timer_drain(int fd);
+int loop_timer_open(__u64 first_ns, __u64 every_ns);
+void loop_timer_rearm(int fd, __u64 first_ns, __u64 every_ns);
+void loop_timer_drain(int fd);
 
 #endif

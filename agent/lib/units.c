@@ -9,7 +9,7 @@
 #define PORT_MAX 65535
 #define PORT_DIGITS 5
 
-const cyaml_strval_t sizes[] = {
+const cyaml_strval_t units_sizes[] = {
 	{ "", 1 },
 	{ "kB", 1000 },
 	{ "MB", 1000000 },
@@ -22,15 +22,15 @@ const cyaml_strval_t sizes[] = {
 	{ NULL, 0 },
 };
 
-const cyaml_strval_t rates[] = {
+const cyaml_strval_t units_rates[] = {
 	{ "", 1 }, { "kbit", 1000 }, { "Mbit", 1000000 }, { "Gbit", 1000000000 }, { "Tbit", 1000000000000 }, { NULL, 0 },
 };
 
-const cyaml_strval_t durations[] = {
+const cyaml_strval_t units_durations[] = {
 	{ "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { NULL, 0 },
 };
 
-const cyaml_strval_t plain[] = {
+const cyaml_strval_t units_plain[] = {
 	{ "", 1 },
 	{ NULL, 0 },
 };
@@ -43,7 +43,7 @@ static size_t digits(const char *text)
 	return text[0] == '0' && len > 1 ? 0 : len;
 }
 
-int parse_unit(const char *text, const cyaml_strval_t *units, __u64 *ret_value)
+int units_parse(const char *text, const cyaml_strval_t *units, __u64 *ret_value)
 {
 	size_t len = digits(text);
 	__u64 value = 0;
@@ -76,7 +76,7 @@ static const char *parse_port(const char *text, __u32 *ret_port)
 	return port && port <= PORT_MAX ? text + len : NULL;
 }
 
-int parse_ports(const char *text, __u32 *ret_first, __u32 *ret_last)
+int units_parse_ports(const char *text, __u32 *ret_first, __u32 *ret_last)
 {
 	__u32 first, last = 0;
 	const char *rest = parse_port(text, &first);

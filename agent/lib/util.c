@@ -4,7 +4,7 @@
 
 #include "agent/lib/util.h"
 
-ssize_t read_file_at(int dir, const char *name, char *ret, size_t size)
+ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size)
 {
 	_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;

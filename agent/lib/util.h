@@ -35,7 +35,7 @@ static inline void fclose_p(FILE **f)
 #define _fclose_ __attribute__((cleanup(fclose_p)))
 
 /* Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups. */
-ssize_t read_file_at(int dir, const char *name, char *ret, size_t size);
+ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size);
 
 /* The clock of bpf_ktime_get_ns(). */
 static inline __u64 now_ns(void)

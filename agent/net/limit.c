@@ -27,7 +27,7 @@
 
 /* ---- rules ---- */
 
-static const struct net_limit *find_rule(const struct policy *p, const struct who_one *one)
+static const struct net_limit *find_rule(const struct policy *p, const struct workload *one)
 {
 	for (unsigned int i = 0; i < p->net.limits_count; i++) {
 		const struct net_limit *rule = &p->net.limits[i];
@@ -183,17 +183,17 @@ static bool is_wanted(void *data, const struct net_pin *pin)
 static void forget_taps(struct net_limits *l)
 {
 	const int fd = bpf_map__fd(l->bpf->maps.netlimit_taps);
-	struct table t;
+	struct bpfobj_table t;
 
-	if (table_read(l->bpf->maps.netlimit_taps, &t))
+	if (bpfobj_table_read(l->bpf->maps.netlimit_taps, &t))
 		return;
 	for (size_t i = 0; i < t.nr; i++) {
-		const __u32 *tap = table_key(&t, i);
+		const __u32 *tap = bpfobj_table_key(&t, i);
 
 		if (!find_by_tap(l, *tap))
 			bpf_map_delete_elem(fd, tap);
 	}
-	table_free(&t);
+	bpfobj_table_free(&t);
 }
 
 static void remove_subject(struct net_subject *s)
@@ -263,13 +263,13 @@ static void on_look(struct source *source)
 	bool any = l->migration;
 	const struct net_subject *s;
 
-	timer_drain(source->fd);
+	loop_timer_drain(source->fd);
 	l->look_is_near = false;
 	look(l);
 	LIST_FOREACH (s, &l->subjects, entry)
 		any |= s->limited;
 	if (!any) /* nothing until policy or a birth has it */
-		timer_rearm(source->fd, 0, 0);
+		loop_timer_rearm(source->fd, 0, 0);
 }
 
 /* Not later and later, where containers come and go all the time. */
@@ -278,12 +278,12 @@ static void look_soon(struct net_limits *l)
 	if (l->look_is_near)
 		return;
 	l->look_is_near = true;
-	timer_rearm(l->look.fd, LOOK_SOON_NS, LOOK_EVERY_NS);
+	loop_timer_rearm(l->look.fd, LOOK_SOON_NS, LOOK_EVERY_NS);
 }
 
 /* ---- births and deaths ---- */
 
-static struct net_subject *find_subject(const struct net_limits *l, const struct who_one *one, __u64 cgroup)
+static struct net_subject *find_subject(const struct net_limits *l, const struct workload *one, __u64 cgroup)
 {
 	struct net_subject *s;
 
@@ -303,7 +303,7 @@ static struct net_subject *add_subject(struct net_limits *l)
 }
 
 /* A VM that a former agent limited still has the slot that its taps have. */
-static __u32 slot_of_taps(const struct net_limits *l, const struct who_one *vm)
+static __u32 slot_of_taps(const struct net_limits *l, const struct workload *vm)
 {
 	struct netlimit_place place;
 
@@ -313,7 +313,7 @@ static __u32 slot_of_taps(const struct net_limits *l, const struct who_one *vm)
 	return 0;
 }
 
-static void on_born(void *data, const struct who_one *one)
+static void on_born(void *data, const struct workload *one)
 {
 	struct net_limits *l = data;
 	__u64 cgroup = one->vm[0] ? 0 : net_cgroup_id(l, one->path);
@@ -335,7 +335,7 @@ static void on_born(void *data, const struct who_one *one)
 }
 
 /* Its name may have changed only: then it is born at once under the new one, and a program that is wanted stays. */
-static void on_gone(void *data, const struct who_one *one)
+static void on_gone(void *data, const struct workload *one)
 {
 	struct net_limits *l = data;
 	struct net_subject *s = find_subject(l, one, 0);
@@ -434,7 +434,7 @@ static int begin(struct net_limits *l, struct net *n)
 
 	if (err)
 		return err;
-	l->look = (struct source){ .fd = timer_open(0, 0), .ready = on_look, .data = l };
+	l->look = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_look, .data = l };
 	err = l->look.fd < 0 ? l->look.fd : loop_add(&l->agent->loop, &l->look);
 	return err ?: watch(l);
 }

@@ -15,7 +15,7 @@ struct netlimit_bpf;
 
 /* A container or VM that is there, limited or not; or one that a former agent limited and that nobody told us of yet. */
 struct net_subject {
-	const struct who_one *one; /* NULL: nobody told us of it, or it is gone */
+	const struct workload *one; /* NULL: nobody told us of it, or it is gone */
 	__u64 cgroup; /* its id; 0 for a VM */
 	__u32 slot; /* 0: has none */
 	bool limited; /* if not, what the slot still has is taken back at the next look */

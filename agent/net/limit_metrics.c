@@ -25,9 +25,9 @@ static void emit_counts(struct emit *e, const struct labels *of, const char *dir
 	const char *labels = metrics_labels(e->m, "vm", of->vm, "container", of->container, "migration", of->migration,
 					    "direction", direction, "mode", mode, NULL);
 
-	family_u64(e->bytes, labels, n->bytes);
-	family_u64(e->delayed, labels, n->delayed);
-	family_u64(e->dropped, labels, n->dropped);
+	metrics_u64(e->bytes, labels, n->bytes);
+	metrics_u64(e->delayed, labels, n->delayed);
+	metrics_u64(e->dropped, labels, n->dropped);
 }
 
 static void emit_lane(struct emit *e, const struct labels *of, __u32 index, const char *direction)
@@ -44,9 +44,9 @@ static void emit_lane(struct emit *e, const struct labels *of, __u32 index, cons
 	labels = metrics_labels(e->m, "vm", of->vm, "container", of->container, "migration", of->migration, "direction",
 				direction, NULL);
 	if (rule->rate)
-		family_u64(e->rate, labels, rule->rate);
+		metrics_u64(e->rate, labels, rule->rate);
 	if (rule->weight && *e->l->link)
-		family_u64(e->share, labels, lane.share);
+		metrics_u64(e->share, labels, lane.share);
 }
 
 static void emit_slot(struct emit *e, const struct labels *of, __u32 slot)
@@ -58,10 +58,10 @@ static void emit_slot(struct emit *e, const struct labels *of, __u32 slot)
 static void emit_failure(struct emit *e, const struct labels *of, const char *why)
 {
 	if (why)
-		family_u64(e->failed,
-			   metrics_labels(e->m, "vm", of->vm, "container", of->container, "migration", of->migration, "reason",
-					  why, NULL),
-			   1);
+		metrics_u64(e->failed,
+			    metrics_labels(e->m, "vm", of->vm, "container", of->container, "migration", of->migration, "reason",
+					   why, NULL),
+			    1);
 }
 
 static void emit_subjects(struct emit *e)
@@ -86,8 +86,8 @@ static void collect_devices(const struct net_limits *l, struct metrics *m)
 	struct family *f = metrics_family(m, "nestor_net_limit_devices", METRIC_GAUGE,
 					  "Devices by which limited ones send, by whether fq delays their packets.");
 
-	family_u64(f, metrics_labels(m, "means", "delay", NULL), l->counts.held);
-	family_u64(f, metrics_labels(m, "means", "drop", NULL), l->counts.policed);
+	metrics_u64(f, metrics_labels(m, "means", "delay", NULL), l->counts.held);
+	metrics_u64(f, metrics_labels(m, "means", "drop", NULL), l->counts.policed);
 }
 
 void net_limit_collect(struct net *n, struct metrics *m)
@@ -95,9 +95,9 @@ void net_limit_collect(struct net *n, struct metrics *m)
 	struct net_limits *l = n->limits;
 	struct emit e = { .l = l, .m = m };
 
-	family_u64(metrics_family(m, "nestor_net_limit_possible", METRIC_GAUGE,
-				  "1 if network traffic can be limited on this machine."),
-		   "", l->bpf != NULL);
+	metrics_u64(metrics_family(m, "nestor_net_limit_possible", METRIC_GAUGE,
+				   "1 if network traffic can be limited on this machine."),
+		    "", l->bpf != NULL);
 	if (!l->bpf)
 		return;
 	e.rate = metrics_family(m, "nestor_net_limit_bits_per_second", METRIC_GAUGE, "Rate that policy allows.");

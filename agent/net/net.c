@@ -35,7 +35,7 @@ const char *net_kind_name(unsigned int kind)
 	return kind_names[kind];
 }
 
-static const struct net_total *total_of(const struct tally_row *r)
+static const struct net_total *total_of(const struct counters_row *r)
 {
 	return (const struct net_total *)r->value;
 }
@@ -45,27 +45,27 @@ struct emit {
 	struct family *bytes, *packets, *retransmits;
 };
 
-static void emit_flow(struct emit *e, const struct tally_row *sum, const char *direction, const struct net_flow *flow)
+static void emit_flow(struct emit *e, const struct counters_row *sum, const char *direction, const struct net_flow *flow)
 {
 	const char *labels = metrics_labels(e->m, "direction", direction, "vm", sum->vm, "container", sum->container, NULL);
 
-	family_u64(e->bytes, labels, flow->bytes);
-	family_u64(e->packets, labels, flow->packets);
+	metrics_u64(e->bytes, labels, flow->bytes);
+	metrics_u64(e->packets, labels, flow->packets);
 }
 
-static void emit_owner(void *data, const struct tally_row *sum)
+static void emit_owner(void *data, const struct counters_row *sum)
 {
 	const struct net_total *total = total_of(sum);
 	struct emit *e = data;
 
 	emit_flow(e, sum, "rx", &total->rx);
 	emit_flow(e, sum, "tx", &total->tx);
-	family_u64(e->retransmits, metrics_labels(e->m, "vm", sum->vm, "container", sum->container, NULL), total->retransmits);
+	metrics_u64(e->retransmits, metrics_labels(e->m, "vm", sum->vm, "container", sum->container, NULL), total->retransmits);
 }
 
 /* ---- migrations ---- */
 
-static unsigned int kind_of(const struct tally_row *r)
+static unsigned int kind_of(const struct counters_row *r)
 {
 	unsigned int kind = ((const struct net_migration_key *)r->key)->kind;
 
@@ -74,17 +74,17 @@ static unsigned int kind_of(const struct tally_row *r)
 
 static int by_label_kind(const void *pa, const void *pb)
 {
-	return tally_by_label(pa, pb) ?: (int)kind_of(pa) - (int)kind_of(pb);
+	return counters_by_label(pa, pb) ?: (int)kind_of(pa) - (int)kind_of(pb);
 }
 
-static void for_each_migration(const struct net *n, tally_compare_fn compare,
-			       void (*emit)(void *data, const struct tally_row *sum), void *data)
+static void for_each_migration(const struct net *n, counters_compare_fn compare,
+			       void (*emit)(void *data, const struct counters_row *sum), void *data)
 {
-	struct tally_rows rows;
+	struct counters_rows rows;
 
-	if (!tally_read(n->agent->who, &n->migration, &rows))
-		tally_for_each_sum(&rows, compare, NULL, emit, data);
-	tally_free(&rows);
+	if (!counters_read(n->agent->who, &n->migration, &rows))
+		counters_for_each_sum(&rows, compare, NULL, emit, data);
+	counters_free(&rows);
 }
 
 struct emit_migrations {
@@ -98,13 +98,13 @@ static void add_migration(const struct emit_migrations *e, unsigned int kind, co
 {
 	const char *name = kind_names[kind];
 
-	family_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "rx", "vm", vm, "container", container, NULL),
-		   migrated->rx_bytes);
-	family_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "tx", "vm", vm, "container", container, NULL),
-		   migrated->tx_bytes);
+	metrics_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "rx", "vm", vm, "container", container, NULL),
+		    migrated->rx_bytes);
+	metrics_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "tx", "vm", vm, "container", container, NULL),
+		    migrated->tx_bytes);
 }
 
-static void emit_migration(void *data, const struct tally_row *sum)
+static void emit_migration(void *data, const struct counters_row *sum)
 {
 	struct emit_migrations *e = data;
 
@@ -129,22 +129,22 @@ static void net_collect(void *self, struct metrics *m)
 {
 	struct emit e = { .m = m };
 	struct net *n = self;
-	struct tally_rows rows;
+	struct counters_rows rows;
 
 	bpfobj_collect(n->bpf->obj, "net", n->bpf->maps.net_lost, 0, m);
 	collect_migrations(n, m);
 	e.bytes = metrics_family(m, "nestor_net_bytes_total", METRIC_COUNTER, "Bytes of IP packets, headers included.");
 	e.packets = metrics_family(m, "nestor_net_packets_total", METRIC_COUNTER, "IP packets, as they are on the wire.");
 	e.retransmits = metrics_family(m, "nestor_net_retransmits_total", METRIC_COUNTER, "TCP segments sent again.");
-	if (!tally_read(n->agent->who, &n->total, &rows))
-		tally_for_each_sum(&rows, tally_by_label, NULL, emit_owner, &e);
-	tally_free(&rows);
+	if (!counters_read(n->agent->who, &n->total, &rows))
+		counters_for_each_sum(&rows, counters_by_label, NULL, emit_owner, &e);
+	counters_free(&rows);
 	net_limit_collect(n, m);
 }
 
 /* ---- history ---- */
 
-static void sample_owner(void *data, const struct tally_row *sum)
+static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct net_total *total = total_of(sum);
 
@@ -155,7 +155,7 @@ static void sample_owner(void *data, const struct tally_row *sum)
 }
 
 /* All kinds and both directions together. */
-static void sample_migration(void *data, const struct tally_row *sum)
+static void sample_migration(void *data, const struct counters_row *sum)
 {
 	const struct net_migrated *migrated = (const struct net_migrated *)sum->value;
 
@@ -165,18 +165,18 @@ static void sample_migration(void *data, const struct tally_row *sum)
 static void net_sample(void *self, struct history *h)
 {
 	struct net *n = self;
-	struct tally_rows rows;
+	struct counters_rows rows;
 
-	if (!tally_read(n->agent->who, &n->total, &rows))
-		tally_for_each_sum(&rows, tally_by_label, NULL, sample_owner, h);
-	tally_free(&rows);
-	for_each_migration(n, tally_by_label, sample_migration, h);
+	if (!counters_read(n->agent->who, &n->total, &rows))
+		counters_for_each_sum(&rows, counters_by_label, NULL, sample_owner, h);
+	counters_free(&rows);
+	for_each_migration(n, counters_by_label, sample_migration, h);
 	net_limit_sample(n, h);
 }
 
 /* ---- nestorctl net show ---- */
 
-static void show_owner(void *data, const struct tally_row *sum)
+static void show_owner(void *data, const struct counters_row *sum)
 {
 	const struct net_total *total = total_of(sum);
 
@@ -187,7 +187,7 @@ static void show_owner(void *data, const struct tally_row *sum)
 					(json_int_t)total->tx.packets, "retransmits", (json_int_t)total->retransmits));
 }
 
-static void show_migration(void *data, const struct tally_row *sum)
+static void show_migration(void *data, const struct counters_row *sum)
 {
 	const struct net_migrated *migrated = (const struct net_migrated *)sum->value;
 
@@ -200,11 +200,11 @@ static json_t *net_show(void *self)
 {
 	json_t *list = json_array();
 	struct net *n = self;
-	struct tally_rows rows;
+	struct counters_rows rows;
 
-	if (!tally_read(n->agent->who, &n->total, &rows))
-		tally_for_each_sum(&rows, tally_by_label, NULL, show_owner, list);
-	tally_free(&rows);
+	if (!counters_read(n->agent->who, &n->total, &rows))
+		counters_for_each_sum(&rows, counters_by_label, NULL, show_owner, list);
+	counters_free(&rows);
 	for_each_migration(n, by_label_kind, show_migration, list);
 	return list;
 }
@@ -227,7 +227,7 @@ static int find_sockets(struct net *n, int pid)
 	return err;
 }
 
-static void on_born(void *data, const struct who_one *one)
+static void on_born(void *data, const struct workload *one)
 {
 	struct net *n = data;
 
@@ -237,7 +237,7 @@ static void on_born(void *data, const struct who_one *one)
 	find_sockets(n, one->pid);
 }
 
-static void on_gone(void *data, const struct who_one *one)
+static void on_gone(void *data, const struct workload *one)
 {
 	net_taps_drop(data, one);
 }
@@ -262,8 +262,8 @@ static void net_stop(void *self)
 		who_unwatch(n->agent->who, &n->watch);
 	net_taps_drop(n, NULL);
 	if (n->total.live) {
-		who_remove_tally(n->agent->who, &n->total);
-		who_remove_tally(n->agent->who, &n->migration);
+		who_remove_counters(n->agent->who, &n->total);
+		who_remove_counters(n->agent->who, &n->migration);
 	}
 	net_bpf__destroy(n->bpf);
 	free(n);
@@ -316,10 +316,10 @@ static int begin(struct net *n)
 	err = load(n);
 	if (err)
 		return err;
-	n->total = (struct tally){ .live = n->bpf->maps.net_total, .gone = n->bpf->maps.net_gone };
-	n->migration = (struct tally){ .live = n->bpf->maps.net_migration, .gone = n->bpf->maps.net_migr_gone };
-	who_add_tally(n->agent->who, &n->total);
-	who_add_tally(n->agent->who, &n->migration);
+	n->total = (struct counters){ .live = n->bpf->maps.net_total, .gone = n->bpf->maps.net_gone };
+	n->migration = (struct counters){ .live = n->bpf->maps.net_migration, .gone = n->bpf->maps.net_migr_gone };
+	who_add_counters(n->agent->who, &n->total);
+	who_add_counters(n->agent->who, &n->migration);
 	err = attach(n);
 	if (err)
 		return err;

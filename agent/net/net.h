@@ -22,8 +22,8 @@ struct net {
 	struct agent *agent;
 	struct net_bpf *bpf;
 	struct net_limits *limits; /* agent/net/limit.c's own */
-	struct tally total; /* struct net_total */
-	struct tally migration; /* struct net_migrated */
+	struct counters total; /* struct net_total */
+	struct counters migration; /* struct net_migrated */
 	struct who_watch watch;
 	bool has_tcx; /* links of traffic control, from Linux 6.6 on; else there are filters only */
 	LIST_HEAD(, tap) taps;
@@ -35,9 +35,9 @@ const char *net_kind_name(unsigned int kind);
 /* ---- taps (agent/net/taps.c) ---- */
 
 /* @one is a VM that is there, perhaps with other taps than before. */
-void net_taps_update(struct net *n, const struct who_one *one);
+void net_taps_update(struct net *n, const struct workload *one);
 /* Lets go of the taps of @one; NULL: of all. */
-void net_taps_drop(struct net *n, const struct who_one *one);
+void net_taps_drop(struct net *n, const struct workload *one);
 
 /* ---- which sockets carry a migration (agent/net/migration_rules.c) ---- */
 

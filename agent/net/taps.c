@@ -15,7 +15,7 @@
 #include "build/bpf/net/net.skel.h"
 
 struct tap {
-	const struct who_one *vm;
+	const struct workload *vm;
 	unsigned int ifindex;
 	struct tc in, out;
 	LIST_ENTRY(tap) entry;
@@ -65,7 +65,7 @@ static bool is_macvtap(unsigned int ifindex)
 }
 
 /* As whom BPF counts what @vm does: the one that who has put down for its process. */
-static int tell_owner(struct net *n, const struct who_one *vm, unsigned int ifindex)
+static int tell_owner(struct net *n, const struct workload *vm, unsigned int ifindex)
 {
 	struct net_tap tap = { .owner.hierarchy = OWNER_VM, .macvtap = is_macvtap(ifindex) };
 	__u32 pid = (__u32)vm->pid;
@@ -74,7 +74,7 @@ static int tell_owner(struct net *n, const struct who_one *vm, unsigned int ifin
 		       ?: bpf_map_update_elem(bpf_map__fd(n->bpf->maps.net_taps), &ifindex, &tap, BPF_ANY);
 }
 
-static void add(struct net *n, const struct who_one *vm, unsigned int ifindex)
+static void add(struct net *n, const struct workload *vm, unsigned int ifindex)
 {
 	struct tap *tap = calloc(1, sizeof(*tap));
 	int err = -ENOMEM;
@@ -94,7 +94,7 @@ static void add(struct net *n, const struct who_one *vm, unsigned int ifindex)
 }
 
 /* Those of @vm (NULL: of anybody) that it no longer has. */
-static void drop_others(struct net *n, const struct who_one *vm, bool keep)
+static void drop_others(struct net *n, const struct workload *vm, bool keep)
 {
 	struct tap *tap = LIST_FIRST(&n->taps), *next;
 
@@ -105,7 +105,7 @@ static void drop_others(struct net *n, const struct who_one *vm, bool keep)
 	}
 }
 
-void net_taps_update(struct net *n, const struct who_one *vm)
+void net_taps_update(struct net *n, const struct workload *vm)
 {
 	drop_others(n, vm, true);
 	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
@@ -113,7 +113,7 @@ void net_taps_update(struct net *n, const struct who_one *vm)
 			add(n, vm, *tap);
 }
 
-void net_taps_drop(struct net *n, const struct who_one *vm)
+void net_taps_drop(struct net *n, const struct workload *vm)
 {
 	drop_others(n, vm, false);
 }

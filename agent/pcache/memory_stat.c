@@ -43,13 +43,13 @@ static bool has_value(const char *line, const char *name, __u64 *ret)
 }
 
 /* Memory of tmpfs and of the swap cache counts as the file system's, too: out it goes. */
-static int read_stat(int dir_fd, const struct stat_file *names, struct memstat *ret)
+static int read_stat(int dir_fd, const struct stat_file *names, struct memory_stat *ret)
 {
 	__u64 file = 0, shmem = 0, swapcached = 0;
 	char text[16384], *rest = text, *line;
-	ssize_t len = read_file_at(dir_fd, "memory.stat", text, sizeof(text));
+	ssize_t len = util_read_file_at(dir_fd, "memory.stat", text, sizeof(text));
 
-	*ret = (struct memstat){};
+	*ret = (struct memory_stat){};
 	if (len < 0)
 		return (int)len;
 	while ((line = strsep(&rest, "\n")))
@@ -61,7 +61,7 @@ static int read_stat(int dir_fd, const struct stat_file *names, struct memstat *
 }
 
 /* Takes what the cgroups below have out of @sum. */
-static void subtract_children(int dir_fd, struct memstat *sum)
+static void subtract_children(int dir_fd, struct memory_stat *sum)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -71,7 +71,7 @@ static void subtract_children(int dir_fd, struct memstat *sum)
 		close(fd);
 	while (dir && (entry = readdir(dir))) {
 		_close_ int child = -1;
-		struct memstat stat;
+		struct memory_stat stat;
 
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
@@ -84,7 +84,7 @@ static void subtract_children(int dir_fd, struct memstat *sum)
 }
 
 /* v2: a cgroup with others below has refaults of its own only where the kernel could not tell them apart. */
-static int read_own(int dir_fd, bool v1, bool has_children, struct memstat *ret)
+static int read_own(int dir_fd, bool v1, bool has_children, struct memory_stat *ret)
 {
 	int err = read_stat(dir_fd, v1 ? &v1_own : &v2_sums, ret);
 
@@ -95,7 +95,7 @@ static int read_own(int dir_fd, bool v1, bool has_children, struct memstat *ret)
 	return 0;
 }
 
-int memstat_read(const struct kernel *k, const struct owner *o, struct memstat *ret)
+int memory_stat_read(const struct kernel *k, const struct owner *o, struct memory_stat *ret)
 {
 	_close_ int fd = -1;
 	struct stat st;
@@ -107,10 +107,10 @@ int memstat_read(const struct kernel *k, const struct owner *o, struct memstat *
 	return fd < 0 ? fd : read_own(fd, k->memory_v1, st.st_nlink > 2, ret);
 }
 
-int memstat_read_machine(const struct kernel *k, __u64 *ret_pages)
+int memory_stat_read_machine(const struct kernel *k, __u64 *ret_pages)
 {
 	const struct hierarchy *h = kernel_task_hierarchy(k);
-	struct memstat stat;
+	struct memory_stat stat;
 	int err = h ? read_stat(h->mount_fd, k->memory_v1 ? &v1_sums : &v2_sums, &stat) : -ENOTCONN;
 
 	if (!err)

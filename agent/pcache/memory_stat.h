@@ -10,15 +10,15 @@
 struct kernel;
 struct owner;
 
-struct memstat {
+struct memory_stat {
 	__u64 pages; /* of 4 KiB; files on disks, not tmpfs */
 	__u64 refaults; /* since the cgroup was made; 0 where the kernel tells the sum with the cgroups below alone */
 };
 
 /* 0 or -errno: it is gone, is no cgroup, or its memory is not accounted for. */
-int memstat_read(const struct kernel *k, const struct owner *o, struct memstat *ret);
+int memory_stat_read(const struct kernel *k, const struct owner *o, struct memory_stat *ret);
 
 /* Pages of the whole machine. */
-int memstat_read_machine(const struct kernel *k, __u64 *ret_pages);
+int memory_stat_read_machine(const struct kernel *k, __u64 *ret_pages);
 
 #endif

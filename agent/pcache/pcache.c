@@ -26,8 +26,8 @@ struct pcache {
 	struct agent *agent;
 	struct pcache_bpf *bpf;
 	bool approximate; /* accesses are learnt at the entry of the kernel's functions */
-	struct tally total; /* struct pcache_total */
-	struct tally derived; /* struct pcache_derived, both maps of the agent's own */
+	struct counters total; /* struct pcache_total */
+	struct counters derived; /* struct pcache_derived, both maps of the agent's own */
 };
 
 /* ---- figures ---- */
@@ -41,7 +41,7 @@ struct row {
 
 struct snapshot {
 	struct pcache *p;
-	struct tally_rows total, derived;
+	struct counters_rows total, derived;
 	struct row *rows; /* sorted by vm and container */
 	size_t nr;
 	__u64 named_pages;
@@ -49,12 +49,12 @@ struct snapshot {
 
 static void snapshot_free(struct snapshot *s)
 {
-	tally_free(&s->total);
-	tally_free(&s->derived);
+	counters_free(&s->total);
+	counters_free(&s->derived);
 	free(s->rows);
 }
 
-static void add_total(void *data, const struct tally_row *sum)
+static void add_total(void *data, const struct counters_row *sum)
 {
 	struct snapshot *s = data;
 	struct row *r = &s->rows[s->nr++];
@@ -77,7 +77,7 @@ static struct row *find_row(const struct snapshot *s, const char *vm, const char
 	return bsearch(&key, s->rows, s->nr, sizeof(*s->rows), by_label);
 }
 
-static void add_derived(void *data, const struct tally_row *sum)
+static void add_derived(void *data, const struct counters_row *sum)
 {
 	struct snapshot *s = data;
 	struct row *r = find_row(s, sum->vm, sum->container);
@@ -104,25 +104,25 @@ static void derive_hits(const struct pcache_total *total, const struct pcache_de
 	live->mark = (__u64)mark - gone->mark;
 }
 
-static bool has_series(const struct tally_row *r)
+static bool has_series(const struct counters_row *r)
 {
 	return strcmp(r->container, WHO_OTHER) != 0;
 }
 
 /* @sum: all that one owner counted. */
-static void derive(void *data, const struct tally_row *sum)
+static void derive(void *data, const struct counters_row *sum)
 {
 	struct snapshot *s = data;
 	int live_fd = bpf_map__fd(s->p->derived.live), gone_fd = bpf_map__fd(s->p->derived.gone);
 	struct pcache_derived was = {}, gone = {}, now;
-	struct memstat stat;
+	struct memory_stat stat;
 	struct row *r;
 
 	bpf_map_lookup_elem(live_fd, sum->key, &was);
 	bpf_map_lookup_elem(gone_fd, sum->key, &gone);
 	now = was;
 	derive_hits((const struct pcache_total *)sum->value, &gone, &now);
-	if (has_series(sum) && !memstat_read(&s->p->agent->kernel, sum->key, &stat)) {
+	if (has_series(sum) && !memory_stat_read(&s->p->agent->kernel, sum->key, &stat)) {
 		if (stat.refaults > now.refaults)
 			now.refaults = stat.refaults;
 		r = find_row(s, sum->vm, sum->container);
@@ -135,7 +135,7 @@ static void derive(void *data, const struct tally_row *sum)
 
 static int by_owner(const void *pa, const void *pb)
 {
-	const struct tally_row *a = pa, *b = pb;
+	const struct counters_row *a = pa, *b = pb;
 
 	return memcmp(a->key, b->key, sizeof(struct owner));
 }
@@ -146,7 +146,7 @@ static void count_others_pages(struct snapshot *s)
 	struct row *other = find_row(s, "", WHO_OTHER);
 	__u64 pages;
 
-	if (other && !memstat_read_machine(&s->p->agent->kernel, &pages) && pages > s->named_pages)
+	if (other && !memory_stat_read_machine(&s->p->agent->kernel, &pages) && pages > s->named_pages)
 		other->pages = pages - s->named_pages;
 }
 
@@ -155,22 +155,22 @@ static int snapshot_take(struct pcache *p, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){ .p = p };
-	err = tally_read(p->agent->who, &p->total, &s->total);
+	err = counters_read(p->agent->who, &p->total, &s->total);
 	if (!err) {
 		s->rows = calloc(s->total.nr + 1, sizeof(*s->rows));
 		err = s->rows ? 0 : -ENOMEM;
 	}
 	if (!err) {
-		tally_for_each_sum(&s->total, tally_by_label, NULL, add_total, s);
-		tally_for_each_sum(&s->total, by_owner, NULL, derive, s);
+		counters_for_each_sum(&s->total, counters_by_label, NULL, add_total, s);
+		counters_for_each_sum(&s->total, by_owner, NULL, derive, s);
 		count_others_pages(s);
-		err = tally_read(p->agent->who, &p->derived, &s->derived);
+		err = counters_read(p->agent->who, &p->derived, &s->derived);
 	}
 	if (err) {
 		snapshot_free(s);
 		return err;
 	}
-	tally_for_each_sum(&s->derived, tally_by_label, NULL, add_derived, s);
+	counters_for_each_sum(&s->derived, counters_by_label, NULL, add_derived, s);
 	return 0;
 }
 
@@ -203,14 +203,14 @@ static void collect_rows(const struct snapshot *s, struct metrics *m)
 		const struct row *r = &s->rows[i];
 		const char *labels = metrics_labels(m, "vm", r->vm, "container", r->container, NULL);
 
-		family_u64(hits, labels, r->derived.hits);
-		family_u64(misses, labels, r->total.misses);
-		family_u64(refaults, labels, r->derived.refaults);
-		family_u64(pages, labels, r->pages);
+		metrics_u64(hits, labels, r->derived.hits);
+		metrics_u64(misses, labels, r->total.misses);
+		metrics_u64(refaults, labels, r->derived.refaults);
+		metrics_u64(pages, labels, r->pages);
 		labels = metrics_labels(m, "reason", "reclaim", "vm", r->vm, "container", r->container, NULL);
-		family_u64(evictions, labels, r->total.reclaimed);
+		metrics_u64(evictions, labels, r->total.reclaimed);
 		labels = metrics_labels(m, "reason", "invalidate", "vm", r->vm, "container", r->container, NULL);
-		family_u64(evictions, labels, r->total.invalidated);
+		metrics_u64(evictions, labels, r->total.invalidated);
 	}
 }
 
@@ -220,9 +220,9 @@ static void pcache_collect(void *self, struct metrics *m)
 	struct snapshot s;
 
 	bpfobj_collect(p->bpf->obj, "pcache", p->bpf->maps.pcache_lost, nested(p), m);
-	family_u64(metrics_family(m, "nestor_pcache_approximate", METRIC_GAUGE,
-				  "1 if this kernel tells of accesses only what was asked for, not what was done."),
-		   "", p->approximate);
+	metrics_u64(metrics_family(m, "nestor_pcache_approximate", METRIC_GAUGE,
+				   "1 if this kernel tells of accesses only what was asked for, not what was done."),
+		    "", p->approximate);
 	if (snapshot_take(p, &s))
 		return;
 	collect_rows(&s, m);
@@ -231,7 +231,7 @@ static void pcache_collect(void *self, struct metrics *m)
 
 /* ---- history ---- */
 
-static void sample_owner(void *data, const struct tally_row *sum)
+static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct pcache_total *total = (const struct pcache_total *)sum->value;
 
@@ -248,11 +248,11 @@ static void sample_owner(void *data, const struct tally_row *sum)
 static void pcache_sample(void *self, struct history *h)
 {
 	struct pcache *p = self;
-	struct tally_rows rows;
+	struct counters_rows rows;
 
-	if (!tally_read(p->agent->who, &p->total, &rows))
-		tally_for_each_sum(&rows, tally_by_label, NULL, sample_owner, h);
-	tally_free(&rows);
+	if (!counters_read(p->agent->who, &p->total, &rows))
+		counters_for_each_sum(&rows, counters_by_label, NULL, sample_owner, h);
+	counters_free(&rows);
 }
 
 /* ---- nestorctl pcache show ---- */
@@ -342,10 +342,10 @@ static int load(struct pcache *p)
 	err = pcache_bpf__load(p->bpf);
 	if (err)
 		return refused(p, err);
-	p->total = (struct tally){ .live = p->bpf->maps.pcache_total, .gone = p->bpf->maps.pcache_gone };
-	p->derived = (struct tally){ .live = p->bpf->maps.pcache_derived, .gone = p->bpf->maps.pcache_dgone };
-	who_add_tally(a->who, &p->total);
-	who_add_tally(a->who, &p->derived);
+	p->total = (struct counters){ .live = p->bpf->maps.pcache_total, .gone = p->bpf->maps.pcache_gone };
+	p->derived = (struct counters){ .live = p->bpf->maps.pcache_derived, .gone = p->bpf->maps.pcache_dgone };
+	who_add_counters(a->who, &p->total);
+	who_add_counters(a->who, &p->derived);
 	err = pcache_bpf__attach(p->bpf);
 	return err ? refused(p, err) : 0;
 }
@@ -355,8 +355,8 @@ static void pcache_stop(void *self)
 	struct pcache *p = self;
 
 	if (p->total.live) {
-		who_remove_tally(p->agent->who, &p->total);
-		who_remove_tally(p->agent->who, &p->derived);
+		who_remove_counters(p->agent->who, &p->total);
+		who_remove_counters(p->agent->who, &p->derived);
 	}
 	pcache_bpf__destroy(p->bpf);
 	free(p);

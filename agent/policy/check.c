@@ -336,7 +336,7 @@ static int not_a_number(const struct policy_source *src, const struct yaml_key *
 	struct names names = {};
 	bool needed = units[0].str[0];
 
-	if (units == plain)
+	if (units == units_plain)
 		return policy_fail_at(error, src, key->value, "%s: '%s' is not a whole number", key->path, key->text);
 	for (const cyaml_strval_t *u = units + !needed; u->str; u++)
 		add_name(&names, u->str);
@@ -353,8 +353,8 @@ static int check_range(const struct policy_source *src, const struct yaml_key *k
 	for (const struct range *r = ranges; r < ranges + ARRAY_SIZE(ranges); r++) {
 		if (strcmp(r->key, name.text))
 			continue;
-		parse_unit(r->min, units, &min);
-		parse_unit(r->max, units, &max);
+		units_parse(r->min, units, &min);
+		units_parse(r->max, units, &max);
 		if ((value < min || value > max) && (value || !r->or_zero))
 			return policy_fail_at(error, src, key->value, "%s: %s is out of range; it may be %s%s to %s", key->path,
 					      key->text, r->or_zero ? "0, or " : "", r->min, r->max);
@@ -368,7 +368,7 @@ static int check_number(const struct policy_source *src, const struct yaml_key *
 {
 	__u64 value = ~0ULL; /* what is more is out of range too */
 
-	if (parse_unit(key->text, units, &value) == -EINVAL)
+	if (units_parse(key->text, units, &value) == -EINVAL)
 		return not_a_number(src, key, units, error);
 	return check_range(src, key, units, value, error);
 }
@@ -377,7 +377,7 @@ static int check_ports(const struct policy_source *src, const struct yaml_key *k
 {
 	__u32 first, last;
 
-	if (!parse_ports(key->text, &first, &last))
+	if (!units_parse_ports(key->text, &first, &last))
 		return 0;
 	return policy_fail_at(error, src, key->value, "%s: '%s' is not a port, 1 to 65535, or a range such as 49152-49215",
 			      key->path, key->text);
@@ -398,7 +398,7 @@ static int check_value(const struct policy_source *src, const struct yaml_key *k
 			return check_ports(src, key, error);
 		return check_number(src, key, v->enumeration.strings, error);
 	default:
-		return check_number(src, key, plain, error);
+		return check_number(src, key, units_plain, error);
 	}
 }
 

@@ -21,9 +21,9 @@ static void fill(struct policy *policy, const struct yaml_index *index)
 		if (!v || v->type != CYAML_IGNORE)
 			continue;
 		if (v->enumeration.strings)
-			parse_unit(key->text, v->enumeration.strings, (__u64 *)data);
+			units_parse(key->text, v->enumeration.strings, (__u64 *)data);
 		else
-			parse_ports(key->text, (__u32 *)data, (__u32 *)data + 1);
+			units_parse_ports(key->text, (__u32 *)data, (__u32 *)data + 1);
 	}
 }
 

@@ -121,8 +121,8 @@ static const cyaml_schema_field_t blkio_limit_fields[] = {
 	GLOB(container, struct blkio_limit),
 	GLOB(vm, struct blkio_limit),
 	STRING(device, struct blkio_limit, POLICY_DEVICE_LEN_MAX),
-	UNITS(read, struct blkio_limit, sizes),
-	UNITS(write, struct blkio_limit, sizes),
+	UNITS(read, struct blkio_limit, units_sizes),
+	UNITS(write, struct blkio_limit, units_sizes),
 	UINT(read_iops, struct blkio_limit),
 	UINT(write_iops, struct blkio_limit),
 	UINT(weight, struct blkio_limit),
@@ -133,7 +133,7 @@ static const cyaml_schema_field_t blkio_target_fields[] = {
 	GLOB(container, struct blkio_target),
 	GLOB(vm, struct blkio_target),
 	STRING(device, struct blkio_target, POLICY_DEVICE_LEN_MAX),
-	UNITS(p99, struct blkio_target, durations),
+	UNITS(p99, struct blkio_target, units_durations),
 	CYAML_FIELD_END,
 };
 
@@ -141,8 +141,8 @@ static const cyaml_schema_field_t net_limit_fields[] = {
 	GLOB(container, struct net_limit),
 	GLOB(vm, struct net_limit),
 	ENUM_PTR(migration, struct net_limit, kinds),
-	UNITS(egress, struct net_limit, rates),
-	UNITS(ingress, struct net_limit, rates),
+	UNITS(egress, struct net_limit, units_rates),
+	UNITS(ingress, struct net_limit, units_rates),
 	UINT(weight, struct net_limit),
 	CYAML_FIELD_END,
 };
@@ -185,7 +185,7 @@ static const cyaml_schema_field_t pcache_fields[] = {
 
 static const cyaml_schema_field_t net_fields[] = {
 	ENUM(mode, SECTION(net), modes),
-	UNITS(link, SECTION(net), rates),
+	UNITS(link, SECTION(net), units_rates),
 	LIST(limits, SECTION(net), net_limit),
 	LIST_OF(migration, SECTION(net), net_migration, NET_RULES_MAX),
 	CYAML_FIELD_END,
@@ -193,10 +193,10 @@ static const cyaml_schema_field_t net_fields[] = {
 
 static const cyaml_schema_field_t cache_fields[] = {
 	ENUM(mode, SECTION(cache), modes),
-	UNITS(memory, SECTION(cache), sizes),
-	UNITS(min_free, SECTION(cache), sizes),
+	UNITS(memory, SECTION(cache), units_sizes),
+	UNITS(min_free, SECTION(cache), units_sizes),
 	STRING(ssd, SECTION(cache), PATH_LEN_MAX),
-	UNITS(ssd_size, SECTION(cache), sizes),
+	UNITS(ssd_size, SECTION(cache), units_sizes),
 	LIST(pools, SECTION(cache), cache_pool),
 	CYAML_FIELD_END,
 };
@@ -212,7 +212,7 @@ static const cyaml_schema_value_t dedup_target = { CYAML_VALUE_MAPPING(0, struct
 
 static const cyaml_schema_field_t dedup_fields[] = {
 	ENUM(mode, SECTION(dedup), modes),
-	UNITS(interval, SECTION(dedup), durations),
+	UNITS(interval, SECTION(dedup), units_durations),
 	UINT(cpu, SECTION(dedup)),
 	UINT(max_pressure, SECTION(dedup)),
 	ENUM(device, SECTION(dedup), devices),
@@ -228,7 +228,7 @@ static const cyaml_schema_field_t gpufn_tenant_fields[] = {
 	STRING(name, struct gpufn_tenant, TENANT_LEN_MAX),
 	UINT(weight, struct gpufn_tenant),
 	UINT(priority, struct gpufn_tenant),
-	UNITS(memory, struct gpufn_tenant, sizes),
+	UNITS(memory, struct gpufn_tenant, units_sizes),
 	UINT(queue, struct gpufn_tenant),
 	CYAML_FIELD_END,
 };
@@ -242,8 +242,8 @@ static const cyaml_schema_field_t gpufn_fields[] = {
 	STRING(socket, SECTION(gpufn), SOCKET_LEN_MAX),
 	ENUM(share, SECTION(gpufn), shares),
 	ENUM(rule, SECTION(gpufn), rules),
-	UNITS(slice_limit, SECTION(gpufn), durations),
-	UNITS(memory, SECTION(gpufn), sizes),
+	UNITS(slice_limit, SECTION(gpufn), units_durations),
+	UNITS(memory, SECTION(gpufn), units_sizes),
 	UINT(queue, SECTION(gpufn)),
 	LIST(tenants, SECTION(gpufn), gpufn_tenant),
 	CYAML_FIELD_END,

@@ -26,17 +26,17 @@ static const struct {
 	[SETTING_BFQ_WEIGHT] = { "io.bfq.weight", "io", "default", true },
 };
 
-const char *cgfile_name(enum setting_file file)
+const char *cgroup_file_name(enum setting_file file)
 {
 	return files[file].name;
 }
 
-const char *cgfile_usual(enum setting_file file)
+const char *cgroup_file_usual(enum setting_file file)
 {
 	return files[file].usual;
 }
 
-int cgfile_find(const char *name, enum setting_file *ret)
+int cgroup_file_find(const char *name, enum setting_file *ret)
 {
 	for (unsigned int i = 0; i < SETTING_FILES; i++) {
 		if (strcmp(files[i].name, name))
@@ -48,7 +48,7 @@ int cgfile_find(const char *name, enum setting_file *ret)
 }
 
 /* libcgroup reads once where what is mounted. */
-int cgfile_init(void)
+int cgroup_file_init(void)
 {
 	static bool done;
 	int err;
@@ -62,7 +62,7 @@ int cgfile_init(void)
 	return 0;
 }
 
-__u64 cgfile_inode(const char *mount, const char *path)
+__u64 cgroup_file_inode(const char *mount, const char *path)
 {
 	char full[PATH_MAX];
 	struct stat st;
@@ -73,7 +73,7 @@ __u64 cgfile_inode(const char *mount, const char *path)
 
 /* ---- reading ---- */
 
-FILE *cgfile_open(const char *mount, const char *path, const char *name)
+FILE *cgroup_file_open(const char *mount, const char *path, const char *name)
 {
 	char full[PATH_MAX];
 
@@ -107,9 +107,9 @@ static char *controller_io(char *line)
 	return NULL;
 }
 
-int cgfile_read(const char *mount, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX])
+int cgroup_file_read(const char *mount, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX])
 {
-	_fclose_ FILE *f = cgfile_open(mount, id->path, files[id->file].name);
+	_fclose_ FILE *f = cgroup_file_open(mount, id->path, files[id->file].name);
 	const char *value = NULL;
 	_free_ char *line = NULL;
 	size_t size = 0;
@@ -119,7 +119,7 @@ int cgfile_read(const char *mount, const struct setting_id *id, char ret_value[S
 	while (!value && getline(&line, &size, f) > 0)
 		value = id->disk ? of_disk(line, id->disk) : controller_io(line);
 	if (!value)
-		value = cgfile_usual(id->file);
+		value = cgroup_file_usual(id->file);
 	snprintf(ret_value, SETTING_VALUE_MAX, "%.*s", (int)strcspn(value, files[id->file].one_word ? " \n" : "\n"), value);
 	return 0;
 }
@@ -159,14 +159,14 @@ static int write_text(const char *path, enum setting_file file, const char *text
 }
 
 /* libcgroup 3 is silent of a value that the kernel does not support. */
-static int verify(const char *mount, const struct setting_id *id, const char *value)
+static int verify(const char *mount, const struct cgroup_value_id *id, const char *value)
 {
 	char now[SETTING_VALUE_MAX];
 
-	return cgfile_read(mount, id, now) ?: strcmp(now, value) ? -EOPNOTSUPP : 0;
+	return cgroup_file_read(mount, id, now) ?: strcmp(now, value) ? -EOPNOTSUPP : 0;
 }
 
-int cgfile_write(const char *mount, const struct setting_id *id, const char *value)
+int cgroup_file_write(const char *mount, const struct cgroup_value_id *id, const char *value)
 {
 	char text[SETTING_VALUE_MAX + 32];
 	int err;
@@ -183,7 +183,7 @@ int cgfile_write(const char *mount, const struct setting_id *id, const char *val
 
 static bool has_values(const char *mount, const char *path, const char *file)
 {
-	_fclose_ FILE *f = cgfile_open(mount, path, file);
+	_fclose_ FILE *f = cgroup_file_open(mount, path, file);
 	char line[256];
 
 	while (f && fgets(line, sizeof(line), f))
@@ -192,7 +192,7 @@ static bool has_values(const char *mount, const char *path, const char *file)
 	return false;
 }
 
-bool cgfile_children_use_io(const char *mount, const char *path)
+bool cgroup_file_children_use_io(const char *mount, const char *path)
 {
 	static const char *const values[] = { "io.max", "io.weight", "io.bfq.weight", "io.latency" };
 	char full[PATH_MAX], child[PATH_MAX];

@@ -27,19 +27,19 @@ static const struct disk *known_disk(const struct disk *disk)
 
 /* ---- reading ---- */
 
-static int read_setting(struct settings *set, json_t *line)
+static int read_setting(struct cgroup_values *set, json_t *line)
 {
 	const char *path, *file, *device, *former, *now, *before;
 	json_int_t inode, seq;
-	struct setting_id id;
+	struct cgroup_value_id id;
 	struct disk disk = {};
-	struct setting *s;
+	struct cgroup_value *s;
 	int major, minor;
 
 	if (json_unpack(line, "{s:s, s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s, s:s}", "path", &path, "inode", &inode, "file",
 			&file, "device", &device, "major", &major, "minor", &minor, "diskseq", &seq, "former", &former, "now",
 			&now, "before", &before) ||
-	    cgfile_find(file, &id.file))
+	    cgroup_file_find(file, &id.file))
 		return -EINVAL;
 	snprintf(disk.name, sizeof(disk.name), "%s", device);
 	disk.major = (unsigned int)major;
@@ -47,7 +47,7 @@ static int read_setting(struct settings *set, json_t *line)
 	disk.seq = (__u64)seq;
 	id.path = path;
 	id.disk = known_disk(&disk);
-	s = settings_find(set, &id) ?: settings_add(set, &id);
+	s = cgroup_journal_find(set, &id) ?: cgroup_journal_add(set, &id);
 	if (!s)
 		return -ENOMEM;
 	s->inode = (__u64)inode;
@@ -59,7 +59,7 @@ static int read_setting(struct settings *set, json_t *line)
 }
 
 /* Only the mount that it was written for can be meant: without it, paths say nothing. */
-static int read_mount(struct settings *set, json_t *line)
+static int read_mount(struct cgroup_values *set, json_t *line)
 {
 	const char *mount;
 
@@ -71,7 +71,7 @@ static int read_mount(struct settings *set, json_t *line)
 	return 0;
 }
 
-static int read_line(struct settings *set, const char *text)
+static int read_line(struct cgroup_values *set, const char *text)
 {
 	json_t *line = json_loads(text, 0, NULL);
 	int err = -EINVAL;
@@ -82,7 +82,7 @@ static int read_line(struct settings *set, const char *text)
 	return err;
 }
 
-int settings_load(struct settings *set)
+int cgroup_journal_load(struct cgroup_values *set)
 {
 	_close_ int fd = openat(set->run_dir, SETTINGS_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	_free_ char *line = NULL;
@@ -125,17 +125,17 @@ static int write_line(int fd, json_t *line)
 	return err;
 }
 
-static json_t *setting_to_json(const struct setting *s)
+static json_t *setting_to_json(const struct cgroup_value *s)
 {
 	return json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s, s:s}", "path", s->path, "inode", (json_int_t)s->inode,
-			 "file", cgfile_name(s->file), "device", s->disk.name, "major", (int)s->disk.major, "minor",
+			 "file", cgroup_file_name(s->file), "device", s->disk.name, "major", (int)s->disk.major, "minor",
 			 (int)s->disk.minor, "diskseq", (json_int_t)s->disk.seq, "former", s->former, "now", s->now, "before",
 			 s->before);
 }
 
-static int write_all(struct settings *set, int fd)
+static int write_all(struct cgroup_values *set, int fd)
 {
-	struct setting *s;
+	struct cgroup_value *s;
 	int err = write_line(fd, json_pack("{s:s}", "mount", set->mount));
 
 	set->lines = 1;
@@ -148,9 +148,9 @@ static int write_all(struct settings *set, int fd)
 	return err;
 }
 
-static unsigned int nr_real(const struct settings *set)
+static unsigned int nr_real(const struct cgroup_values *set)
 {
-	const struct setting *s;
+	const struct cgroup_value *s;
 	unsigned int nr = 0;
 
 	TAILQ_FOREACH (s, &set->list, entry)
@@ -158,7 +158,7 @@ static unsigned int nr_real(const struct settings *set)
 	return nr;
 }
 
-static int save(struct settings *set)
+static int save(struct cgroup_values *set)
 {
 	_close_ int fd = -1;
 	int err;
@@ -176,7 +176,7 @@ static int save(struct settings *set)
 	return err;
 }
 
-void settings_save(struct settings *set)
+void cgroup_journal_save(struct cgroup_values *set)
 {
 	int err = save(set);
 
@@ -184,7 +184,7 @@ void settings_save(struct settings *set)
 		log_error(err, "cannot write %s: %s", SETTINGS_FILE, strerror(-err));
 }
 
-int settings_append(struct settings *set, const struct setting *s)
+int cgroup_journal_append(struct cgroup_values *set, const struct cgroup_value *s)
 {
 	_close_ int fd = -1;
 	int err;

@@ -5,13 +5,14 @@
 
 #include "agent/steer/cgroup_values.h"
 
-struct setting *settings_add(struct settings *set, const struct setting_id *id); /* at the end; NULL: no memory */
+struct cgroup_value *cgroup_journal_add(struct cgroup_values *set,
+					const struct cgroup_value_id *id); /* at the end; NULL: no memory */
 
 /* 0, also if there is no file, or -errno, logged. */
-int settings_load(struct settings *set);
+int cgroup_journal_load(struct cgroup_values *set);
 /* Adds @s to the file, or what has changed of it. 0 or -errno, logged. */
-int settings_append(struct settings *set, const struct setting *s);
+int cgroup_journal_append(struct cgroup_values *set, const struct cgroup_value *s);
 /* Writes the file anew, or removes it if there is nothing to remember. Logs if it cannot: the old one then stays. */
-void settings_save(struct settings *set);
+void cgroup_journal_save(struct cgroup_values *set);
 
 #endif

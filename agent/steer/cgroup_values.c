@@ -14,26 +14,26 @@
 
 /* ---- one setting ---- */
 
-static const struct disk *disk_of(const struct setting *s)
+static const struct disk *disk_of(const struct cgroup_value *s)
 {
 	return s->disk.name[0] ? &s->disk : NULL;
 }
 
-static struct setting_id id_of(const struct setting *s)
+static struct cgroup_value_id id_of(const struct cgroup_value *s)
 {
-	return (struct setting_id){ .file = s->file, .path = s->path, .disk = disk_of(s) };
+	return (struct cgroup_value_id){ .file = s->file, .path = s->path, .disk = disk_of(s) };
 }
 
-static const char *where(const struct setting_id *id)
+static const char *where(const struct cgroup_value_id *id)
 {
 	static char text[PATH_MAX + 128];
 
-	snprintf(text, sizeof(text), "%s of %s%s%s", cgfile_name(id->file), id->path, id->disk ? " for " : "",
+	snprintf(text, sizeof(text), "%s of %s%s%s", cgroup_file_name(id->file), id->path, id->disk ? " for " : "",
 		 id->disk ? id->disk->name : "");
 	return text;
 }
 
-static void forget(struct settings *set, struct setting *s)
+static void forget(struct cgroup_values *set, struct cgroup_value *s)
 {
 	TAILQ_REMOVE(&set->list, s, entry);
 	free(s->path);
@@ -41,23 +41,23 @@ static void forget(struct settings *set, struct setting *s)
 }
 
 /* The cgroup or the disk may be another one by now, or gone: then there is nothing left of the setting. */
-static bool is_there(const struct settings *set, const struct setting *s)
+static bool is_there(const struct cgroup_values *set, const struct cgroup_value *s)
 {
 	struct disk disk;
 
-	if (cgfile_inode(set->mount, s->path) != s->inode)
+	if (cgroup_file_inode(set->mount, s->path) != s->inode)
 		return false;
 	return !disk_of(s) || (!disk_find(s->disk.name, &disk) && disk.seq == s->disk.seq);
 }
 
-static bool matches(const struct setting *s, const struct setting_id *id)
+static bool matches(const struct cgroup_value *s, const struct cgroup_value_id *id)
 {
 	return s->file == id->file && !strcmp(s->path, id->path) && !strcmp(s->disk.name, id->disk ? id->disk->name : "");
 }
 
-static struct setting *find(const struct settings *set, const struct setting_id *id, bool dry)
+static struct cgroup_value *find(const struct cgroup_values *set, const struct cgroup_value_id *id, bool dry)
 {
-	struct setting *s;
+	struct cgroup_value *s;
 
 	TAILQ_FOREACH (s, &set->list, entry)
 		if (s->dry == dry && matches(s, id))
@@ -65,9 +65,9 @@ static struct setting *find(const struct settings *set, const struct setting_id 
 	return NULL;
 }
 
-struct setting *settings_add(struct settings *set, const struct setting_id *id)
+struct cgroup_value *cgroup_journal_add(struct cgroup_values *set, const struct cgroup_value_id *id)
 {
-	struct setting *s = calloc(1, sizeof(*s));
+	struct cgroup_value *s = calloc(1, sizeof(*s));
 
 	if (s)
 		s->path = strdup(id->path);
@@ -82,7 +82,7 @@ struct setting *settings_add(struct settings *set, const struct setting_id *id)
 	return s;
 }
 
-struct setting *settings_find(const struct settings *set, const struct setting_id *id)
+struct cgroup_value *cgroup_journal_find(const struct cgroup_values *set, const struct cgroup_value_id *id)
 {
 	return find(set, id, false);
 }
@@ -90,9 +90,9 @@ struct setting *settings_find(const struct settings *set, const struct setting_i
 /* ---- putting back ---- */
 
 /* Disabling a controller takes the values of all children with it: not where somebody else's are among them. */
-static bool is_needed(const struct settings *set, const struct setting *s)
+static bool is_needed(const struct cgroup_values *set, const struct cgroup_value *s)
 {
-	return s->file == SETTING_CONTROLLER && !strcmp(s->former, "-io") && cgfile_children_use_io(set->mount, s->path);
+	return s->file == SETTING_CONTROLLER && !strcmp(s->former, "-io") && cgroup_file_children_use_io(set->mount, s->path);
 }
 
 static bool is_below(const char *path, const char *parent)
@@ -103,9 +103,9 @@ static bool is_below(const char *path, const char *parent)
 }
 
 /* Is a value below @s still to be put back? It needs the controller until then. */
-static bool is_needed_by_ours(const struct settings *set, const struct setting *s)
+static bool is_needed_by_ours(const struct cgroup_values *set, const struct cgroup_value *s)
 {
-	const struct setting *other;
+	const struct cgroup_value *other;
 
 	TAILQ_FOREACH (other, &set->list, entry)
 		if (s->file == SETTING_CONTROLLER && !other->dry && is_below(other->path, s->path))
@@ -113,10 +113,10 @@ static bool is_needed_by_ours(const struct settings *set, const struct setting *
 	return false;
 }
 
-static int write_back(struct settings *set, struct setting *s)
+static int write_back(struct cgroup_values *set, struct cgroup_value *s)
 {
-	const struct setting_id id = id_of(s);
-	int err = cgfile_write(set->mount, &id, s->former);
+	const struct cgroup_value_id id = id_of(s);
+	int err = cgroup_file_write(set->mount, &id, s->former);
 
 	set->counts[SETTING_RESTORE][err ? SETTING_FAILED : SETTING_DONE]++;
 	if (err && !s->stuck)
@@ -126,11 +126,11 @@ static int write_back(struct settings *set, struct setting *s)
 }
 
 /* 0: there is nothing left to put back. */
-static int put_back(struct settings *set, struct setting *s)
+static int put_back(struct cgroup_values *set, struct cgroup_value *s)
 {
-	const struct setting_id id = id_of(s);
+	const struct cgroup_value_id id = id_of(s);
 	char current[SETTING_VALUE_MAX];
-	int err = cgfile_read(set->mount, &id, current);
+	int err = cgroup_file_read(set->mount, &id, current);
 
 	if (err) /* a controller that is off has no values */
 		return err == -ENOENT ? 0 : err;
@@ -152,27 +152,27 @@ static int put_back(struct settings *set, struct setting *s)
 }
 
 /* What cannot be put back is kept: the next pass, or the next agent, tries again. */
-static void drop(struct settings *set, struct setting *s)
+static void drop(struct cgroup_values *set, struct cgroup_value *s)
 {
 	if (s->dry || !is_there(set, s) || !put_back(set, s) || !is_there(set, s))
 		forget(set, s);
 }
 
-void settings_begin(struct settings *set)
+void cgroup_values_begin(struct cgroup_values *set)
 {
 	set->pass++;
 	set->in_pass = true;
 }
 
-static bool is_wanted(const struct settings *set, const struct setting *s)
+static bool is_wanted(const struct cgroup_values *set, const struct cgroup_value *s)
 {
 	return s->pass == set->pass;
 }
 
 /* Last set, first put back: values before the controller that they need, a child's controller before its parent's. */
-void settings_end(struct settings *set)
+void cgroup_values_end(struct cgroup_values *set)
 {
-	struct setting *s, *earlier;
+	struct cgroup_value *s, *earlier;
 	bool changed = false;
 
 	set->in_pass = false;
@@ -184,12 +184,12 @@ void settings_end(struct settings *set)
 		drop(set, s);
 	}
 	if (changed)
-		settings_save(set);
+		cgroup_journal_save(set);
 }
 
-bool settings_untag(struct settings *set, const void *tag)
+bool cgroup_values_untag(struct cgroup_values *set, const void *tag)
 {
-	struct setting *s;
+	struct cgroup_value *s;
 	bool found = false;
 
 	TAILQ_FOREACH (s, &set->list, entry) {
@@ -201,28 +201,28 @@ bool settings_untag(struct settings *set, const void *tag)
 	return found;
 }
 
-void settings_drop(struct settings *set, const struct setting_id *id)
+void cgroup_values_drop(struct cgroup_values *set, const struct cgroup_value_id *id)
 {
-	struct setting *s = find(set, id, set->dry);
+	struct cgroup_value *s = find(set, id, set->dry);
 
 	if (!s)
 		return;
 	drop(set, s);
 	if (!set->dry)
-		settings_save(set);
+		cgroup_journal_save(set);
 }
 
-void settings_drop_all(struct settings *set)
+void cgroup_values_drop_all(struct cgroup_values *set)
 {
-	settings_begin(set);
-	settings_end(set);
+	cgroup_values_begin(set);
+	cgroup_values_end(set);
 }
 
 /* ---- setting ---- */
 
-static struct setting *find_live(struct settings *set, const struct setting_id *id)
+static struct cgroup_value *find_live(struct cgroup_values *set, const struct cgroup_value_id *id)
 {
-	struct setting *s = find(set, id, set->dry);
+	struct cgroup_value *s = find(set, id, set->dry);
 
 	if (!s || is_there(set, s))
 		return s;
@@ -230,22 +230,22 @@ static struct setting *find_live(struct settings *set, const struct setting_id *
 	return NULL;
 }
 
-static struct setting *remember_new(struct settings *set, const struct setting_id *id, const char *former)
+static struct cgroup_value *remember_new(struct cgroup_values *set, const struct cgroup_value_id *id, const char *former)
 {
-	struct setting *s = settings_add(set, id);
+	struct cgroup_value *s = cgroup_journal_add(set, id);
 
 	if (!s)
 		return NULL;
-	s->inode = cgfile_inode(set->mount, id->path);
+	s->inode = cgroup_file_inode(set->mount, id->path);
 	s->dry = set->dry;
 	snprintf(s->former, sizeof(s->former), "%s", former);
 	snprintf(s->now, sizeof(s->now), "%s", former);
 	return s;
 }
 
-static int change(struct settings *set, struct setting *s, const char *value)
+static int change(struct cgroup_values *set, struct cgroup_value *s, const char *value)
 {
-	const struct setting_id id = id_of(s);
+	const struct cgroup_value_id id = id_of(s);
 	int err;
 
 	memcpy(s->before, s->now, sizeof(s->before));
@@ -254,27 +254,27 @@ static int change(struct settings *set, struct setting *s, const char *value)
 		set->counts[SETTING_SET][SETTING_MONITORED]++;
 		return 0;
 	}
-	err = settings_append(set, s);
+	err = cgroup_journal_append(set, s);
 	if (!err)
-		err = cgfile_write(set->mount, &id, value);
+		err = cgroup_file_write(set->mount, &id, value);
 	set->counts[SETTING_SET][err ? SETTING_FAILED : SETTING_DONE]++;
 	return err;
 }
 
 /* Where the controller is off there is nothing to read yet: what would be done is counted all the same. */
-static int read_current(const struct settings *set, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX])
+static int read_current(const struct cgroup_values *set, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX])
 {
-	int err = cgfile_read(set->mount, id, ret_value);
+	int err = cgroup_file_read(set->mount, id, ret_value);
 
-	if (err != -ENOENT || !set->dry || !cgfile_inode(set->mount, id->path))
+	if (err != -ENOENT || !set->dry || !cgroup_file_inode(set->mount, id->path))
 		return err;
-	snprintf(ret_value, SETTING_VALUE_MAX, "%s", cgfile_usual(id->file));
+	snprintf(ret_value, SETTING_VALUE_MAX, "%s", cgroup_file_usual(id->file));
 	return 0;
 }
 
-int settings_want(struct settings *set, const struct setting_id *id, const char *value, const void *tag)
+int cgroup_values_want(struct cgroup_values *set, const struct cgroup_value_id *id, const char *value, const void *tag)
 {
-	struct setting *s = find_live(set, id);
+	struct cgroup_value *s = find_live(set, id);
 	char current[SETTING_VALUE_MAX];
 	int err;
 
@@ -303,9 +303,9 @@ int settings_want(struct settings *set, const struct setting_id *id, const char 
 	return change(set, s, value);
 }
 
-int settings_former(const struct settings *set, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX])
+int cgroup_values_former(const struct cgroup_values *set, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX])
 {
-	const struct setting *s = find(set, id, false);
+	const struct cgroup_value *s = find(set, id, false);
 
 	if (s && is_there(set, s)) {
 		memcpy(ret_value, s->former, sizeof(s->former));
@@ -316,36 +316,36 @@ int settings_former(const struct settings *set, const struct setting_id *id, cha
 
 /* ---- life ---- */
 
-int settings_open(struct settings *set, const char *mount, int run_dir)
+int cgroup_values_open(struct cgroup_values *set, const char *mount, int run_dir)
 {
-	*set = (struct settings){ .run_dir = run_dir };
+	*set = (struct cgroup_values){ .run_dir = run_dir };
 	TAILQ_INIT(&set->list);
 	snprintf(set->mount, sizeof(set->mount), "%s", mount);
-	return cgfile_init() ?: settings_load(set);
+	return cgroup_file_init() ?: cgroup_journal_load(set);
 }
 
-void settings_close(struct settings *set)
+void cgroup_values_close(struct cgroup_values *set)
 {
-	struct setting *s;
+	struct cgroup_value *s;
 
 	while ((s = TAILQ_FIRST(&set->list)))
 		forget(set, s);
 }
 
-int settings_undo(int run_dir, unsigned int *ret_restored)
+int cgroup_values_undo(int run_dir, unsigned int *ret_restored)
 {
-	struct settings set;
+	struct cgroup_values set;
 	int err;
 
 	*ret_restored = 0;
 	if (faccessat(run_dir, SETTINGS_FILE, F_OK, 0))
 		return 0;
-	err = settings_open(&set, "", run_dir);
+	err = cgroup_values_open(&set, "", run_dir);
 	if (!err)
-		settings_drop_all(&set);
+		cgroup_values_drop_all(&set);
 	*ret_restored = (unsigned int)set.counts[SETTING_RESTORE][SETTING_DONE];
 	if (!err && set.counts[SETTING_RESTORE][SETTING_FAILED])
 		err = -EIO;
-	settings_close(&set);
+	cgroup_values_close(&set);
 	return err;
 }

@@ -6,7 +6,7 @@
  * What somebody else changed meanwhile is left as it is; what cannot be put back stays remembered, and is tried again
  * in each pass and by each later agent. Values are written through libcgroup.
  *
- * A pass over all that policy wants is settings_begin(), settings_want() for each, settings_end(): the last puts
+ * A pass over all that policy wants is cgroup_values_begin(), cgroup_values_want() for each, cgroup_values_end(): the last puts
  * back those that are no longer wanted. What is wanted as it is already is not written.
  */
 #ifndef NESTOR_CGROUP_VALUES_H
@@ -31,13 +31,13 @@ enum setting_file {
 	SETTING_FILES
 };
 
-struct setting_id {
+struct cgroup_value_id {
 	enum setting_file file;
 	const char *path; /* of the cgroup, from the mount */
 	const struct disk *disk; /* NULL for SETTING_CONTROLLER */
 };
 
-struct setting {
+struct cgroup_value {
 	enum setting_file file;
 	char *path;
 	__u64 inode; /* of the cgroup: another of that path is not the one that was set */
@@ -49,51 +49,51 @@ struct setting {
 	bool dry; /* monitored: nothing is written, and nothing remembered on disk */
 	unsigned int pass; /* the last one that wanted it */
 	const void *tag; /* the user's */
-	TAILQ_ENTRY(setting) entry;
+	TAILQ_ENTRY(cgroup_value) entry;
 };
 
 enum setting_action { SETTING_SET, SETTING_RESTORE, SETTING_ACTIONS };
 enum setting_result { SETTING_DONE, SETTING_MONITORED, SETTING_FAILED, SETTING_RESULTS };
 
-struct settings {
+struct cgroup_values {
 	char mount[128]; /* of cgroup v2 */
 	int run_dir; /* not owned */
-	bool dry; /* from now on, settings_want() only counts what it would do */
+	bool dry; /* from now on, cgroup_values_want() only counts what it would do */
 	bool in_pass;
 	unsigned int pass;
 	unsigned int lines; /* of the file: more than settings, until it is written anew */
-	TAILQ_HEAD(setting_list, setting) list; /* in the order they were made, to be undone in the reverse order */
+	TAILQ_HEAD(setting_list, cgroup_value) list; /* in the order they were made, to be undone in the reverse order */
 	unsigned long long counts[SETTING_ACTIONS][SETTING_RESULTS];
 };
 
 /* Reads what an earlier agent has left in @run_dir. 0 or -errno, logged. */
-int settings_open(struct settings *s, const char *mount, int run_dir);
+int cgroup_values_open(struct cgroup_values *s, const char *mount, int run_dir);
 /* Forgets, in memory only: what is set stays set, and remembered. */
-void settings_close(struct settings *s);
+void cgroup_values_close(struct cgroup_values *s);
 
-void settings_begin(struct settings *s);
-void settings_end(struct settings *s);
+void cgroup_values_begin(struct cgroup_values *s);
+void cgroup_values_end(struct cgroup_values *s);
 
 /* Sets @id to @value if it is not. The first wish of a pass counts. 0 or -errno, not logged. */
-int settings_want(struct settings *s, const struct setting_id *id, const char *value, const void *tag);
+int cgroup_values_want(struct cgroup_values *s, const struct cgroup_value_id *id, const char *value, const void *tag);
 
 /* @tag's user is gone: its settings are nobody's until the next pass. False: it has none. */
-bool settings_untag(struct settings *s, const void *tag);
+bool cgroup_values_untag(struct cgroup_values *s, const void *tag);
 
 /* The value that @id has without Nestor. 0 or -errno. */
-int settings_former(const struct settings *s, const struct setting_id *id, char ret_value[SETTING_VALUE_MAX]);
+int cgroup_values_former(const struct cgroup_values *s, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX]);
 
 /* What was set of @id, also by an earlier agent; NULL: nothing. */
-struct setting *settings_find(const struct settings *s, const struct setting_id *id);
+struct cgroup_value *cgroup_journal_find(const struct cgroup_values *s, const struct cgroup_value_id *id);
 
 /* Put back one, or all. What is in a cgroup that is gone is forgotten, what cannot be put back is not. */
-void settings_drop(struct settings *s, const struct setting_id *id);
-void settings_drop_all(struct settings *s);
+void cgroup_values_drop(struct cgroup_values *s, const struct cgroup_value_id *id);
+void cgroup_values_drop_all(struct cgroup_values *s);
 
 /*
  * Puts back all that is remembered in @run_dir, whose settings nobody has open: policy has steering off, or no agent
  * runs. 0 (also if there is nothing) or -errno, logged.
  */
-int settings_undo(int run_dir, unsigned int *ret_restored);
+int cgroup_values_undo(int run_dir, unsigned int *ret_restored);
 
 #endif

@@ -8,7 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/core/agent.h"
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/log.h"
 #include "agent/who/container_name.h"
@@ -31,13 +31,13 @@ struct entry {
 
 TAILQ_HEAD(entries, entry);
 
-struct owners {
+struct accounts {
 	struct agent *agent;
 	struct bpf_map *map;
-	const struct census *census;
+	const struct workloads *census;
 	struct entries all;
 	LIST_HEAD(, entry) buckets[BUCKETS];
-	LIST_HEAD(, tally) tallies;
+	LIST_HEAD(, counters) tallies;
 	unsigned int nr_shown; /* different names that are shown */
 	bool renamed; /* one that is shown: nr_shown may be wrong */
 };
@@ -49,7 +49,7 @@ static unsigned int bucket_of(const struct owner *owner)
 	return (unsigned int)((owner->id ^ owner->id >> 22 ^ owner->hierarchy) % BUCKETS);
 }
 
-static struct entry *find(const struct owners *o, const struct owner *owner)
+static struct entry *find(const struct accounts *o, const struct owner *owner)
 {
 	struct entry *e;
 
@@ -59,7 +59,7 @@ static struct entry *find(const struct owners *o, const struct owner *owner)
 	return NULL;
 }
 
-static struct entry *add(struct owners *o, const struct owner *owner, const struct owner_info *info)
+static struct entry *add(struct accounts *o, const struct owner *owner, const struct owner_info *info)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 
@@ -73,14 +73,14 @@ static struct entry *add(struct owners *o, const struct owner *owner, const stru
 	return e;
 }
 
-static void drop(struct owners *o, struct entry *e)
+static void drop(struct accounts *o, struct entry *e)
 {
 	LIST_REMOVE(e, in_bucket);
 	TAILQ_REMOVE(&o->all, e, in_all);
 	free(e);
 }
 
-static void save(struct owners *o, const struct entry *e)
+static void save(struct accounts *o, const struct entry *e)
 {
 	bpf_map_update_elem(bpf_map__fd(o->map), &e->owner, &e->info, BPF_EXIST);
 }
@@ -98,7 +98,7 @@ static bool same_name(const struct entry *a, const struct entry *b)
 }
 
 /* Two that live at once under one name, such as a docker's and a podman's "web", would be one series. */
-static bool is_taken(const struct owners *o, const struct entry *e)
+static bool is_taken(const struct accounts *o, const struct entry *e)
 {
 	struct entry *other;
 
@@ -108,7 +108,7 @@ static bool is_taken(const struct owners *o, const struct entry *e)
 	return false;
 }
 
-static void make_unique(const struct owners *o, struct entry *e)
+static void make_unique(const struct accounts *o, struct entry *e)
 {
 	char name[OWNER_NAME_MAX];
 
@@ -122,7 +122,7 @@ static void make_unique(const struct owners *o, struct entry *e)
 }
 
 /* 0, or -errno if it is gone. */
-static int name_cgroup(const struct owners *o, struct entry *e)
+static int name_cgroup(const struct accounts *o, struct entry *e)
 {
 	struct owner_info *info = &e->info;
 	struct container_name found;
@@ -139,7 +139,7 @@ static int name_cgroup(const struct owners *o, struct entry *e)
 		return err;
 	container_name("", path, &found);
 	e->final = found.final || now_ns() - e->seen_ns > NAME_SETTLES_NS;
-	if (census_name_vms_cgroup(o->census, found.path, info)) {
+	if (workloads_name_vms_cgroup(o->census, found.path, info)) {
 		e->final = true;
 		return 0;
 	}
@@ -151,14 +151,14 @@ static int name_cgroup(const struct owners *o, struct entry *e)
 	return 0;
 }
 
-static int name_vm(const struct owners *o, struct entry *e)
+static int name_vm(const struct accounts *o, struct entry *e)
 {
 	e->final = true;
-	return census_name_vm(o->census, e->owner.id, &e->info) ? 0 : -ESRCH;
+	return workloads_name_vm(o->census, e->owner.id, &e->info) ? 0 : -ESRCH;
 }
 
 /* Names it, or notes that it is dead. */
-static void look_at(struct owners *o, struct entry *e)
+static void look_at(struct accounts *o, struct entry *e)
 {
 	struct owner_info was = e->info;
 	int err = e->owner.hierarchy == OWNER_VM ? name_vm(o, e) : name_cgroup(o, e);
@@ -183,7 +183,7 @@ static bool matches_any(char *const *globs, unsigned int nr, const char *name)
 	return false;
 }
 
-static bool is_wanted(const struct owners *o, const struct entry *e)
+static bool is_wanted(const struct accounts *o, const struct entry *e)
 {
 	const struct policy *p = o->agent->policy;
 	const char *name = e->info.vm[0] ? e->info.vm : e->info.name;
@@ -193,7 +193,7 @@ static bool is_wanted(const struct owners *o, const struct entry *e)
 }
 
 /* One of @e's name that is shown, the living before the dead. */
-static struct entry *find_shown(const struct owners *o, const struct entry *e)
+static struct entry *find_shown(const struct accounts *o, const struct entry *e)
 {
 	struct entry *other, *dead = NULL;
 
@@ -207,7 +207,7 @@ static struct entry *find_shown(const struct owners *o, const struct entry *e)
 	return dead;
 }
 
-static void set_state(struct owners *o, struct entry *e, enum owner_showing state)
+static void set_state(struct accounts *o, struct entry *e, enum owner_showing state)
 {
 	bool others = find_shown(o, e) != NULL;
 
@@ -220,7 +220,7 @@ static void set_state(struct owners *o, struct entry *e, enum owner_showing stat
 }
 
 /* @e's name is no longer shown. */
-static void give_up(struct owners *o, struct entry *e)
+static void give_up(struct accounts *o, struct entry *e)
 {
 	struct entry *other;
 
@@ -230,7 +230,7 @@ static void give_up(struct owners *o, struct entry *e)
 }
 
 /* Of the name of which all are dead, the first of them longest. NULL: all names live. */
-static struct entry *oldest_dead(const struct owners *o)
+static struct entry *oldest_dead(const struct accounts *o)
 {
 	struct entry *e, *oldest = NULL;
 
@@ -246,7 +246,7 @@ static struct entry *oldest_dead(const struct owners *o)
 	return oldest;
 }
 
-static struct entry *last_shown(const struct owners *o)
+static struct entry *last_shown(const struct accounts *o)
 {
 	struct entry *e;
 
@@ -257,7 +257,7 @@ static struct entry *last_shown(const struct owners *o)
 }
 
 /* Is there a place for one more name? A dead one makes room. */
-static bool make_room(struct owners *o)
+static bool make_room(struct accounts *o)
 {
 	struct entry *dead;
 
@@ -270,7 +270,7 @@ static bool make_room(struct owners *o)
 }
 
 /* What becomes of a new one; OWNER_NEW: it is too early to say. */
-static enum owner_showing verdict(struct owners *o, const struct entry *e)
+static enum owner_showing verdict(struct accounts *o, const struct entry *e)
 {
 	bool named = is_named(e), wanted = named && is_wanted(o, e);
 
@@ -283,7 +283,7 @@ static enum owner_showing verdict(struct owners *o, const struct entry *e)
 	return make_room(o) ? OWNER_SHOWN : OWNER_REST;
 }
 
-static void decide(struct owners *o, struct entry *e)
+static void decide(struct accounts *o, struct entry *e)
 {
 	enum owner_showing state = e->info.state == OWNER_NEW ? verdict(o, e) : OWNER_NEW;
 
@@ -291,7 +291,7 @@ static void decide(struct owners *o, struct entry *e)
 		set_state(o, e, state);
 }
 
-bool owners_label(const struct owners *o, const struct owner *owner, struct who_label *ret)
+bool accounts_label(const struct accounts *o, const struct owner *owner, struct who_label *ret)
 {
 	const struct entry *e;
 
@@ -322,7 +322,7 @@ static int by_name_and_path(const void *pa, const void *pb)
 }
 
 /* All that are shown, in order; to be freed. Without memory there are none. */
-static const struct owner_info **list_shown(const struct owners *o, size_t *ret_nr)
+static const struct owner_info **list_shown(const struct accounts *o, size_t *ret_nr)
 {
 	const struct owner_info **list;
 	const struct entry *e;
@@ -341,7 +341,7 @@ static const struct owner_info **list_shown(const struct owners *o, size_t *ret_
 	return list;
 }
 
-void owners_for_each_shown(const struct owners *o, void (*emit)(void *data, const struct owner_info *info), void *data)
+void accounts_for_each_shown(const struct accounts *o, void (*emit)(void *data, const struct owner_info *info), void *data)
 {
 	size_t nr;
 	_free_ const struct owner_info **shown = list_shown(o, &nr);
@@ -354,7 +354,7 @@ void owners_for_each_shown(const struct owners *o, void (*emit)(void *data, cons
 /* ---- heirs ---- */
 
 /* Those that were never shown have nothing to linger for. */
-static bool is_due(const struct owners *o, const struct entry *e)
+static bool is_due(const struct accounts *o, const struct entry *e)
 {
 	if (!e->info.dead_since_ns)
 		return false;
@@ -363,22 +363,22 @@ static bool is_due(const struct owners *o, const struct entry *e)
 }
 
 /* A living one of the same name, such as the same service started again; else the rest. */
-static const struct owner *heir_of(const struct owners *o, const struct entry *e)
+static const struct owner *heir_of(const struct accounts *o, const struct entry *e)
 {
 	const struct entry *other = e->info.state == OWNER_SHOWN ? find_shown(o, e) : NULL;
 
 	return other && !is_due(o, other) ? &other->owner : &REST_OWNER;
 }
 
-static void move_counts(struct owners *o, struct heir *heirs, size_t nr)
+static void move_counts(struct accounts *o, struct heir *heirs, size_t nr)
 {
-	struct tally *t;
+	struct counters *t;
 
 	LIST_FOREACH (t, &o->tallies, entry)
-		tally_retire(t, heirs, nr);
+		counter_maps_retire(t, heirs, nr);
 }
 
-static void retire(struct owners *o)
+static void retire(struct accounts *o)
 {
 	_free_ struct heir *heirs = NULL;
 	struct entry *e, *next;
@@ -398,7 +398,7 @@ static void retire(struct owners *o)
 	move_counts(o, heirs, nr);
 	for (e = TAILQ_FIRST(&o->all); e; e = next) {
 		next = TAILQ_NEXT(e, in_all);
-		if (!bsearch(&e->owner, heirs, nr, sizeof(*heirs), tally_by_owner))
+		if (!bsearch(&e->owner, heirs, nr, sizeof(*heirs), counter_maps_by_owner))
 			continue;
 		set_state(o, e, OWNER_REST);
 		bpf_map_delete_elem(bpf_map__fd(o->map), &e->owner);
@@ -408,7 +408,7 @@ static void retire(struct owners *o)
 
 /* ---- events ---- */
 
-void owners_new(struct owners *o, const struct owner *owner)
+void accounts_new(struct accounts *o, const struct owner *owner)
 {
 	struct entry *e = find(o, owner);
 	struct owner_info info;
@@ -423,7 +423,7 @@ void owners_new(struct owners *o, const struct owner *owner)
 	decide(o, e);
 }
 
-void owners_dead(struct owners *o, const struct owner *owner)
+void accounts_dead(struct accounts *o, const struct owner *owner)
 {
 	struct entry *e = find(o, owner);
 
@@ -434,7 +434,7 @@ void owners_dead(struct owners *o, const struct owner *owner)
 	decide(o, e);
 }
 
-static void count_shown(struct owners *o)
+static void count_shown(struct accounts *o)
 {
 	size_t nr;
 	_free_ const struct owner_info **shown = list_shown(o, &nr);
@@ -444,7 +444,7 @@ static void count_shown(struct owners *o)
 		o->nr_shown += !i || by_name(shown[i - 1], shown[i]);
 }
 
-static void keep_to_limit(struct owners *o)
+static void keep_to_limit(struct accounts *o)
 {
 	if (o->renamed)
 		count_shown(o);
@@ -453,7 +453,7 @@ static void keep_to_limit(struct owners *o)
 		give_up(o, oldest_dead(o) ?: last_shown(o));
 }
 
-void owners_update(struct owners *o)
+void accounts_update(struct accounts *o)
 {
 	struct entry *e;
 
@@ -466,33 +466,33 @@ void owners_update(struct owners *o)
 	retire(o);
 }
 
-static void read_map(struct owners *o)
+static void read_map(struct accounts *o)
 {
-	struct table t;
+	struct bpfobj_table t;
 
-	if (table_read(o->map, &t))
+	if (bpfobj_table_read(o->map, &t))
 		return;
 	for (size_t i = 0; i < t.nr; i++)
-		if (!find(o, table_key(&t, i)))
-			add(o, table_key(&t, i), table_value(&t, i));
-	table_free(&t);
+		if (!find(o, bpfobj_table_key(&t, i)))
+			add(o, bpfobj_table_key(&t, i), bpfobj_table_value(&t, i));
+	bpfobj_table_free(&t);
 }
 
-void owners_check(struct owners *o)
+void accounts_check(struct accounts *o)
 {
 	struct entry *e;
 
 	read_map(o);
 	TAILQ_FOREACH (e, &o->all, in_all)
 		look_at(o, e);
-	owners_update(o);
+	accounts_update(o);
 }
 
 /*
  * Limits may have changed. Who was one of the rest and can be shown leaves there what it counted so far: a counter
  * must not go back.
  */
-void owners_apply(struct owners *o, const struct policy *p)
+void accounts_apply(struct accounts *o, const struct policy *p)
 {
 	struct entry *e;
 
@@ -508,17 +508,17 @@ void owners_apply(struct owners *o, const struct policy *p)
 			decide(o, e);
 		}
 	}
-	owners_update(o);
+	accounts_update(o);
 }
 
 /* ---- life ---- */
 
-static size_t add_orphans(const struct owners *o, const struct table *t, struct heir *heirs)
+static size_t add_orphans(const struct accounts *o, const struct bpfobj_table *t, struct heir *heirs)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < t->nr; i++) {
-		const struct owner *owner = table_key(t, i);
+		const struct owner *owner = bpfobj_table_key(t, i);
 
 		if (owner->id != OWNER_ID_NONE && owner->id != OWNER_ID_REST && !find(o, owner))
 			heirs[nr++] = (struct heir){ .from = *owner, .to = REST_OWNER };
@@ -527,37 +527,37 @@ static size_t add_orphans(const struct owners *o, const struct table *t, struct 
 }
 
 /* Counts of owners that were retired while the room was off go to the rest. */
-static void adopt(const struct owners *o, const struct tally *t)
+static void adopt(const struct accounts *o, const struct counters *t)
 {
 	_free_ struct heir *heirs = NULL;
-	struct table live = {}, gone = {};
+	struct bpfobj_table live = {}, gone = {};
 	size_t nr;
 
-	if (!tally_read_live(t, &live) && !table_read(t->gone, &gone)) {
+	if (!counter_maps_read_live(t, &live) && !bpfobj_table_read(t->gone, &gone)) {
 		heirs = calloc(live.nr + gone.nr + 1, sizeof(*heirs));
 		nr = heirs ? add_orphans(o, &live, heirs) : 0;
 		nr += heirs ? add_orphans(o, &gone, heirs + nr) : 0;
 		if (nr)
-			tally_retire(t, heirs, nr);
+			counter_maps_retire(t, heirs, nr);
 	}
-	table_free(&live);
-	table_free(&gone);
+	bpfobj_table_free(&live);
+	bpfobj_table_free(&gone);
 }
 
-void owners_add_tally(struct owners *o, struct tally *t)
+void accounts_add_counters(struct accounts *o, struct counters *t)
 {
 	adopt(o, t);
 	LIST_INSERT_HEAD(&o->tallies, t, entry);
 }
 
-void owners_remove_tally(struct tally *t)
+void accounts_remove_counters(struct counters *t)
 {
 	LIST_REMOVE(t, entry);
 }
 
-int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, struct owners **ret)
+int accounts_open(struct agent *a, struct bpf_map *map, const struct workloads *c, struct accounts **ret)
 {
-	struct owners *o = calloc(1, sizeof(*o));
+	struct accounts *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return log_error(-ENOMEM, "who: out of memory");
@@ -571,7 +571,7 @@ int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, st
 	return 0;
 }
 
-void owners_close(struct owners *o)
+void accounts_close(struct accounts *o)
 {
 	struct entry *e;
 

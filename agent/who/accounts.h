@@ -8,27 +8,27 @@
 
 #include "agent/who/who.h"
 
-struct owners;
+struct accounts;
 
-struct census;
+struct workloads;
 
 /* @map: who_owners. 0 or -errno. */
-int owners_open(struct agent *a, struct bpf_map *map, const struct census *c, struct owners **ret);
-void owners_close(struct owners *o);
+int accounts_open(struct agent *a, struct bpf_map *map, const struct workloads *c, struct accounts **ret);
+void accounts_close(struct accounts *o);
 
-void owners_new(struct owners *o, const struct owner *owner); /* has counters since just now */
-void owners_dead(struct owners *o, const struct owner *owner); /* maybe none of ours */
-void owners_check(struct owners *o); /* looks for those that were not told of */
+void accounts_new(struct accounts *o, const struct owner *owner); /* has counters since just now */
+void accounts_dead(struct accounts *o, const struct owner *owner); /* maybe none of ours */
+void accounts_check(struct accounts *o); /* looks for those that were not told of */
 /* Decides who is shown, and lets heirs have what the dead leave. */
-void owners_update(struct owners *o);
-void owners_apply(struct owners *o, const struct policy *p);
+void accounts_update(struct accounts *o);
+void accounts_apply(struct accounts *o, const struct policy *p);
 
-bool owners_label(const struct owners *o, const struct owner *owner, struct who_label *ret);
+bool accounts_label(const struct accounts *o, const struct owner *owner, struct who_label *ret);
 
 /* Calls @emit once for each container that is shown. */
-void owners_for_each_shown(const struct owners *o, void (*emit)(void *data, const struct owner_info *info), void *data);
+void accounts_for_each_shown(const struct accounts *o, void (*emit)(void *data, const struct owner_info *info), void *data);
 
-void owners_add_tally(struct owners *o, struct tally *t);
-void owners_remove_tally(struct tally *t);
+void accounts_add_counters(struct accounts *o, struct counters *t);
+void accounts_remove_counters(struct counters *t);
 
 #endif

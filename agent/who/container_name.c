@@ -85,7 +85,7 @@ static void note_user(struct walk *w)
 /* Of control characters alone nothing is left. */
 static void set_name(struct walk *w, const char *text)
 {
-	record_clean(text, w->ret->name);
+	runtime_record_clean(text, w->ret->name);
 	if (!w->ret->name[0])
 		strcpy(w->ret->name, "?");
 }
@@ -135,15 +135,15 @@ static bool read_record(const struct walk *w, enum runtime runtime, const char *
 {
 	switch (runtime) {
 	case DOCKER:
-		return record_docker(&w->records, id, ret_name);
+		return runtime_record_docker(&w->records, id, ret_name);
 	case PODMAN:
-		return record_podman(&w->records, id, ret_name);
+		return runtime_record_podman(&w->records, id, ret_name);
 	case CONTAINERD:
-		return record_containerd(&w->records, "k8s.io", id, ret_name);
+		return runtime_record_containerd(&w->records, "k8s.io", id, ret_name);
 	case NERDCTL:
-		return record_containerd(&w->records, "default", id, ret_name);
+		return runtime_record_containerd(&w->records, "default", id, ret_name);
 	case CRIO:
-		return record_crio(&w->records, id, ret_name);
+		return runtime_record_crio(&w->records, id, ret_name);
 	case RUNC:
 	case CRUN:
 		break; /* the id is the name */
@@ -194,9 +194,9 @@ static bool is_bare_id(struct walk *w)
 		return false;
 	if (!strcmp(w->parent, "libpod_parent"))
 		return found(w, "podman", "", w->part, true);
-	if (record_containerd(&w->records, kube ? "k8s.io" : w->parent, w->part, name))
+	if (runtime_record_containerd(&w->records, kube ? "k8s.io" : w->parent, w->part, name))
 		return found(w, "containerd", name, w->part, true);
-	if (record_docker(&w->records, w->part, name))
+	if (runtime_record_docker(&w->records, w->part, name))
 		return found(w, "docker", name, w->part, true);
 	return found(w, kube ? "containerd" : !strcmp(w->parent, "docker") ? "docker" : "path", "", w->part, false);
 }
@@ -234,7 +234,7 @@ static bool is_machine(struct walk *w)
 		if (!starts(w->part, forms[i].head) || !ends(w->part + head, forms[i].tail))
 			continue;
 		snprintf(text, sizeof(text), "%.*s", (int)(len - head - tail), w->part + head);
-		unit_unescape(text);
+		systemd_unit_unescape(text);
 		domain = libvirt_domain(text);
 		return found(w, domain ? "libvirt" : "nspawn", domain ?: text, "", true);
 	}
@@ -259,11 +259,11 @@ static bool is_recorded(struct walk *w)
 
 	if (is_unit(w->part) || is_slice(w->part) || w->records.uid)
 		return false;
-	if (w->parent[0] && record_containerd(&w->records, w->parent, w->part, name))
+	if (w->parent[0] && runtime_record_containerd(&w->records, w->parent, w->part, name))
 		return found(w, "containerd", name[0] ? name : w->part, w->part, true);
-	if (record_runc(&w->records, w->part, w->path, w->end))
+	if (runtime_record_runc(&w->records, w->part, w->path, w->end))
 		return found(w, "runc", w->part, w->part, true);
-	if (record_crun(&w->records, w->part, w->path, w->end))
+	if (runtime_record_crun(&w->records, w->part, w->path, w->end))
 		return found(w, "crun", w->part, w->part, true);
 	w->missed = true;
 	return false;

@@ -5,21 +5,21 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/who/counter_maps.h"
 #include "agent/lib/util.h"
 #include "bpf/slot.h"
 
-bool tally_is_percpu(const struct bpf_map *map)
+bool counter_maps_is_percpu(const struct bpf_map *map)
 {
 	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_HASH;
 }
 
 /* ---- an array of places ---- */
 
-static struct places places_of(const struct tally *t)
+static struct slot_map places_of(const struct counters *t)
 {
-	return (struct places){ .map = t->live, .bitmap = t->live_bitmap };
+	return (struct slot_map){ .map = t->live, .bitmap = t->live_bitmap };
 }
 
 /* What follows the state. */
@@ -31,10 +31,10 @@ static const char *place_key(const void *place)
 static int append(void *data, __u32 index, const void *copy)
 {
 	const __u64 *state = copy;
-	struct table *t = data;
+	struct bpfobj_table *t = data;
 
 	(void)index;
-	if (*state != PLACE_USED)
+	if (*state != SLOT_MAP_USED)
 		return 0;
 	memcpy(t->keys + t->nr * t->key_size, place_key(copy), t->key_size);
 	memcpy(t->values + t->nr * t->value_size, place_key(copy) + t->key_size, t->value_size);
@@ -42,25 +42,25 @@ static int append(void *data, __u32 index, const void *copy)
 	return 0;
 }
 
-static int read_places(const struct tally *t, struct table *ret)
+static int read_places(const struct counters *t, struct bpfobj_table *ret)
 {
-	struct table copy = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
-	struct places p = places_of(t);
+	struct bpfobj_table copy = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
+	struct slot_map p = places_of(t);
 	size_t most = bpf_map__max_entries(t->live);
 	int err;
 
 	copy.keys = malloc(most * copy.key_size);
 	copy.values = malloc(most * copy.value_size); /* pages that are not written take no memory */
-	err = copy.keys && copy.values ? places_for_each(&p, append, &copy) : -ENOMEM;
+	err = copy.keys && copy.values ? slot_map_for_each(&p, append, &copy) : -ENOMEM;
 	if (err)
-		table_free(&copy);
+		bpfobj_table_free(&copy);
 	*ret = copy;
 	return err;
 }
 
-int tally_read_live(const struct tally *t, struct table *ret)
+int counter_maps_read_live(const struct counters *t, struct bpfobj_table *ret)
 {
-	return t->live_bitmap ? read_places(t, ret) : table_read(t->live, ret);
+	return t->live_bitmap ? read_places(t, ret) : bpfobj_table_read(t->live, ret);
 }
 
 /* Buffers for one entry: its key, its value for each CPU, and two sums. */
@@ -79,9 +79,10 @@ static void mover_free(struct mover *m)
 	free(m->seen);
 }
 
-static int mover_init(struct mover *m, const struct tally *tally, const struct bpf_map *from, const struct table *t)
+static int mover_init(struct mover *m, const struct counters *tally, const struct bpf_map *from, const struct bpfobj_table *t)
 {
-	*m = (struct mover){ .words = bpf_map__value_size(tally->gone) / sizeof(__u64), .percpu = tally_is_percpu(from) };
+	*m = (struct mover){ .words = bpf_map__value_size(tally->gone) / sizeof(__u64),
+			     .percpu = counter_maps_is_percpu(from) };
 	m->key = malloc(t->key_size);
 	m->value = malloc(t->value_size);
 	m->sum = calloc(m->words, sizeof(__u64));
@@ -96,7 +97,7 @@ static const __u64 *flat(const struct mover *m, const void *value, __u64 *sum)
 {
 	if (!m->percpu)
 		return value;
-	percpu_sum(value, m->words, sum);
+	bpfobj_percpu_sum(value, m->words, sum);
 	return sum;
 }
 
@@ -133,11 +134,11 @@ static void move_entry(struct mover *m, const struct bpf_map *from, int gone, co
 
 static const struct heir *heir_of(const void *key, const struct heir *heirs, size_t nr)
 {
-	return bsearch(key, heirs, nr, sizeof(*heirs), tally_by_owner);
+	return bsearch(key, heirs, nr, sizeof(*heirs), counter_maps_by_owner);
 }
 
 struct retirement {
-	const struct tally *tally;
+	const struct counters *tally;
 	const struct heir *heirs;
 	size_t nr;
 	struct mover mover;
@@ -152,26 +153,26 @@ static void empty_place(const struct retirement *r, __u32 index, const __u64 *se
 	size_t size = bpf_map__value_size(r->tally->live), key_size = bpf_map__key_size(r->tally->gone);
 	int gone = bpf_map__fd(r->tally->gone);
 	const struct mover *m = &r->mover;
-	struct places p = places_of(r->tally);
-	struct mapped mapped;
+	struct slot_map p = places_of(r->tally);
+	struct slot_window mapped;
 	__u64 *state, *counters;
 
-	state = mapped_open(r->tally->live, index * size, size, &mapped);
+	state = slot_map_window(r->tally->live, index * size, size, &mapped);
 	if (!state)
 		return;
 	counters = state + (sizeof(*state) + key_size) / sizeof(*state);
-	__atomic_store_n(state, PLACE_CLAIMED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(state, SLOT_MAP_CLAIMED, __ATOMIC_SEQ_CST);
 	if (add_to_gone(m, gone, seen, NULL)) {
-		__atomic_store_n(state, PLACE_USED, __ATOMIC_RELEASE);
+		__atomic_store_n(state, SLOT_MAP_USED, __ATOMIC_RELEASE);
 	} else {
 		for (size_t w = 0; w < m->words; w++)
 			m->sum[w] = __atomic_exchange_n(&counters[w], 0, __ATOMIC_RELAXED);
 		if (memcmp(m->sum, seen, m->words * sizeof(*seen)))
 			add_to_gone(m, gone, m->sum, seen);
-		places_clear_bit(&p, index); /* before somebody claims the place, and sets it */
-		__atomic_store_n(state, PLACE_FREE, __ATOMIC_RELEASE);
+		slot_map_clear_bit(&p, index); /* before somebody claims the place, and sets it */
+		__atomic_store_n(state, SLOT_MAP_FREE, __ATOMIC_RELEASE);
 	}
-	mapped_close(&mapped);
+	slot_map_close_window(&mapped);
 }
 
 static int retire_place(void *data, __u32 index, const void *copy)
@@ -180,7 +181,7 @@ static int retire_place(void *data, __u32 index, const void *copy)
 	size_t key_size = bpf_map__key_size(r->tally->gone);
 	const struct heir *h = heir_of(place_key(copy), r->heirs, r->nr);
 
-	if (*(const __u64 *)copy != PLACE_USED || !h)
+	if (*(const __u64 *)copy != SLOT_MAP_USED || !h)
 		return 0;
 	memcpy(r->mover.key, place_key(copy), key_size);
 	memcpy(r->mover.key, &h->to, sizeof(h->to));
@@ -189,49 +190,49 @@ static int retire_place(void *data, __u32 index, const void *copy)
 	return 0;
 }
 
-static void retire_places(const struct tally *t, const struct heir *heirs, size_t nr)
+static void retire_places(const struct counters *t, const struct heir *heirs, size_t nr)
 {
-	struct table sizes = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
+	struct bpfobj_table sizes = { .key_size = bpf_map__key_size(t->gone), .value_size = bpf_map__value_size(t->gone) };
 	struct retirement r = { .tally = t, .heirs = heirs, .nr = nr };
-	struct places p = places_of(t);
+	struct slot_map p = places_of(t);
 
 	if (mover_init(&r.mover, t, t->live, &sizes))
 		return;
-	places_for_each(&p, retire_place, &r);
+	slot_map_for_each(&p, retire_place, &r);
 	mover_free(&r.mover);
 }
 
-int tally_by_owner(const void *a, const void *b)
+int counter_maps_by_owner(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct owner));
 }
 
-static void retire_from(const struct tally *tally, const struct bpf_map *from, int gone, const struct heir *heirs, size_t nr)
+static void retire_from(const struct counters *tally, const struct bpf_map *from, int gone, const struct heir *heirs, size_t nr)
 {
 	struct mover m;
-	struct table t;
+	struct bpfobj_table t;
 
-	if (table_read(from, &t))
+	if (bpfobj_table_read(from, &t))
 		return;
 	if (mover_init(&m, tally, from, &t)) {
-		table_free(&t);
+		bpfobj_table_free(&t);
 		return;
 	}
 	for (size_t i = 0; i < t.nr; i++) {
-		const struct heir *h = heir_of(table_key(&t, i), heirs, nr);
+		const struct heir *h = heir_of(bpfobj_table_key(&t, i), heirs, nr);
 
 		if (h)
-			move_entry(&m, from, gone, table_key(&t, i), table_value(&t, i), &h->to);
+			move_entry(&m, from, gone, bpfobj_table_key(&t, i), bpfobj_table_value(&t, i), &h->to);
 	}
 	mover_free(&m);
-	table_free(&t);
+	bpfobj_table_free(&t);
 }
 
-void tally_retire(const struct tally *t, struct heir *heirs, size_t nr)
+void counter_maps_retire(const struct counters *t, struct heir *heirs, size_t nr)
 {
 	int gone = bpf_map__fd(t->gone);
 
-	qsort(heirs, nr, sizeof(*heirs), tally_by_owner);
+	qsort(heirs, nr, sizeof(*heirs), counter_maps_by_owner);
 	if (t->live_bitmap)
 		retire_places(t, heirs, nr);
 	else

@@ -14,31 +14,31 @@
 
 #include <bpf/libbpf.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/base/slot_map.h"
 #include "bpf/owner.h"
 
-struct tally {
+struct counters {
 	struct bpf_map *live; /* written by BPF; hash, per-CPU hash or places */
 	struct bpf_map *live_bitmap; /* of places, else NULL */
 	struct bpf_map *gone; /* hash, written by the agent alone */
-	LIST_ENTRY(tally) entry;
+	LIST_ENTRY(counters) entry;
 };
 
 /* Has its value one part per CPU? */
-bool tally_is_percpu(const struct bpf_map *map);
+bool counter_maps_is_percpu(const struct bpf_map *map);
 
 /* Copies of what is in them; 0 or -errno. */
-int tally_read_live(const struct tally *t, struct table *ret);
+int counter_maps_read_live(const struct counters *t, struct bpfobj_table *ret);
 
 /* Who is gone, and who has his counts from now on. */
 struct heir {
 	struct owner from, to;
 };
 
-int tally_by_owner(const void *a, const void *b); /* of two that begin with struct owner */
+int counter_maps_by_owner(const void *a, const void *b); /* of two that begin with struct owner */
 
 /* Moves counts on; called by who alone. Sorts @heirs by owner. */
-void tally_retire(const struct tally *t, struct heir *heirs, size_t nr);
+void counter_maps_retire(const struct counters *t, struct heir *heirs, size_t nr);
 
 #endif

@@ -12,27 +12,27 @@
 /* ---- reading ---- */
 
 /* The counters of entry @i; those of a per-CPU map are added up into *@sums, which moves on, and is NULL for others. */
-static const __u64 *value_of(const struct table *t, size_t i, bool percpu, size_t words, __u64 **sums)
+static const __u64 *value_of(const struct bpfobj_table *t, size_t i, bool percpu, size_t words, __u64 **sums)
 {
 	__u64 *sum;
 
 	if (!percpu)
-		return table_value(t, i);
+		return bpfobj_table_value(t, i);
 	sum = *sums;
-	percpu_sum(table_value(t, i), words, sum);
+	bpfobj_percpu_sum(bpfobj_table_value(t, i), words, sum);
 	*sums += words;
 	return sum;
 }
 
-static void add_rows(struct who *w, struct tally_rows *r, const struct table *t, bool percpu, __u64 **sums)
+static void add_rows(struct who *w, struct counters_rows *r, const struct bpfobj_table *t, bool percpu, __u64 **sums)
 {
 	for (size_t i = 0; i < t->nr; i++) {
-		const void *key = table_key(t, i);
+		const void *key = bpfobj_table_key(t, i);
 		struct who_label label;
 
 		if (!who_label(w, key, &label))
 			continue;
-		r->rows[r->nr++] = (struct tally_row){
+		r->rows[r->nr++] = (struct counters_row){
 			.vm = label.vm,
 			.container = label.container,
 			.key = key,
@@ -41,14 +41,14 @@ static void add_rows(struct who *w, struct tally_rows *r, const struct table *t,
 	}
 }
 
-int tally_read(struct who *w, const struct tally *t, struct tally_rows *ret)
+int counters_read(struct who *w, const struct counters *t, struct counters_rows *ret)
 {
-	bool percpu = tally_is_percpu(t->live);
+	bool percpu = counter_maps_is_percpu(t->live);
 	__u64 *sums;
 	int err;
 
-	*ret = (struct tally_rows){ .words = bpf_map__value_size(t->gone) / sizeof(__u64) };
-	err = tally_read_live(t, &ret->live) ?: table_read(t->gone, &ret->gone);
+	*ret = (struct counters_rows){ .words = bpf_map__value_size(t->gone) / sizeof(__u64) };
+	err = counter_maps_read_live(t, &ret->live) ?: bpfobj_table_read(t->gone, &ret->gone);
 	if (err)
 		return err;
 	ret->rows = calloc(ret->live.nr + ret->gone.nr + 1, sizeof(*ret->rows));
@@ -61,36 +61,36 @@ int tally_read(struct who *w, const struct tally *t, struct tally_rows *ret)
 	return 0;
 }
 
-void tally_free(struct tally_rows *r)
+void counters_free(struct counters_rows *r)
 {
-	table_free(&r->live);
-	table_free(&r->gone);
+	bpfobj_table_free(&r->live);
+	bpfobj_table_free(&r->gone);
 	free(r->rows);
 	free(r->sums);
-	*r = (struct tally_rows){};
+	*r = (struct counters_rows){};
 }
 
 /* ---- sums ---- */
 
-int tally_by_label(const void *pa, const void *pb)
+int counters_by_label(const void *pa, const void *pb)
 {
-	const struct tally_row *a = pa, *b = pb;
+	const struct counters_row *a = pa, *b = pb;
 	int diff = strcmp(a->vm, b->vm);
 
 	return diff ? diff : strcmp(a->container, b->container);
 }
 
-void tally_for_each_sum(struct tally_rows *r, tally_compare_fn compare, bool (*wanted)(const struct tally_row *row),
-			void (*emit)(void *data, const struct tally_row *sum), void *data)
+void counters_for_each_sum(struct counters_rows *r, counters_compare_fn compare, bool (*wanted)(const struct counters_row *row),
+			   void (*emit)(void *data, const struct counters_row *sum), void *data)
 {
 	_free_ __u64 *total = calloc(r->words + 1, sizeof(*total));
-	struct tally_row sum = {};
+	struct counters_row sum = {};
 
 	if (!total)
 		return;
 	qsort(r->rows, r->nr, sizeof(*r->rows), compare);
 	for (size_t i = 0; i < r->nr; i++) {
-		const struct tally_row *row = &r->rows[i];
+		const struct counters_row *row = &r->rows[i];
 
 		if (wanted && !wanted(row))
 			continue;

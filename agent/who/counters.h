@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/who/counter_maps.h"
 
 struct who;
 
-struct tally_row {
+struct counters_row {
 	const char *vm, *container;
 	const void *key; /* as in the map; of a sum, that of its first row */
 	const __u64 *value; /* summed over CPUs */
@@ -19,23 +19,23 @@ struct tally_row {
 };
 
 /* A copy of both maps, with names; counts that are not to be shown yet are left out. */
-struct tally_rows {
-	struct tally_row *rows;
+struct counters_rows {
+	struct counters_row *rows;
 	size_t nr;
 	size_t words; /* of a value */
-	struct table live, gone;
+	struct bpfobj_table live, gone;
 	__u64 *sums;
 };
 
 /* 0 or -errno. Free it also after an error. */
-int tally_read(struct who *w, const struct tally *t, struct tally_rows *ret);
-void tally_free(struct tally_rows *r);
+int counters_read(struct who *w, const struct counters *t, struct counters_rows *ret);
+void counters_free(struct counters_rows *r);
 
-typedef int (*tally_compare_fn)(const void *a, const void *b); /* of two struct tally_row */
-int tally_by_label(const void *a, const void *b); /* by vm, then container */
+typedef int (*counters_compare_fn)(const void *a, const void *b); /* of two struct counters_row */
+int counters_by_label(const void *a, const void *b); /* by vm, then container */
 
 /* Sorts rows, adds up those that are equal by @compare and that @wanted (NULL: all) takes, calls @emit for each sum. */
-void tally_for_each_sum(struct tally_rows *r, tally_compare_fn compare, bool (*wanted)(const struct tally_row *row),
-			void (*emit)(void *data, const struct tally_row *sum), void *data);
+void counters_for_each_sum(struct counters_rows *r, counters_compare_fn compare, bool (*wanted)(const struct counters_row *row),
+			   void (*emit)(void *data, const struct counters_row *sum), void *data);
 
 #endif

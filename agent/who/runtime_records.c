@@ -19,7 +19,7 @@
 
 /* ---- text ---- */
 
-void record_clean(const char *text, char *ret_name)
+void runtime_record_clean(const char *text, char *ret_name)
 {
 	size_t out = 0;
 
@@ -192,12 +192,12 @@ static bool ends_in(const char *full, const char *path, size_t path_len)
 	return path_len > 1 && len >= path_len && !memcmp(full + len - path_len, path, path_len);
 }
 
-bool record_parse_docker(const char *text, size_t len, char *ret_name)
+bool runtime_record_parse_docker(const char *text, size_t len, char *ret_name)
 {
 	json_t *json = json_loadb(text, len, 0, NULL);
 	const char *name = string_at(json, "Name");
 
-	record_clean(name + (name[0] == '/'), ret_name);
+	runtime_record_clean(name + (name[0] == '/'), ret_name);
 	json_decref(json);
 	return ret_name[0] != '\0';
 }
@@ -206,7 +206,7 @@ bool record_parse_docker(const char *text, size_t len, char *ret_name)
  * The list has all containers of the machine; parsing it for each of 1000 would take seconds. An entry begins with
  * its id, and no string can hold this beginning, as quotes in strings are escaped: so it is found as text.
  */
-bool record_parse_podman(const char *text, size_t len, const char *id, char *ret_name)
+bool runtime_record_parse_podman(const char *text, size_t len, const char *id, char *ret_name)
 {
 	char head[96];
 	const char *entry;
@@ -220,7 +220,7 @@ bool record_parse_podman(const char *text, size_t len, const char *id, char *ret
 	json = json_loadb(entry, len - (size_t)(entry - text), JSON_DISABLE_EOF_CHECK, NULL);
 	ret_name[0] = '\0';
 	if (json)
-		record_clean(json_string_value(json_array_get(json_object_get(json, "names"), 0)) ?: "", ret_name);
+		runtime_record_clean(json_string_value(json_array_get(json_object_get(json, "names"), 0)) ?: "", ret_name);
 	json_decref(json);
 	return ret_name[0] != '\0';
 }
@@ -243,11 +243,11 @@ static bool kube_name(const json_t *annotations, const struct kube_keys *k, char
 	if (!container[0])
 		return false;
 	snprintf(name, sizeof(name), "%s/%s/%s", space, pod, container);
-	record_clean(name, ret_name);
+	runtime_record_clean(name, ret_name);
 	return true;
 }
 
-bool record_parse_bundle(const char *text, size_t len, char *ret_name)
+bool runtime_record_parse_bundle(const char *text, size_t len, char *ret_name)
 {
 	static const struct kube_keys keys[] = {
 		{ "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.sandbox-name", "io.kubernetes.cri.container-name",
@@ -263,13 +263,13 @@ bool record_parse_bundle(const char *text, size_t len, char *ret_name)
 	for (size_t i = 0; !named && i < ARRAY_SIZE(keys); i++)
 		named = kube_name(annotations, &keys[i], ret_name);
 	if (!named)
-		record_clean(string_at(annotations, "nerdctl/name"), ret_name);
+		runtime_record_clean(string_at(annotations, "nerdctl/name"), ret_name);
 	named = json != NULL;
 	json_decref(json);
 	return named;
 }
 
-bool record_parse_runc(const char *text, size_t len, const char *path, size_t path_len)
+bool runtime_record_parse_runc(const char *text, size_t len, const char *path, size_t path_len)
 {
 	json_t *json = json_loadb(text, len, 0, NULL);
 	bool is = false;
@@ -282,7 +282,7 @@ bool record_parse_runc(const char *text, size_t len, const char *path, size_t pa
 	return is;
 }
 
-bool record_parse_crun(const char *text, size_t len, const char *path, size_t path_len)
+bool runtime_record_parse_crun(const char *text, size_t len, const char *path, size_t path_len)
 {
 	json_t *json = json_loadb(text, len, 0, NULL);
 	bool is = ends_in(string_at(json, "cgroup-path"), path, path_len);
@@ -300,20 +300,20 @@ static int open_dir(const struct records *r, const char *system, const char *use
 	return r->uid ? open_home(r) : open_system_dir(r, system);
 }
 
-bool record_docker(const struct records *r, const char *id, char *ret_name)
+bool runtime_record_docker(const struct records *r, const char *id, char *ret_name)
 {
 	const char *before;
 	_close_ int dir = open_dir(r, "/var/lib/docker/containers", ".local/share/docker/containers/", &before);
 	size_t len;
 	_free_ char *text = read_of_id(dir, before, id, "config.v2.json", &len);
 
-	return text && record_parse_docker(text, len, ret_name);
+	return text && runtime_record_parse_docker(text, len, ret_name);
 }
 
 /*
  * Containers that end with the machine are listed apart; where all of them do (a transient store), below /run.
  */
-bool record_podman(const struct records *r, const char *id, char *ret_name)
+bool runtime_record_podman(const struct records *r, const char *id, char *ret_name)
 {
 	static const char *const lists[] = {
 		"overlay-containers/containers.json",
@@ -331,22 +331,22 @@ bool record_podman(const struct records *r, const char *id, char *ret_name)
 
 		snprintf(path, sizeof(path), "%s%s", before, lists[i]);
 		text = read_beneath(dir, path, LIST_MAX, &len);
-		if (text && record_parse_podman(text, len, id, ret_name))
+		if (text && runtime_record_parse_podman(text, len, id, ret_name))
 			return true;
 	}
 	return false;
 }
 
-bool record_crio(const struct records *r, const char *id, char *ret_name)
+bool runtime_record_crio(const struct records *r, const char *id, char *ret_name)
 {
 	_close_ int dir = r->uid ? -1 : open_system_dir(r, "/run/containers/storage");
 	size_t len;
 	_free_ char *text = read_of_id(dir, "overlay-containers/", id, "userdata/config.json", &len);
 
-	return text && record_parse_bundle(text, len, ret_name) && ret_name[0];
+	return text && runtime_record_parse_bundle(text, len, ret_name) && ret_name[0];
 }
 
-bool record_containerd(const struct records *r, const char *space, const char *id, char *ret_name)
+bool runtime_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name)
 {
 	_close_ int dir = r->uid ? -1 : open_system_dir(r, "/run/containerd/io.containerd.runtime.v2.task");
 	char before[NAME_MAX + 2];
@@ -355,23 +355,23 @@ bool record_containerd(const struct records *r, const char *space, const char *i
 
 	snprintf(before, sizeof(before), "%s/", space);
 	text = read_of_id(dir, before, id, "config.json", &len);
-	return text && record_parse_bundle(text, len, ret_name);
+	return text && runtime_record_parse_bundle(text, len, ret_name);
 }
 
-bool record_runc(const struct records *r, const char *id, const char *path, size_t path_len)
+bool runtime_record_runc(const struct records *r, const char *id, const char *path, size_t path_len)
 {
 	_close_ int dir = r->uid ? -1 : open_system_dir(r, "/run/runc");
 	size_t len;
 	_free_ char *text = read_of_id(dir, "", id, "state.json", &len);
 
-	return text && record_parse_runc(text, len, path, path_len);
+	return text && runtime_record_parse_runc(text, len, path, path_len);
 }
 
-bool record_crun(const struct records *r, const char *id, const char *path, size_t path_len)
+bool runtime_record_crun(const struct records *r, const char *id, const char *path, size_t path_len)
 {
 	_close_ int dir = r->uid ? -1 : open_system_dir(r, "/run/crun");
 	size_t len;
 	_free_ char *text = read_of_id(dir, "", id, "status", &len);
 
-	return text && record_parse_crun(text, len, path, path_len);
+	return text && runtime_record_parse_crun(text, len, path, path_len);
 }

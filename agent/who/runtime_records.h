@@ -24,28 +24,28 @@ struct records {
 };
 
 /*
- * Each: was there a record of @id? The name that it tells goes to @ret_name, cleaned by record_clean(). Ids are one
+ * Each: was there a record of @id? The name that it tells goes to @ret_name, cleaned by runtime_record_clean(). Ids are one
  * component of a path.
  */
-bool record_docker(const struct records *r, const char *id, char *ret_name);
-bool record_podman(const struct records *r, const char *id, char *ret_name);
-bool record_crio(const struct records *r, const char *id, char *ret_name);
+bool runtime_record_docker(const struct records *r, const char *id, char *ret_name);
+bool runtime_record_podman(const struct records *r, const char *id, char *ret_name);
+bool runtime_record_crio(const struct records *r, const char *id, char *ret_name);
 /* @space: containerd's name space. @ret_name remains "" where the record has no name: some containers have just an id. */
-bool record_containerd(const struct records *r, const char *space, const char *id, char *ret_name);
+bool runtime_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name);
 
 /* Is there a container @id whose cgroup is the first @len bytes of @path? Its id is all the name it has. */
-bool record_runc(const struct records *r, const char *id, const char *path, size_t len);
-bool record_crun(const struct records *r, const char *id, const char *path, size_t len);
+bool runtime_record_runc(const struct records *r, const char *id, const char *path, size_t len);
+bool runtime_record_crun(const struct records *r, const char *id, const char *path, size_t len);
 
 /* @text as a name of OWNER_NAME_MAX: valid UTF-8 without control characters, cut between two characters. */
-void record_clean(const char *text, char *ret_name);
+void runtime_record_clean(const char *text, char *ret_name);
 
 /* ---- the parsers, for tests ---- */
 
-bool record_parse_docker(const char *text, size_t len, char *ret_name);
-bool record_parse_podman(const char *text, size_t len, const char *id, char *ret_name);
-bool record_parse_bundle(const char *text, size_t len, char *ret_name); /* an OCI bundle's config.json */
-bool record_parse_runc(const char *text, size_t len, const char *path, size_t path_len);
-bool record_parse_crun(const char *text, size_t len, const char *path, size_t path_len);
+bool runtime_record_parse_docker(const char *text, size_t len, char *ret_name);
+bool runtime_record_parse_podman(const char *text, size_t len, const char *id, char *ret_name);
+bool runtime_record_parse_bundle(const char *text, size_t len, char *ret_name); /* an OCI bundle's config.json */
+bool runtime_record_parse_runc(const char *text, size_t len, const char *path, size_t path_len);
+bool runtime_record_parse_crun(const char *text, size_t len, const char *path, size_t path_len);
 
 #endif

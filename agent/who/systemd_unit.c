@@ -24,7 +24,7 @@ static char escaped(const char *text)
 	return low < 0 ? '\0' : (char)(high * 16 + low);
 }
 
-void unit_unescape(char *text)
+void systemd_unit_unescape(char *text)
 {
 	char *to = text;
 

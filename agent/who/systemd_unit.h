@@ -3,6 +3,6 @@
 #define NESTOR_SYSTEMD_UNIT_H
 
 /* In names of systemd's units \xHH stands for a character, but NUL: undoes that, in place. */
-void unit_unescape(char *text);
+void systemd_unit_unescape(char *text);
 
 #endif

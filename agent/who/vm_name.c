@@ -54,7 +54,7 @@ static const char *after_option(const char *arg, const char *name)
 	return !strncmp(arg, name, len) && (!arg[len] || arg[len] == '=') ? arg + len : NULL;
 }
 
-bool cmdline_has(const struct cmdline *c, const char *name)
+bool vm_cmdline_has(const struct cmdline *c, const char *name)
 {
 	/* argv[0] is a name, not an option */
 	for (const char *arg = c->len ? next_arg(c, c->text) : NULL; arg; arg = next_arg(c, arg)) {
@@ -163,7 +163,7 @@ static bool name_of_machine(const char *path, char *ret, size_t size)
 	memcpy(ret, machine, len);
 	ret[len] = '\0';
 	*strrchr(ret, '.') = '\0';
-	unit_unescape(ret);
+	systemd_unit_unescape(ret);
 	name = strncmp(ret, "machine-", 8) ? ret : ret + 8;
 	if (!strncmp(name, "qemu-", 5) || !strncmp(name, "ch-", 3))
 		name = strchr(name, '-') + 1;

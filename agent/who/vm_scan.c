@@ -48,7 +48,7 @@ static int read_link(int dir, const char *name, char *ret, size_t size)
 static int read_stat(int proc, struct vm_stat *ret)
 {
 	char text[1024];
-	ssize_t len = read_file_at(proc, "stat", text, sizeof(text));
+	ssize_t len = util_read_file_at(proc, "stat", text, sizeof(text));
 
 	return len < 0 ? (int)len : vm_parse_stat(text, ret);
 }
@@ -67,7 +67,7 @@ static int open_proc(int pid)
 static int read_cmdline(int proc, struct cmdline *ret, char **ret_memory)
 {
 	char *memory = malloc(CMDLINE_MAX);
-	ssize_t len = memory ? read_file_at(proc, "cmdline", memory, CMDLINE_MAX) : -ENOMEM;
+	ssize_t len = memory ? util_read_file_at(proc, "cmdline", memory, CMDLINE_MAX) : -ENOMEM;
 
 	if (len <= 0) {
 		free(memory);
@@ -87,7 +87,7 @@ static const char *read_vmm(int proc)
 	int err = read_link(proc, "exe", text, sizeof(text));
 
 	if (err == -EACCES || err == -EPERM)
-		return read_file_at(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
+		return util_read_file_at(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
 	if (err)
 		return NULL;
 	len = strlen(text);
@@ -102,7 +102,7 @@ static void read_path(int proc, char *ret)
 {
 	char text[16384];
 
-	if (read_file_at(proc, "cgroup", text, sizeof(text)) < 0)
+	if (util_read_file_at(proc, "cgroup", text, sizeof(text)) < 0)
 		text[0] = '\0';
 	vm_parse_path(text, ret);
 }
@@ -115,7 +115,7 @@ static unsigned int tun_index(int proc, int fd)
 	char path[32], text[1024], name[IF_NAMESIZE];
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	return read_file_at(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
+	return util_read_file_at(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
 }
 
 /* /dev/tapN belongs to the macvtap with index N, if we have such a one. */
@@ -195,7 +195,7 @@ static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
  */
 static bool waits_for_daemon(const struct cmdline *c, const struct vm_stat *st, int pid)
 {
-	return cmdline_has(c, "daemonize") && (!(st->flags & PF_FORKNOEXEC) || st->session == pid);
+	return vm_cmdline_has(c, "daemonize") && (!(st->flags & PF_FORKNOEXEC) || st->session == pid);
 }
 
 static int copy_taps(const struct taps *taps, struct vm *vm)
@@ -333,7 +333,7 @@ static bool is_helper(int tid, const struct vm *vm)
 	struct vm_stat st;
 	int owner;
 
-	if (proc < 0 || read_file_at(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
+	if (proc < 0 || util_read_file_at(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
 		return false;
 	if (read_stat(proc, &st) || !(st.flags & PF_KTHREAD))
 		return false; /* any process can call itself so */

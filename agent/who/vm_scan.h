@@ -89,7 +89,7 @@ struct cmdline {
 void vm_name(const char *vmm, const struct cmdline *c, const char *path, int pid, char *ret);
 
 /* Is there an option without value -@name or --@name? */
-bool cmdline_has(const struct cmdline *c, const char *name);
+bool vm_cmdline_has(const struct cmdline *c, const char *name);
 
 /* Cuts @path behind the cgroup that libvirt made for one VM, if it is in one. */
 void vm_cut_path(char *path);

@@ -14,7 +14,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/core/agent.h"
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
@@ -35,8 +35,8 @@ struct who {
 	struct source events; /* ring buffer's epoll */
 	struct source check; /* timer: what was not told? */
 	struct source update; /* timer, runs once after somebody died */
-	struct owners *owners;
-	struct census *census;
+	struct accounts *owners;
+	struct workloads *census;
 	unsigned long long events_lost; /* when they were last looked for */
 };
 
@@ -51,21 +51,21 @@ static int on_event(void *data, void *record, size_t size)
 		return 0;
 	switch (e->type) {
 	case WHO_NEW_OWNER:
-		owners_new(w->owners, &e->owner);
+		accounts_new(w->owners, &e->owner);
 		break;
 	case WHO_CGROUP_BORN:
-		census_cgroup_born(w->census, &e->owner);
+		workloads_cgroup_born(w->census, &e->owner);
 		break;
 	case WHO_CGROUP_GONE:
-		census_cgroup_gone(w->census, &e->owner);
-		owners_dead(w->owners, &e->owner);
-		timer_rearm(w->update.fd, UPDATE_NS, 0);
+		workloads_cgroup_gone(w->census, &e->owner);
+		accounts_dead(w->owners, &e->owner);
+		loop_timer_rearm(w->update.fd, UPDATE_NS, 0);
 		break;
 	case WHO_VM_EXEC:
-		census_exec(w->census, (int)e->pid);
+		workloads_exec(w->census, (int)e->pid);
 		break;
 	case WHO_VM_EXIT:
-		census_exit(w->census, &e->owner);
+		workloads_exit(w->census, &e->owner);
 		break;
 	}
 	return 0;
@@ -79,12 +79,12 @@ static void on_events(struct source *s)
 void who_update(struct who *w)
 {
 	ring_buffer__consume(w->ring);
-	owners_update(w->owners);
+	accounts_update(w->owners);
 }
 
 static void on_update(struct source *s)
 {
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	who_update(s->data);
 }
 
@@ -94,12 +94,12 @@ static void on_check(struct source *s)
 	struct who *w = s->data;
 	unsigned long long lost = bpfobj_lost(w->bpf->maps.who_lost, LOST_RING_FULL);
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	ring_buffer__consume(w->ring);
 	if (lost != w->events_lost)
-		census_scan(w->census);
+		workloads_scan(w->census);
 	w->events_lost = lost;
-	owners_check(w->owners);
+	accounts_check(w->owners);
 }
 
 /* ---- for rooms ---- */
@@ -127,39 +127,39 @@ int who_share(struct who *w, struct bpf_object *obj)
 
 bool who_label(struct who *w, const struct owner *o, struct who_label *ret)
 {
-	return owners_label(w->owners, o, ret);
+	return accounts_label(w->owners, o, ret);
 }
 
-void who_add_tally(struct who *w, struct tally *t)
+void who_add_counters(struct who *w, struct counters *t)
 {
-	owners_add_tally(w->owners, t);
+	accounts_add_counters(w->owners, t);
 }
 
-void who_remove_tally(struct who *w, struct tally *t)
+void who_remove_counters(struct who *w, struct counters *t)
 {
 	(void)w;
-	owners_remove_tally(t);
+	accounts_remove_counters(t);
 }
 
 void who_watch(struct who *w, struct who_watch *watch)
 {
-	census_watch(w->census, watch);
+	workloads_watch(w->census, watch);
 }
 
 void who_unwatch(struct who *w, struct who_watch *watch)
 {
 	(void)w;
-	census_unwatch(watch);
+	workloads_unwatch(watch);
 }
 
-bool who_matches(const struct who_one *one, const char *container, const char *vm)
+bool who_matches(const struct workload *one, const char *container, const char *vm)
 {
 	if (one->vm[0])
 		return vm && !fnmatch(vm, one->vm, 0);
 	return container && !fnmatch(container, one->container, 0);
 }
 
-bool who_has_tap(const struct who_one *vm, unsigned int ifindex)
+bool who_has_tap(const struct workload *vm, unsigned int ifindex)
 {
 	for (const unsigned int *tap = vm->taps; tap && *tap; tap++)
 		if (*tap == ifindex)
@@ -178,10 +178,10 @@ static void emit_container(void *data, const struct owner_info *info)
 {
 	struct info *i = data;
 
-	family_u64(i->family,
-		   metrics_labels(i->m, "container", info->name, "runtime", info->runtime, "path", info->path, "id",
-				  info->short_id, NULL),
-		   1);
+	metrics_u64(i->family,
+		    metrics_labels(i->m, "container", info->name, "runtime", info->runtime, "path", info->path, "id",
+				   info->short_id, NULL),
+		    1);
 }
 
 static void emit_vm(void *data, const struct vm *vm)
@@ -190,7 +190,7 @@ static void emit_vm(void *data, const struct vm *vm)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", vm->pid);
-	family_u64(i->family, metrics_labels(i->m, "vm", vm->name, "vmm", vm->vmm, "pid", pid, NULL), 1);
+	metrics_u64(i->family, metrics_labels(i->m, "vm", vm->name, "vmm", vm->vmm, "pid", pid, NULL), 1);
 }
 
 void who_collect(struct who *w, struct metrics *m)
@@ -200,9 +200,9 @@ void who_collect(struct who *w, struct metrics *m)
 	bpfobj_collect(w->bpf->obj, "who", w->bpf->maps.who_lost, 0, m);
 	i.family = metrics_family(m, "nestor_container_info", METRIC_GAUGE,
 				  "A container that has series: its runtime, its cgroup, the runtime's id; always 1.");
-	owners_for_each_shown(w->owners, emit_container, &i);
+	accounts_for_each_shown(w->owners, emit_container, &i);
 	i.family = metrics_family(m, "nestor_vm_info", METRIC_GAUGE, "A VM that runs: its monitor and its process; always 1.");
-	census_for_each_vm(w->census, emit_vm, &i);
+	workloads_for_each_vm(w->census, emit_vm, &i);
 }
 
 static void add_container(void *data, const struct container_name *name)
@@ -215,7 +215,7 @@ json_t *who_show_containers(struct who *w)
 {
 	json_t *list = json_array();
 
-	census_for_each_container(w->census, add_container, list);
+	workloads_for_each_container(w->census, add_container, list);
 	return list;
 }
 
@@ -236,7 +236,7 @@ json_t *who_show_vms(struct who *w)
 {
 	json_t *list = json_array();
 
-	census_for_each_vm(w->census, add_vm, list);
+	workloads_for_each_vm(w->census, add_vm, list);
 	return list;
 }
 
@@ -244,7 +244,7 @@ json_t *who_show_vms(struct who *w)
 
 void who_apply(struct who *w, const struct policy *p)
 {
-	owners_apply(w->owners, p);
+	accounts_apply(w->owners, p);
 }
 
 static int watch_events(struct who *w)
@@ -255,8 +255,8 @@ static int watch_events(struct who *w)
 	if (!w->ring)
 		return log_error(-errno, "who: ring buffer: %m");
 	w->events.fd = dup(ring_buffer__epoll_fd(w->ring)); /* a source closes its own */
-	w->check.fd = timer_open(CHECK_NS, CHECK_NS);
-	w->update.fd = timer_open(0, 0);
+	w->check.fd = loop_timer_open(CHECK_NS, CHECK_NS);
+	w->update.fd = loop_timer_open(0, 0);
 	return loop_add(loop, &w->events) ?: loop_add(loop, &w->check) ?: loop_add(loop, &w->update);
 }
 
@@ -281,9 +281,9 @@ static int begin(struct who *w)
 
 	err = load(w);
 	if (!err)
-		err = census_open(w->agent, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
+		err = workloads_open(w->agent, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
 	if (!err)
-		err = owners_open(w->agent, w->bpf->maps.who_owners, w->census, &w->owners);
+		err = accounts_open(w->agent, w->bpf->maps.who_owners, w->census, &w->owners);
 	if (!err)
 		err = watch_events(w);
 	if (err)
@@ -291,7 +291,7 @@ static int begin(struct who *w)
 	err = who_bpf__attach(w->bpf);
 	if (err)
 		return log_error(err, "who: cannot attach: %s", strerror(-err));
-	census_scan(w->census);
+	workloads_scan(w->census);
 	return 0;
 }
 
@@ -323,8 +323,8 @@ void who_stop(struct who *w)
 	loop_remove(&w->agent->loop, &w->events);
 	loop_remove(&w->agent->loop, &w->check);
 	loop_remove(&w->agent->loop, &w->update);
-	owners_close(w->owners);
-	census_close(w->census);
+	accounts_close(w->owners);
+	workloads_close(w->census);
 	who_bpf__destroy(w->bpf);
 	free(w);
 }

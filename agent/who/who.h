@@ -19,7 +19,7 @@ struct agent;
 struct bpf_object;
 struct metrics;
 struct policy;
-struct tally;
+struct counters;
 struct who;
 
 #define WHO_OTHER "~other"
@@ -51,8 +51,8 @@ struct who_label {
 bool who_label(struct who *w, const struct owner *o, struct who_label *ret);
 
 /* @t's counts of owners that are gone move on to their heirs, from now on until the tally is removed. */
-void who_add_tally(struct who *w, struct tally *t);
-void who_remove_tally(struct who *w, struct tally *t);
+void who_add_counters(struct who *w, struct counters *t);
+void who_remove_counters(struct who *w, struct counters *t);
 
 /* ---- those that can be limited ---- */
 
@@ -60,7 +60,7 @@ void who_remove_tally(struct who *w, struct tally *t);
  * One that policy may name: a container of the cgroup v2 hierarchy (or of the hierarchy of the memory controller on a
  * v1 host), or a VM. Rooms compare pointers, and read; they belong to who.
  */
-struct who_one {
+struct workload {
 	const char *vm; /* "" for a container */
 	const char *container; /* "" for a VM */
 	const char *path; /* cgroup's, from the mount; of a VM that of its process */
@@ -69,8 +69,8 @@ struct who_one {
 };
 
 struct who_watch {
-	void (*born)(void *data, const struct who_one *one); /* or one told before has changed, such as a VM its taps */
-	void (*gone)(void *data, const struct who_one *one); /* its cgroup or process is no more; pointer dies after */
+	void (*born)(void *data, const struct workload *one); /* or one told before has changed, such as a VM its taps */
+	void (*gone)(void *data, const struct workload *one); /* its cgroup or process is no more; pointer dies after */
 	void *data;
 	LIST_ENTRY(who_watch) entry;
 };
@@ -80,8 +80,8 @@ void who_watch(struct who *w, struct who_watch *watch);
 void who_unwatch(struct who *w, struct who_watch *watch);
 
 /* Does a policy's glob name it? @container and @vm: globs or NULL; at least one is given. */
-bool who_matches(const struct who_one *one, const char *container, const char *vm);
+bool who_matches(const struct workload *one, const char *container, const char *vm);
 
-bool who_has_tap(const struct who_one *vm, unsigned int ifindex);
+bool who_has_tap(const struct workload *vm, unsigned int ifindex);
 
 #endif

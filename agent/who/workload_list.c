@@ -3,9 +3,9 @@
 
 #include "agent/who/workload_list.h"
 
-static void forget(struct members *all, const struct who_one *one)
+static void forget(struct workload_list *all, const struct workload *one)
 {
-	struct member *m;
+	struct workload_entry *m;
 
 	LIST_FOREACH (m, &all->list, entry)
 		if (m->one == one)
@@ -16,19 +16,19 @@ static void forget(struct members *all, const struct who_one *one)
 	free(m);
 }
 
-static void on_gone(void *data, const struct who_one *one)
+static void on_gone(void *data, const struct workload *one)
 {
-	struct members *all = data;
+	struct workload_list *all = data;
 
 	forget(all, one);
 	if (all->changed)
 		all->changed(all->data);
 }
 
-static void on_born(void *data, const struct who_one *one)
+static void on_born(void *data, const struct workload *one)
 {
-	struct members *all = data;
-	struct member *m = calloc(1, sizeof(*m));
+	struct workload_list *all = data;
+	struct workload_entry *m = calloc(1, sizeof(*m));
 
 	forget(all, one); /* told before, and changed */
 	if (!m)
@@ -39,14 +39,14 @@ static void on_born(void *data, const struct who_one *one)
 		all->changed(all->data);
 }
 
-void members_open(struct members *m, struct who *who, void (*changed)(void *data), void *data)
+void workload_list_open(struct workload_list *m, struct who *who, void (*changed)(void *data), void *data)
 {
-	*m = (struct members){ .who = who, .changed = changed, .data = data };
+	*m = (struct workload_list){ .who = who, .changed = changed, .data = data };
 	m->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = m };
 	who_watch(who, &m->watch);
 }
 
-void members_close(struct members *m)
+void workload_list_close(struct workload_list *m)
 {
 	if (m->who)
 		who_unwatch(m->who, &m->watch);

@@ -7,13 +7,13 @@
 
 #include "agent/who/who.h"
 
-struct member {
-	LIST_ENTRY(member) entry;
-	const struct who_one *one;
+struct workload_entry {
+	LIST_ENTRY(workload_entry) entry;
+	const struct workload *one;
 };
 
-struct members {
-	LIST_HEAD(, member) list; /* the last that came first */
+struct workload_list {
+	LIST_HEAD(, workload_entry) list; /* the last that came first */
 	struct who *who;
 	struct who_watch watch;
 	void (*changed)(void *data); /* NULL, or: hears of each that comes and goes */
@@ -21,7 +21,7 @@ struct members {
 };
 
 /* From now on @m has all there are; @changed is called for those that are there already, too. It stays where it is. */
-void members_open(struct members *m, struct who *who, void (*changed)(void *data), void *data);
-void members_close(struct members *m); /* what was not opened, but zeroed, is fine */
+void workload_list_open(struct workload_list *m, struct who *who, void (*changed)(void *data), void *data);
+void workload_list_close(struct workload_list *m); /* what was not opened, but zeroed, is fine */
 
 #endif

@@ -37,24 +37,24 @@
 struct place {
 	__u64 id;
 	struct container_name name;
-	struct who_one one;
+	struct workload one;
 	__u64 since_ns, asked_ns; /* asked: for its name */
 	bool seen; /* by the scan that runs */
 	LIST_ENTRY(place) in_bucket;
 };
 
-struct machine {
+struct guest {
 	__u64 id; /* value of who_vms */
 	struct vm vm;
-	struct who_one one;
-	LIST_ENTRY(machine) entry;
+	struct workload one;
+	LIST_ENTRY(guest) entry;
 };
 
-struct census {
+struct workloads {
 	struct agent *agent;
 	int vms_fd, any_fd;
 	LIST_HEAD(, place) places[BUCKETS];
-	LIST_HEAD(, machine) machines;
+	LIST_HEAD(, guest) machines;
 	LIST_HEAD(, who_watch) watches;
 	unsigned int nr_places, nr_unsettled;
 	bool full; /* and it was logged */
@@ -68,7 +68,7 @@ struct census {
 
 /* ---- watchers ---- */
 
-static void tell_born(const struct census *c, const struct who_one *one)
+static void tell_born(const struct workloads *c, const struct workload *one)
 {
 	struct who_watch *w;
 
@@ -76,7 +76,7 @@ static void tell_born(const struct census *c, const struct who_one *one)
 		w->born(w->data, one);
 }
 
-static void tell_gone(const struct census *c, const struct who_one *one)
+static void tell_gone(const struct workloads *c, const struct workload *one)
 {
 	struct who_watch *w;
 
@@ -84,9 +84,9 @@ static void tell_gone(const struct census *c, const struct who_one *one)
 		w->gone(w->data, one);
 }
 
-void census_watch(struct census *c, struct who_watch *watch)
+void workloads_watch(struct workloads *c, struct who_watch *watch)
 {
-	struct machine *m;
+	struct guest *m;
 	struct place *p;
 
 	LIST_INSERT_HEAD(&c->watches, watch, entry);
@@ -97,14 +97,14 @@ void census_watch(struct census *c, struct who_watch *watch)
 		watch->born(watch->data, &m->one);
 }
 
-void census_unwatch(struct who_watch *watch)
+void workloads_unwatch(struct who_watch *watch)
 {
 	LIST_REMOVE(watch, entry);
 }
 
 /* ---- containers ---- */
 
-static struct place *find_place(const struct census *c, __u64 id)
+static struct place *find_place(const struct workloads *c, __u64 id)
 {
 	struct place *p;
 
@@ -119,7 +119,7 @@ static bool is_settled(const struct place *p)
 	return p->name.final || now_ns() - p->since_ns > NAME_SETTLES_NS;
 }
 
-static void remove_place(struct census *c, struct place *p)
+static void remove_place(struct workloads *c, struct place *p)
 {
 	tell_gone(c, &p->one);
 	LIST_REMOVE(p, in_bucket);
@@ -133,7 +133,7 @@ static bool is_container(const char *path, const struct container_name *name)
 	return strcmp(path, "/") != 0 && !strcmp(path, name->path);
 }
 
-static void add_place(struct census *c, __u64 id, const char *path)
+static void add_place(struct workloads *c, __u64 id, const char *path)
 {
 	struct container_name name;
 	struct place *p;
@@ -150,18 +150,18 @@ static void add_place(struct census *c, __u64 id, const char *path)
 	}
 	p->id = id;
 	p->name = name;
-	p->one = (struct who_one){ .vm = "", .container = p->name.name, .path = p->name.path };
+	p->one = (struct workload){ .vm = "", .container = p->name.name, .path = p->name.path };
 	p->since_ns = p->asked_ns = now_ns();
 	p->seen = true;
 	LIST_INSERT_HEAD(&c->places[id % BUCKETS], p, in_bucket);
 	c->nr_places++;
 	tell_born(c, &p->one);
 	if (!name.final && !c->nr_unsettled++)
-		timer_rearm(c->settle.fd, SETTLE_EVERY_NS, SETTLE_EVERY_NS);
+		loop_timer_rearm(c->settle.fd, SETTLE_EVERY_NS, SETTLE_EVERY_NS);
 }
 
 /* False: there is no such cgroup, or none yet. */
-static bool find_born(struct census *c, __u64 id)
+static bool find_born(struct workloads *c, __u64 id)
 {
 	const struct kernel *k = &c->agent->kernel;
 	char path[OWNER_PATH_MAX];
@@ -173,21 +173,21 @@ static bool find_born(struct census *c, __u64 id)
 	return true;
 }
 
-void census_cgroup_born(struct census *c, const struct owner *owner)
+void workloads_cgroup_born(struct workloads *c, const struct owner *owner)
 {
 	if (owner->hierarchy != c->agent->kernel.task_hierarchy || find_born(c, owner->id) || c->nr_unborn == UNBORN_MAX)
 		return;
 	if (!c->nr_unborn)
-		timer_rearm(c->late.fd, UNBORN_EVERY_NS, UNBORN_EVERY_NS);
+		loop_timer_rearm(c->late.fd, UNBORN_EVERY_NS, UNBORN_EVERY_NS);
 	c->unborn[c->nr_unborn++] = owner->id;
 }
 
 static void on_late(struct source *s)
 {
-	struct census *c = s->data;
+	struct workloads *c = s->data;
 	unsigned int kept = 0;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	for (unsigned int i = 0; i < c->nr_unborn; i++)
 		if (!find_born(c, c->unborn[i]))
 			c->unborn[kept++] = c->unborn[i];
@@ -195,10 +195,10 @@ static void on_late(struct source *s)
 	if (c->nr_unborn)
 		return;
 	c->asked = 0;
-	timer_rearm(s->fd, 0, 0);
+	loop_timer_rearm(s->fd, 0, 0);
 }
 
-void census_cgroup_gone(struct census *c, const struct owner *owner)
+void workloads_cgroup_gone(struct workloads *c, const struct owner *owner)
 {
 	struct place *p = owner->hierarchy == c->agent->kernel.task_hierarchy ? find_place(c, owner->id) : NULL;
 
@@ -207,7 +207,7 @@ void census_cgroup_gone(struct census *c, const struct owner *owner)
 }
 
 /* Its runtime may have written by now what it is called: then it was one under another name. */
-static void rename_place(struct census *c, struct place *p)
+static void rename_place(struct workloads *c, struct place *p)
 {
 	struct container_name name;
 
@@ -229,10 +229,10 @@ static bool is_due(const struct place *p)
 
 static void on_settle(struct source *s)
 {
-	struct census *c = s->data;
+	struct workloads *c = s->data;
 	struct place *p;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	c->nr_unsettled = 0;
 	for (unsigned int i = 0; i < BUCKETS; i++)
 		LIST_FOREACH (p, &c->places[i], in_bucket) {
@@ -243,10 +243,10 @@ static void on_settle(struct source *s)
 			c->nr_unsettled += !is_settled(p);
 		}
 	if (!c->nr_unsettled)
-		timer_rearm(s->fd, 0, 0);
+		loop_timer_rearm(s->fd, 0, 0);
 }
 
-static void scan_cgroups(struct census *c)
+static void scan_cgroups(struct workloads *c)
 {
 	const struct hierarchy *h = kernel_task_hierarchy(&c->agent->kernel);
 	char *roots[] = { (char *)(h ? h->mount : ""), NULL };
@@ -267,7 +267,7 @@ static void scan_cgroups(struct census *c)
 		fts_close(tree);
 }
 
-static void forget_seen(struct census *c)
+static void forget_seen(struct workloads *c)
 {
 	struct place *p;
 
@@ -276,7 +276,7 @@ static void forget_seen(struct census *c)
 			p->seen = false;
 }
 
-static void remove_unseen(struct census *c)
+static void remove_unseen(struct workloads *c)
 {
 	struct place *p, *next;
 
@@ -288,7 +288,7 @@ static void remove_unseen(struct census *c)
 		}
 }
 
-void census_for_each_container(struct census *c, void (*emit)(void *data, const struct container_name *name), void *data)
+void workloads_for_each_container(struct workloads *c, void (*emit)(void *data, const struct container_name *name), void *data)
 {
 	struct place *p;
 
@@ -305,9 +305,9 @@ static __u64 vm_id(const struct vm *vm)
 	return vm->start << 22 | (__u64)vm->pid;
 }
 
-static struct machine *find_machine(const struct census *c, __u64 id)
+static struct guest *find_machine(const struct workloads *c, __u64 id)
 {
-	struct machine *m;
+	struct guest *m;
 
 	LIST_FOREACH (m, &c->machines, entry)
 		if (m->id == id)
@@ -315,9 +315,9 @@ static struct machine *find_machine(const struct census *c, __u64 id)
 	return NULL;
 }
 
-static bool is_name_taken(const struct census *c, const char *name)
+static bool is_name_taken(const struct workloads *c, const char *name)
 {
-	struct machine *m;
+	struct guest *m;
 
 	LIST_FOREACH (m, &c->machines, entry)
 		if (!strcmp(m->vm.name, name))
@@ -325,21 +325,21 @@ static bool is_name_taken(const struct census *c, const char *name)
 	return false;
 }
 
-static void mark_task(const struct census *c, int pid, __u64 id)
+static void mark_task(const struct workloads *c, int pid, __u64 id)
 {
 	__u32 key = (__u32)pid;
 
 	bpf_map_update_elem(c->vms_fd, &key, &id, BPF_ANY);
 }
 
-static void tell_any(const struct census *c)
+static void tell_any(const struct workloads *c)
 {
 	__u32 first = 0, any = !LIST_EMPTY(&c->machines);
 
 	bpf_map_update_elem(c->any_fd, &first, &any, BPF_ANY);
 }
 
-static void mark_tasks(const struct census *c, const struct machine *m)
+static void mark_tasks(const struct workloads *c, const struct guest *m)
 {
 	int helpers[HELPERS_MAX], nr = vm_helpers(&m->vm, helpers, HELPERS_MAX);
 
@@ -348,16 +348,17 @@ static void mark_tasks(const struct census *c, const struct machine *m)
 		mark_task(c, helpers[i], m->id);
 }
 
-static void set_one(struct machine *m)
+static void set_one(struct guest *m)
 {
-	m->one =
-		(struct who_one){ .vm = m->vm.name, .container = "", .path = m->vm.path, .pid = m->vm.pid, .taps = m->vm.taps };
+	m->one = (struct workload){
+		.vm = m->vm.name, .container = "", .path = m->vm.path, .pid = m->vm.pid, .taps = m->vm.taps
+	};
 }
 
 /* Takes @vm over. */
-static void add_machine(struct census *c, struct vm *vm)
+static void add_machine(struct workloads *c, struct vm *vm)
 {
-	struct machine *m = find_machine(c, vm_id(vm)) ? NULL : calloc(1, sizeof(*m));
+	struct guest *m = find_machine(c, vm_id(vm)) ? NULL : calloc(1, sizeof(*m));
 	char name[OWNER_NAME_MAX];
 
 	if (!m) {
@@ -372,7 +373,7 @@ static void add_machine(struct census *c, struct vm *vm)
 	}
 	set_one(m);
 	if (LIST_EMPTY(&c->machines) && !c->daemons_until_ns)
-		timer_rearm(c->look.fd, VMS_EVERY_NS, VMS_EVERY_NS);
+		loop_timer_rearm(c->look.fd, VMS_EVERY_NS, VMS_EVERY_NS);
 	LIST_INSERT_HEAD(&c->machines, m, entry);
 	mark_tasks(c, m);
 	tell_any(c);
@@ -380,7 +381,7 @@ static void add_machine(struct census *c, struct vm *vm)
 	tell_born(c, &m->one);
 }
 
-static void remove_machine(struct census *c, struct machine *m)
+static void remove_machine(struct workloads *c, struct guest *m)
 {
 	__u32 pid = (__u32)m->vm.pid;
 
@@ -392,15 +393,15 @@ static void remove_machine(struct census *c, struct machine *m)
 	free(m);
 }
 
-static void expect_daemon(struct census *c)
+static void expect_daemon(struct workloads *c)
 {
 	if (!c->daemons_until_ns)
-		timer_rearm(c->look.fd, DAEMON_EVERY_NS, DAEMON_EVERY_NS);
+		loop_timer_rearm(c->look.fd, DAEMON_EVERY_NS, DAEMON_EVERY_NS);
 	c->daemons_until_ns = now_ns() + DAEMON_NS;
 }
 
 /* 0; or -errno of vm_look(). */
-static int add_if_vm(struct census *c, int pid)
+static int add_if_vm(struct workloads *c, int pid)
 {
 	struct vm vm;
 	int err = vm_look(pid, &vm);
@@ -410,16 +411,16 @@ static int add_if_vm(struct census *c, int pid)
 	return err;
 }
 
-void census_exec(struct census *c, int pid)
+void workloads_exec(struct workloads *c, int pid)
 {
 	/* One that has ended before we look may have been the one that waits for a daemon. */
 	if (add_if_vm(c, pid))
 		expect_daemon(c);
 }
 
-void census_exit(struct census *c, const struct owner *owner)
+void workloads_exit(struct workloads *c, const struct owner *owner)
 {
-	struct machine *m = find_machine(c, owner->id);
+	struct guest *m = find_machine(c, owner->id);
 	__u32 pid = m ? (__u32)m->vm.pid : 0;
 	__u64 id;
 
@@ -428,7 +429,7 @@ void census_exit(struct census *c, const struct owner *owner)
 		remove_machine(c, m);
 }
 
-static void look_again(struct census *c, struct machine *m)
+static void look_again(struct workloads *c, struct guest *m)
 {
 	struct vm vm;
 	int err = vm_look_again(&m->vm, &vm);
@@ -450,9 +451,9 @@ static void look_again(struct census *c, struct machine *m)
 	mark_tasks(c, m);
 }
 
-static void look_at_machines(struct census *c)
+static void look_at_machines(struct workloads *c)
 {
-	struct machine *m, *next;
+	struct guest *m, *next;
 
 	for (m = LIST_FIRST(&c->machines); m; m = next) {
 		next = LIST_NEXT(m, entry);
@@ -468,10 +469,10 @@ static void on_pid_found(void *data, int pid)
 
 static void on_look(struct source *s)
 {
-	struct census *c = s->data;
+	struct workloads *c = s->data;
 	__u64 every = VMS_EVERY_NS;
 
-	timer_drain(s->fd);
+	loop_timer_drain(s->fd);
 	c->look_soon = false;
 	look_at_machines(c);
 	if (c->daemons_until_ns)
@@ -482,20 +483,20 @@ static void on_look(struct source *s)
 		c->daemons_until_ns = 0;
 	if (LIST_EMPTY(&c->machines) && !c->daemons_until_ns)
 		every = 0;
-	timer_rearm(s->fd, every, every);
+	loop_timer_rearm(s->fd, every, every);
 }
 
 static void on_links(struct source *s)
 {
-	struct census *c = s->data;
+	struct workloads *c = s->data;
 
 	if (!vm_links_changed(s->fd) || LIST_EMPTY(&c->machines) || c->look_soon)
 		return;
 	c->look_soon = true;
-	timer_rearm(c->look.fd, VMS_SOON_NS, VMS_EVERY_NS);
+	loop_timer_rearm(c->look.fd, VMS_SOON_NS, VMS_EVERY_NS);
 }
 
-static bool name_machine(const struct machine *m, struct owner_info *info)
+static bool name_machine(const struct guest *m, struct owner_info *info)
 {
 	if (!m)
 		return false;
@@ -506,13 +507,13 @@ static bool name_machine(const struct machine *m, struct owner_info *info)
 	return true;
 }
 
-bool census_name_vm(const struct census *c, __u64 id, struct owner_info *info)
+bool workloads_name_vm(const struct workloads *c, __u64 id, struct owner_info *info)
 {
 	return name_machine(find_machine(c, id), info);
 }
 
 /* Are all processes of the cgroup the VM's, or kernel threads that work for it? */
-static bool is_alone(const struct census *c, const struct machine *m)
+static bool is_alone(const struct workloads *c, const struct guest *m)
 {
 	const struct hierarchy *h = kernel_task_hierarchy(&c->agent->kernel);
 	char path[OWNER_PATH_MAX + 256];
@@ -528,9 +529,9 @@ static bool is_alone(const struct census *c, const struct machine *m)
 	return procs;
 }
 
-bool census_name_vms_cgroup(const struct census *c, const char *path, struct owner_info *info)
+bool workloads_name_vms_cgroup(const struct workloads *c, const char *path, struct owner_info *info)
 {
-	const struct machine *m;
+	const struct guest *m;
 
 	LIST_FOREACH (m, &c->machines, entry)
 		if (!strcmp(m->vm.path, path) && strcmp(path, "/") != 0 && is_alone(c, m))
@@ -538,9 +539,9 @@ bool census_name_vms_cgroup(const struct census *c, const char *path, struct own
 	return false;
 }
 
-void census_for_each_vm(struct census *c, void (*emit)(void *data, const struct vm *vm), void *data)
+void workloads_for_each_vm(struct workloads *c, void (*emit)(void *data, const struct vm *vm), void *data)
 {
-	struct machine *m;
+	struct guest *m;
 
 	LIST_FOREACH (m, &c->machines, entry)
 		emit(data, &m->vm);
@@ -548,7 +549,7 @@ void census_for_each_vm(struct census *c, void (*emit)(void *data, const struct 
 
 /* ---- life ---- */
 
-void census_scan(struct census *c)
+void workloads_scan(struct workloads *c)
 {
 	forget_seen(c);
 	scan_cgroups(c);
@@ -557,27 +558,27 @@ void census_scan(struct census *c)
 	vm_scan(on_pid_found, c);
 }
 
-int census_open(struct agent *a, struct bpf_map *vms, struct bpf_map *any, struct census **ret)
+int workloads_open(struct agent *a, struct bpf_map *vms, struct bpf_map *any, struct workloads **ret)
 {
-	struct census *c = calloc(1, sizeof(*c));
+	struct workloads *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return log_error(-ENOMEM, "who: out of memory");
 	c->agent = a;
 	c->vms_fd = bpf_map__fd(vms);
 	c->any_fd = bpf_map__fd(any);
-	c->settle = (struct source){ .fd = timer_open(0, 0), .ready = on_settle, .data = c };
-	c->look = (struct source){ .fd = timer_open(0, 0), .ready = on_look, .data = c };
-	c->late = (struct source){ .fd = timer_open(0, 0), .ready = on_late, .data = c };
+	c->settle = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_settle, .data = c };
+	c->look = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_look, .data = c };
+	c->late = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_late, .data = c };
 	c->links = (struct source){ .fd = vm_links_open(), .ready = on_links, .data = c };
-	*ret = c; /* census_close() frees it, also after an error */
+	*ret = c; /* workloads_close() frees it, also after an error */
 	return loop_add(&a->loop, &c->settle) ?: loop_add(&a->loop, &c->look) ?: loop_add(&a->loop, &c->late)
 		?: loop_add(&a->loop, &c->links);
 }
 
-void census_close(struct census *c)
+void workloads_close(struct workloads *c)
 {
-	struct machine *m;
+	struct guest *m;
 	struct place *p;
 
 	if (!c)

@@ -41,7 +41,7 @@ static __always_inline bool total_is(const struct blkio_place *place, const stru
 {
 	const __u64 *a = (const __u64 *)&place->key, *b = (const __u64 *)key;
 
-	return place->state == PLACE_USED && a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+	return place->state == SLOT_MAP_USED && a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
 }
 
 static __always_inline struct blkio_place *total_place(__u32 index)
@@ -68,10 +68,10 @@ static __always_inline void total_set_bit(__u32 index)
 
 static __always_inline bool total_claim(struct blkio_place *place, const struct blkio_key *key, __u32 index)
 {
-	if (place->state || __sync_val_compare_and_swap(&place->state, PLACE_FREE, PLACE_CLAIMED))
+	if (place->state || __sync_val_compare_and_swap(&place->state, SLOT_MAP_FREE, SLOT_MAP_CLAIMED))
 		return false;
 	place->key = *key;
-	__sync_lock_test_and_set(&place->state, PLACE_USED); /* after the key */
+	__sync_lock_test_and_set(&place->state, SLOT_MAP_USED); /* after the key */
 	total_set_bit(index);
 	return true;
 }

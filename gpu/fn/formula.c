@@ -135,7 +135,7 @@ static uint64_t sum(struct parser *p)
 	return v;
 }
 
-int expr_eval(const char *text, const struct expr_name *names, size_t n, uint64_t *ret, char why[128])
+int formula_eval(const char *text, const struct expr_name *names, size_t n, uint64_t *ret, char why[128])
 {
 	struct parser p = { .at = text, .names = names, .n = n, .why = why };
 

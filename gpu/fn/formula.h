@@ -15,6 +15,6 @@ struct expr_name {
 };
 
 /* 0; or -EINVAL or -ERANGE, with the reason in @why. */
-int expr_eval(const char *text, const struct expr_name *names, size_t n, uint64_t *ret, char why[128]);
+int formula_eval(const char *text, const struct expr_name *names, size_t n, uint64_t *ret, char why[128]);
 
 #endif

@@ -347,7 +347,7 @@ static int evaluate(const struct fn_call *c, const char *what, const char *formu
 	size_t n = whole_scalars(c, names);
 	char reason[128];
 
-	if (expr_eval(formula, names, n, ret, reason))
+	if (formula_eval(formula, names, n, ret, reason))
 		return REFUSE("%s: '%.40s': %s", what, formula, reason);
 	if (!*ret || *ret > max)
 		return REFUSE("%s: '%.40s' gives %llu, not 1 to %llu", what, formula, (unsigned long long)*ret,

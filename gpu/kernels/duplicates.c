@@ -130,7 +130,7 @@ static uint64_t close_search(struct search *s)
 	return sum;
 }
 
-int doubles_find(struct gpu *g, const uint64_t *hashes, uint32_t n, struct doubles *ret)
+int duplicates_find(struct gpu *g, const uint64_t *hashes, uint32_t n, struct doubles *ret)
 {
 	struct search s;
 	int err = open_search(&s, g, n);
@@ -154,7 +154,7 @@ int doubles_find(struct gpu *g, const uint64_t *hashes, uint32_t n, struct doubl
 #define KNOWN 700 /* more than a group's chunks of one pass have each */
 #define KNOWN_DOUBLES 300 /* the last ones are the first ones again */
 
-int doubles_known_answer(struct gpu *g)
+int duplicates_known_answer(struct gpu *g)
 {
 	uint64_t hashes[KNOWN];
 	struct doubles found;
@@ -163,7 +163,7 @@ int doubles_known_answer(struct gpu *g)
 
 	for (uint64_t i = 0; i < KNOWN; i++)
 		hashes[i] = (i % (KNOWN - KNOWN_DOUBLES) + 1) * 0x9e3779b97f4a7c15; /* odd, so that no two are the same */
-	err = doubles_find(g, hashes, KNOWN, &found);
+	err = duplicates_find(g, hashes, KNOWN, &found);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i + 1 < found.n; i += 2)

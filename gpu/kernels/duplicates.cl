@@ -83,7 +83,7 @@ static bool is_double(__global const ulong *hashes, uint nr, uint i)
 }
 
 /* One count more than there are chunks, for the sum of all. */
-KERNEL(doubles_count, CHUNKS, __global const ulong *hashes, __global uint *counts, uint nr, uint chunk, uint chunks)
+KERNEL(duplicates_count, CHUNKS, __global const ulong *hashes, __global uint *counts, uint nr, uint chunk, uint chunks)
 {
 	uint nth = (first + GROUP_ID()) * CHUNKS + LOCAL_ID(), sum = 0, i;
 
@@ -96,7 +96,7 @@ KERNEL(doubles_count, CHUNKS, __global const ulong *hashes, __global uint *count
 		counts[chunks] = 0;
 }
 
-KERNEL(doubles_move, CHUNKS, __global const ulong *hashes, __global const uint *numbers, __global uint *to,
+KERNEL(duplicates_move, CHUNKS, __global const ulong *hashes, __global const uint *numbers, __global uint *to,
        __global const uint *counts, uint nr, uint chunk, uint chunks)
 {
 	uint nth = (first + GROUP_ID()) * CHUNKS + LOCAL_ID(), i, at;

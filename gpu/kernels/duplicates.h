@@ -15,9 +15,9 @@ struct doubles {
  * Of @n hashes, 1 at least. The device needs 24 bytes for each. 0, or an error of gpu.h, then *@ret is empty; -ENOMEM may be of
  * this machine, too.
  */
-int doubles_find(struct gpu *g, const uint64_t *hashes, uint32_t n, struct doubles *ret);
+int duplicates_find(struct gpu *g, const uint64_t *hashes, uint32_t n, struct doubles *ret);
 
 /* Does the device find those that are known? 0 or an error of gpu.h. */
-int doubles_known_answer(struct gpu *g);
+int duplicates_known_answer(struct gpu *g);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "gpu/sched/simulate.h"
 
-const char *const trace_kind_names[TRACE_KINDS] = {
+const char *const simulate_trace_kind_names[TRACE_KINDS] = {
 	[TRACE_POISSON] = "poisson",
 	[TRACE_BURSTY] = "bursty",
 	[TRACE_FUNCTIONS] = "functions",
@@ -69,7 +69,7 @@ static double gap(enum trace_kind kind, double mean, bool *burst, uint64_t *stat
 	return exponential(state, mean * (1 - BURST) / (1 - BURST_PART));
 }
 
-int trace_generate(enum trace_kind kind, size_t n, double load, uint64_t seed, struct trace *ret)
+int simulate_trace_generate(enum trace_kind kind, size_t n, double load, uint64_t seed, struct trace *ret)
 {
 	uint64_t state = seed * 0x9e3779b97f4a7c15 + 1;
 	bool burst = false;
@@ -89,7 +89,7 @@ int trace_generate(enum trace_kind kind, size_t n, double load, uint64_t seed, s
 	return 0;
 }
 
-void trace_free(struct trace *t)
+void simulate_trace_free(struct trace *t)
 {
 	free(t->tasks);
 	t->tasks = NULL;
@@ -97,7 +97,7 @@ void trace_free(struct trace *t)
 
 /* ---- a device that others use, too ---- */
 
-static double capacity_at(const struct sim_device *d, double now, double *ret_until)
+static double capacity_at(const struct simulate_device *d, double now, double *ret_until)
 {
 	double third = d->period / 3, nth;
 
@@ -110,7 +110,7 @@ static double capacity_at(const struct sim_device *d, double now, double *ret_un
 }
 
 /* When @work is done that begins at @now */
-static double run_until(const struct sim_device *d, double now, double work)
+static double run_until(const struct simulate_device *d, double now, double work)
 {
 	while (work > 0) {
 		double until, c = capacity_at(d, now, &until);
@@ -123,14 +123,14 @@ static double run_until(const struct sim_device *d, double now, double work)
 	return now;
 }
 
-static double end_slice(const struct sim_device *d, double now, double work)
+static double end_slice(const struct simulate_device *d, double now, double work)
 {
 	return run_until(d, now + d->overhead, work);
 }
 
 /* ---- a run ---- */
 
-static void count_dropped(struct sched *s, struct sim_result *r)
+static void count_dropped(struct sched *s, struct simulate_result *r)
 {
 	struct sched_task *t;
 
@@ -140,7 +140,7 @@ static void count_dropped(struct sched *s, struct sim_result *r)
 	}
 }
 
-static void count_done(const struct sched_task *t, double now, struct sim_result *r)
+static void count_done(const struct sched_task *t, double now, struct simulate_result *r)
 {
 	if (now <= t->deadline) {
 		r->in_time++;
@@ -160,7 +160,7 @@ static int add_arrived(struct sched *s, const struct trace *t, size_t *next, dou
 	return err;
 }
 
-static int run(struct sched *s, const struct trace *t, const struct sim_device *d, struct sim_result *r)
+static int run(struct sched *s, const struct trace *t, const struct simulate_device *d, struct simulate_result *r)
 {
 	struct sched_slice slice;
 	size_t next = 0;
@@ -190,13 +190,14 @@ static int run(struct sched *s, const struct trace *t, const struct sim_device *
 	}
 }
 
-int sim_run(const struct trace *t, const struct sim_device *d, enum sched_rule rule, double fixed, struct sim_result *ret)
+int simulate_run(const struct trace *t, const struct simulate_device *d, enum sched_rule rule, double fixed,
+		 struct simulate_result *ret)
 {
 	struct trace copy = { .tasks = malloc((t->n ?: 1) * sizeof(*copy.tasks)), .n = t->n };
 	struct sched *s = sched_new(rule, d->overhead, fixed);
 	int err = -ENOMEM;
 
-	*ret = (struct sim_result){ 0 };
+	*ret = (struct simulate_result){ 0 };
 	if (copy.tasks && s) {
 		memcpy(copy.tasks, t->tasks, t->n * sizeof(*copy.tasks));
 		err = run(s, &copy, d, ret);
@@ -221,7 +222,7 @@ static size_t earliest_deadline(const struct trace *t, const double *left, size_
 }
 
 /* What is done of @left from *@now until @until, if it is not done before; *@now moves on. */
-static double do_until(const struct sim_device *d, double *now, double until, double *left)
+static double do_until(const struct simulate_device *d, double *now, double until, double *left)
 {
 	double before = *left;
 
@@ -241,7 +242,7 @@ static double do_until(const struct sim_device *d, double *now, double until, do
 }
 
 /* A launch is time in which no work is done, at least as much as the device does when it is slowest. */
-static double size_with_launch(const struct sched_task *t, const struct sim_device *d)
+static double size_with_launch(const struct sched_task *t, const struct simulate_device *d)
 {
 	double slowest = d->period > 0 ? fmin(d->capacity[0], fmin(d->capacity[1], d->capacity[2])) : 1;
 
@@ -249,7 +250,7 @@ static double size_with_launch(const struct sched_task *t, const struct sim_devi
 }
 
 /* Work that can be done of @chosen of @t, which are by arrival: always that with the earliest deadline. */
-static double most_work(const struct trace *t, const bool *chosen, const struct sim_device *d, double *left)
+static double most_work(const struct trace *t, const bool *chosen, const struct simulate_device *d, double *left)
 {
 	size_t next = 0, first = 0, best;
 	double now = 0, sum = 0, until;
@@ -285,7 +286,7 @@ static int by_work(const void *p, const void *q)
 }
 
 /* Of each, the smallest first, as much as fits beside those before it; or, if they have to be @whole, all of it or nothing. */
-static double fill(const struct trace *t, const struct sim_device *d, bool whole, const struct sized *sorted, bool *chosen,
+static double fill(const struct trace *t, const struct simulate_device *d, bool whole, const struct sized *sorted, bool *chosen,
 		   double *left)
 {
 	double before = 0, filled = 0;
@@ -307,7 +308,7 @@ static double fill(const struct trace *t, const struct sim_device *d, bool whole
 	return filled;
 }
 
-static double most(const struct trace *t, const struct sim_device *d, bool whole)
+static double most(const struct trace *t, const struct simulate_device *d, bool whole)
 {
 	struct sized *sorted = calloc(t->n ?: 1, sizeof(*sorted));
 	bool *chosen = calloc(t->n ?: 1, sizeof(*chosen));
@@ -325,12 +326,12 @@ static double most(const struct trace *t, const struct sim_device *d, bool whole
 	return ret;
 }
 
-double sim_bound(const struct trace *t, const struct sim_device *d)
+double simulate_bound(const struct trace *t, const struct simulate_device *d)
 {
 	return most(t, d, false);
 }
 
-double sim_clairvoyant(const struct trace *t, const struct sim_device *d)
+double simulate_clairvoyant(const struct trace *t, const struct simulate_device *d)
 {
 	return most(t, d, true);
 }

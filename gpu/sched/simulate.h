@@ -18,23 +18,23 @@ enum trace_kind {
 	TRACE_FUNCTIONS, /* as clouds see them: most are short, a few very long (log-normal), arrivals in bursts */
 	TRACE_KINDS,
 };
-extern const char *const trace_kind_names[TRACE_KINDS];
+extern const char *const simulate_trace_kind_names[TRACE_KINDS];
 
 /*
  * @n tasks whose work comes at @load times what the device could do; deadlines after 1.5 to 5 times their work. The same for
  * the same @seed. 0 or -ENOMEM.
  */
-int trace_generate(enum trace_kind kind, size_t n, double load, uint64_t seed, struct trace *ret);
-void trace_free(struct trace *t);
+int simulate_trace_generate(enum trace_kind kind, size_t n, double load, uint64_t seed, struct trace *ret);
+void simulate_trace_free(struct trace *t);
 
 /* Others use the device, too: of each @period, its third thirds have these parts of it for us. */
-struct sim_device {
+struct simulate_device {
 	double overhead; /* of a launch, s */
 	double period; /* s; 0: it is ours alone */
 	double capacity[3];
 };
 
-struct sim_result {
+struct simulate_result {
 	size_t in_time, late, dropped;
 	double busy, wasted; /* s of work that was done; of that, for tasks that were not in time */
 	double lateness; /* s, sum of those that were late */
@@ -42,7 +42,8 @@ struct sim_result {
 };
 
 /* Runs @t by @rule. 0 or -ENOMEM. */
-int sim_run(const struct trace *t, const struct sim_device *d, enum sched_rule rule, double fixed, struct sim_result *ret);
+int simulate_run(const struct trace *t, const struct simulate_device *d, enum sched_rule rule, double fixed,
+		 struct simulate_result *ret);
 
 /*
  * As many as nobody can have in time, not even who knows all that comes: of each task any part may count, and interrupting
@@ -50,8 +51,8 @@ int sim_run(const struct trace *t, const struct sim_device *d, enum sched_rule r
  * it; that is the most, for what fits is a polymatroid (Edmonds, "Submodular functions, matroids, and certain polyhedra",
  * 1970). Time goes with the square of their number. -1: no memory.
  */
-double sim_bound(const struct trace *t, const struct sim_device *d);
+double simulate_bound(const struct trace *t, const struct simulate_device *d);
 /* The same for whole tasks only: what does not fit is left out. So many one can have who knows all that comes, if not more. */
-double sim_clairvoyant(const struct trace *t, const struct sim_device *d);
+double simulate_clairvoyant(const struct trace *t, const struct simulate_device *d);
 
 #endif

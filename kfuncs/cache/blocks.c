@@ -7,8 +7,8 @@
 #define BLOCK_SIZE_BYTES (1U << BLOCK_SHIFT)
 
 const struct cache_store *const cache_stores[NESTOR_CACHE_STORES] = {
-	[NESTOR_CACHE_MEMORY] = &memory_store,
-	[NESTOR_CACHE_SSD] = &ssd_store,
+	[NESTOR_CACHE_MEMORY] = &cache_memory_store,
+	[NESTOR_CACHE_SSD] = &cache_ssd_store,
 };
 
 static bool is_stored(const struct entry *e)
@@ -24,12 +24,12 @@ static enum nestor_cache_store store_of(const struct entry *e)
 /* Nobody outside can know which contents share a hash. */
 static u64 hash_seed;
 
-void blocks_seed(u64 seed)
+void cache_blocks_seed(u64 seed)
 {
 	hash_seed = seed;
 }
 
-u64 block_hash(const void *page)
+u64 cache_blocks_hash(const void *page)
 {
 	return xxh64(page, BLOCK_SIZE_BYTES, hash_seed);
 }
@@ -39,39 +39,39 @@ u64 block_hash(const void *page)
 /* Unlinks what a store has, unless who evicts it has it already: then he frees it. */
 static void drop_stored(u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	const struct cache_store *store = cache_stores[store_of(e)];
 	struct cache_pool *pool;
 	u32 place = e->place;
 	bool ours;
 
 	rcu_read_lock();
-	pool = pool_by_id(entry_pool(e));
+	pool = cache_pool_by_id(entry_pool(e));
 	ours = pool && store->take(pool, id);
 	rcu_read_unlock();
 	if (!ours) {
 		entry_set(e, entry_where(e), entry_pool(e), ENTRY_DEAD);
 		return;
 	}
-	index_unlink(id);
+	cache_index_unlink(id);
 	store->release(place);
-	index_free(id);
+	cache_index_free(id);
 }
 
 static void drop(u32 id)
 {
-	if (is_stored(entry_by_id(id))) {
+	if (is_stored(cache_index_entry_by_id(id))) {
 		drop_stored(id);
 		return;
 	}
-	index_unlink(id);
-	index_free(id);
+	cache_index_unlink(id);
+	cache_index_free(id);
 }
 
 /* Another writer, who leaves no entry, comes over a block. */
 static void forget_or_contest(u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 
 	if (entry_state(e) == ENTRY_CONTESTED)
 		return;
@@ -86,14 +86,14 @@ static void forget_or_contest(u32 id)
 /* Makes @id say that the page in @frame is of block @where. Returns whose the frame was, or 0. */
 static u32 link_page(u32 id, u64 where, const struct block_page *page, enum entry_state state)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	u32 before;
 
 	entry_set(e, where, 0, state);
 	e->hash = page->hash;
 	e->place = page->frame;
-	index_link(id);
-	return note_set(page->frame, id, &before) && before != id ? before : 0;
+	cache_index_link(id);
+	return cache_index_note_set(page->frame, id, &before) && before != id ? before : 0;
 }
 
 /* ---- without it ---- */
@@ -106,9 +106,9 @@ static bool claims(const struct entry *e, u64 where, u32 frame)
 /* A frame was noted for another block while @id still claimed it: that was missed when it left the page cache. */
 static void drop_if_claims(u32 id, u32 frame)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	u64 where = entry_where(e);
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 
 	spin_lock_irqsave(&g->lock, flags);
@@ -131,8 +131,8 @@ static void drop_claims(const u32 *ids, const struct block_page *pages, u32 nr)
 /* Under the group's lock. False: not there, or on its way out, or not in one piece with what was taken before. */
 static bool take_one(u64 where, u32 to, struct taken *taken, u32 *ret_before)
 {
-	u32 id = index_find(where), place;
-	struct entry *e = entry_by_id(id);
+	u32 id = cache_index_find(where), place;
+	struct entry *e = cache_index_entry_by_id(id);
 	struct cache_pool *pool;
 
 	if (!id || !is_stored(e))
@@ -141,26 +141,26 @@ static bool take_one(u64 where, u32 to, struct taken *taken, u32 *ret_before)
 	if (taken->nr &&
 	    (store_of(e) != taken->store || !cache_stores[taken->store]->adjacent(taken->places[taken->nr - 1], place)))
 		return false;
-	pool = pool_by_id(entry_pool(e));
+	pool = cache_pool_by_id(entry_pool(e));
 	if (!pool || !cache_stores[store_of(e)]->take(pool, id))
 		return false;
 	taken->store = store_of(e);
 	taken->places[taken->nr++] = place;
 	pool_count(pool, hits[taken->store], 1);
 	*ret_before = 0;
-	if (note_set(to, id, ret_before)) {
+	if (cache_index_note_set(to, id, ret_before)) {
 		entry_set(e, where, 0, ENTRY_RESIDENT);
 		e->place = to;
 	} else {
-		index_unlink(id);
-		index_free(id);
+		cache_index_unlink(id);
+		cache_index_free(id);
 	}
 	return true;
 }
 
-void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken)
+void cache_blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	u32 before[BLOCKS_BATCH];
 	unsigned long flags;
 	u32 i;
@@ -179,26 +179,26 @@ void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken)
 			drop_if_claims(before[i], to[i]);
 }
 
-u64 blocks_expected(u64 where, u32 frame)
+u64 cache_blocks_expected(u64 where, u32 frame)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	struct entry *e;
 	unsigned long flags;
 	u64 hash = 0;
 	u32 id;
 
 	spin_lock_irqsave(&g->lock, flags);
-	id = index_find(where);
-	e = entry_by_id(id);
+	id = cache_index_find(where);
+	e = cache_index_entry_by_id(id);
 	if (id && claims(e, where, frame))
 		hash = e->hash;
 	spin_unlock_irqrestore(&g->lock, flags);
 	return hash;
 }
 
-u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
+u32 cache_blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 	u32 i, id;
 
@@ -206,8 +206,8 @@ u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
 	ticket->generation = g->generation;
 	ticket->alone = !g->writers;
 	for (i = 1; i < nr; i++) {
-		id = index_find(where + i);
-		if (id && is_stored(entry_by_id(id)))
+		id = cache_index_find(where + i);
+		if (id && is_stored(cache_index_entry_by_id(id)))
 			break;
 	}
 	spin_unlock_irqrestore(&g->lock, flags);
@@ -217,39 +217,39 @@ u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket)
 /* Under the group's lock. Makes what is known of a block be this, with the first entry of *ids. Returns as link_page(). */
 static u32 learn(u64 where, const struct block_page *page, u32 *ids)
 {
-	u32 id = index_find(where), fresh = *ids;
+	u32 id = cache_index_find(where), fresh = *ids;
 
 	if (id)
 		drop(id);
-	*ids = entry_by_id(fresh)->chain;
+	*ids = cache_index_entry_by_id(fresh)->chain;
 	return link_page(fresh, where, page, ENTRY_RESIDENT);
 }
 
-void blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const struct ticket *ticket)
+void cache_blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const struct ticket *ticket)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	u32 before[BLOCKS_BATCH] = {};
 	unsigned long flags;
 	u32 ids, i;
 
 	if (!ticket->alone)
 		return;
-	ids = index_alloc(nr);
+	ids = cache_index_alloc(nr);
 	if (!ids)
 		return;
 	spin_lock_irqsave(&g->lock, flags);
 	for (i = 0; i < nr && g->generation == ticket->generation; i++)
 		before[i] = learn(where + i, &pages[i], &ids);
 	spin_unlock_irqrestore(&g->lock, flags);
-	index_free(ids);
+	cache_index_free(ids);
 	drop_claims(before, pages, nr);
 }
 
 /* ---- writes ---- */
 
-void blocks_write_begin(u64 where, u32 nr, bool blind)
+void cache_blocks_write_begin(u64 where, u32 nr, bool blind)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 	u32 i, id;
 
@@ -258,7 +258,7 @@ void blocks_write_begin(u64 where, u32 nr, bool blind)
 	g->writers++;
 	g->blind += blind;
 	for (i = 0; blind && i < nr; i++) {
-		id = index_find(where + i);
+		id = cache_index_find(where + i);
 		if (id)
 			forget_or_contest(id);
 	}
@@ -268,8 +268,8 @@ void blocks_write_begin(u64 where, u32 nr, bool blind)
 /* Under the group's lock. True: @fresh is in the index now. */
 static bool write_page(u64 where, const struct block_page *page, u32 fresh, bool blind, u32 *ret_before)
 {
-	u32 id = index_find(where);
-	struct entry *e = entry_by_id(id);
+	u32 id = cache_index_find(where);
+	struct entry *e = cache_index_entry_by_id(id);
 
 	if (id && entry_state(e) == ENTRY_CONTESTED) {
 		e->place++;
@@ -284,29 +284,29 @@ static bool write_page(u64 where, const struct block_page *page, u32 fresh, bool
 		drop(id);
 	*ret_before = link_page(fresh, where, page, ENTRY_WRITING);
 	if (blind) {
-		entry_set(entry_by_id(fresh), where, 0, ENTRY_CONTESTED);
-		entry_by_id(fresh)->place = 1;
+		entry_set(cache_index_entry_by_id(fresh), where, 0, ENTRY_CONTESTED);
+		cache_index_entry_by_id(fresh)->place = 1;
 	}
 	return true;
 }
 
-u32 blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 ids)
+u32 cache_blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 ids)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	u32 before[BLOCKS_BATCH] = {};
 	u32 unused = 0, next, i;
 	unsigned long flags;
 
 	spin_lock_irqsave(&g->lock, flags);
 	for (i = 0; i < nr; i++, ids = next) {
-		next = entry_by_id(ids)->chain;
+		next = cache_index_entry_by_id(ids)->chain;
 		if (write_page(where + i, &pages[i], ids, g->blind, &before[i]))
 			continue;
-		entry_by_id(ids)->chain = unused;
+		cache_index_entry_by_id(ids)->chain = unused;
 		unused = ids;
 	}
 	spin_unlock_irqrestore(&g->lock, flags);
-	index_free(unused);
+	cache_index_free(unused);
 	drop_claims(before, pages, nr);
 	return ids;
 }
@@ -314,8 +314,8 @@ u32 blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 id
 /* Under the group's lock. */
 static void write_page_end(u64 where, u32 frame, bool good)
 {
-	u32 id = index_find(where);
-	struct entry *e = entry_by_id(id);
+	u32 id = cache_index_find(where);
+	struct entry *e = cache_index_entry_by_id(id);
 
 	if (!id)
 		return;
@@ -325,9 +325,9 @@ static void write_page_end(u64 where, u32 frame, bool good)
 		drop(id);
 }
 
-void blocks_write_pages_end(u64 where, u32 nr, const u32 *frames, bool good)
+void cache_blocks_write_pages_end(u64 where, u32 nr, const u32 *frames, bool good)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 	u32 i;
 
@@ -337,9 +337,9 @@ void blocks_write_pages_end(u64 where, u32 nr, const u32 *frames, bool good)
 	spin_unlock_irqrestore(&g->lock, flags);
 }
 
-void blocks_write_end(u64 where, bool blind)
+void cache_blocks_write_end(u64 where, bool blind)
 {
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 
 	spin_lock_irqsave(&g->lock, flags);
@@ -350,9 +350,9 @@ void blocks_write_end(u64 where, bool blind)
 
 /* ---- pages that leave the page cache ---- */
 
-void blocks_forget(u32 frame)
+void cache_blocks_forget(u32 frame)
 {
-	u32 id = note_take(frame);
+	u32 id = cache_index_note_take(frame);
 
 	if (id)
 		drop_if_claims(id, frame);
@@ -361,9 +361,9 @@ void blocks_forget(u32 frame)
 /* The page's copy is in @place of @store, and has @hash. Makes it the store's if it is still the block's. */
 static int commit_put(u32 id, u32 frame, struct cache_pool *pool, enum nestor_cache_store store, u32 place, u64 hash)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	u64 where = entry_where(e);
-	struct group *g = group_of(where);
+	struct group *g = cache_index_group_of(where);
 	unsigned long flags;
 	int r = 0;
 
@@ -384,10 +384,10 @@ static int commit_put(u32 id, u32 frame, struct cache_pool *pool, enum nestor_ca
 	return r;
 }
 
-int blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store)
+int cache_blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store)
 {
-	u32 id = note_take(frame), place;
-	struct entry *e = entry_by_id(id);
+	u32 id = cache_index_note_take(frame), place;
+	struct entry *e = cache_index_entry_by_id(id);
 	void *copy;
 
 	if (!id)
@@ -400,13 +400,13 @@ int blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store
 		return -NESTOR_CACHE_DROP_NO_ROOM - 1;
 	}
 	memcpy(copy, page_address(pfn_to_page(frame)), BLOCK_SIZE_BYTES);
-	return commit_put(id, frame, pool, store, place, block_hash(copy));
+	return commit_put(id, frame, pool, store, place, cache_blocks_hash(copy));
 }
 
-bool blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store)
+bool cache_blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store)
 {
-	struct entry *e = entry_by_id(id);
-	struct group *g = group_of(entry_where(e));
+	struct entry *e = cache_index_entry_by_id(id);
+	struct group *g = cache_index_group_of(entry_where(e));
 	unsigned long flags;
 	void *copy;
 	u32 place = cache_stores[store]->reserve(pool, &copy);
@@ -430,26 +430,26 @@ bool blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_
 
 /* ---- for stores ---- */
 
-void blocks_evicted(u32 id)
+void cache_blocks_evicted(u32 id)
 {
-	struct entry *e = entry_by_id(id);
-	struct group *g = group_of(entry_where(e));
+	struct entry *e = cache_index_entry_by_id(id);
+	struct group *g = cache_index_group_of(entry_where(e));
 	unsigned long flags;
 
 	spin_lock_irqsave(&g->lock, flags);
-	index_unlink(id);
+	cache_index_unlink(id);
 	spin_unlock_irqrestore(&g->lock, flags);
-	index_free(id);
+	cache_index_free(id);
 }
 
 /* A dead one belongs to who took it off its list. */
 static void forget_one(u32 id, void *unused)
 {
-	if (entry_state(entry_by_id(id)) != ENTRY_DEAD)
+	if (entry_state(cache_index_entry_by_id(id)) != ENTRY_DEAD)
 		forget_or_contest(id);
 }
 
-void blocks_forget_device(u8 device)
+void cache_blocks_forget_device(u8 device)
 {
-	index_for_each(device, forget_one, NULL);
+	cache_index_for_each(device, forget_one, NULL);
 }

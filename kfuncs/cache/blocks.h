@@ -45,23 +45,23 @@ struct taken {
 };
 
 /* Takes up to @nr blocks from @where on, for the page frames @to, until one is not there. */
-void blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken);
+void cache_blocks_take(u64 where, u32 nr, const u32 *to, struct taken *taken);
 /* The hash that the page in @frame has to have, now that block @where was taken for it; 0: nobody knows any more. */
-u64 blocks_expected(u64 where, u32 frame);
+u64 cache_blocks_expected(u64 where, u32 frame);
 /* How many blocks from @where on, up to @nr, are in no store; at least 1. Begins the read of these. */
-u32 blocks_read_begin(u64 where, u32 nr, struct ticket *ticket);
+u32 cache_blocks_read_begin(u64 where, u32 nr, struct ticket *ticket);
 /* The read has brought @pages, which have these hashes. */
-void blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const struct ticket *ticket);
+void cache_blocks_read_end(u64 where, u32 nr, const struct block_page *pages, const struct ticket *ticket);
 
 /* ---- writes ---- */
 
-/* A write begins; @blind: it tells nothing of its pages. Then it forgets the blocks, else blocks_write_pages() follow. */
-void blocks_write_begin(u64 where, u32 nr, bool blind);
-/* Its pages. Of @ids, a list from index_alloc(), the first @nr are the index's then; returns the rest of the list. */
-u32 blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 ids);
+/* A write begins; @blind: it tells nothing of its pages. Then it forgets the blocks, else cache_blocks_write_pages() follow. */
+void cache_blocks_write_begin(u64 where, u32 nr, bool blind);
+/* Its pages. Of @ids, a list from cache_index_alloc(), the first @nr are the index's then; returns the rest of the list. */
+u32 cache_blocks_write_pages(u64 where, u32 nr, const struct block_page *pages, u32 ids);
 /* Their end. */
-void blocks_write_pages_end(u64 where, u32 nr, const u32 *frames, bool good);
-void blocks_write_end(u64 where, bool blind);
+void cache_blocks_write_pages_end(u64 where, u32 nr, const u32 *frames, bool good);
+void cache_blocks_write_end(u64 where, bool blind);
 
 /* ---- pages that leave the page cache ---- */
 
@@ -69,21 +69,21 @@ void blocks_write_end(u64 where, bool blind);
  * Offers the page in @frame, nobody else's any more. 0: the store has a copy. Else -NESTOR_CACHE_DROP_... - 1. Under
  * rcu_read_lock().
  */
-int blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store);
+int cache_blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store);
 /* It is gone, by truncation. */
-void blocks_forget(u32 frame);
+void cache_blocks_forget(u32 frame);
 
 /* ---- for stores ---- */
 
 /* @id was popped from its pool's list: its page is about to be used for another block. */
-void blocks_evicted(u32 id);
+void cache_blocks_evicted(u32 id);
 /* Moves it, from where its page is at @from, to another store instead. False: it is to be evicted. */
-bool blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store);
+bool cache_blocks_move(u32 id, struct cache_pool *pool, const void *from, enum nestor_cache_store store);
 /* Forgets all of @device. May sleep. */
-void blocks_forget_device(u8 device);
+void cache_blocks_forget_device(u8 device);
 
-u64 block_hash(const void *page);
+u64 cache_blocks_hash(const void *page);
 /* Anew, while the index is empty. */
-void blocks_seed(u64 seed);
+void cache_blocks_seed(u64 seed);
 
 #endif

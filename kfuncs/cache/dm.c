@@ -101,7 +101,7 @@ static bool is_cacheable(struct bio *bio)
 
 		if (bv.bv_len != 1U << BLOCK_SHIFT || bv.bv_offset || !in_page_cache(bv.bv_page))
 			return false;
-		if (frame > U32_MAX || note_prepare(frame, GFP_NOWAIT | __GFP_NOWARN))
+		if (frame > U32_MAX || cache_index_note_prepare(frame, GFP_NOWAIT | __GFP_NOWARN))
 			return false;
 	}
 	return true;
@@ -129,7 +129,7 @@ static u32 next_pages(struct bio *bio, struct bvec_iter *iter, struct block_page
 		struct bio_vec bv = bio_iter_iovec(bio, *iter);
 
 		pages[nr].frame = page_to_pfn(bv.bv_page);
-		pages[nr].hash = block_hash(page_address(bv.bv_page));
+		pages[nr].hash = cache_blocks_hash(page_address(bv.bv_page));
 		bio_advance_iter_single(bio, iter, bv.bv_len);
 	}
 	return nr;
@@ -146,7 +146,7 @@ static u32 serve(struct bio *bio, struct cached_io *io)
 	struct taken taken;
 
 	nr = next_frames(bio, &iter, to);
-	blocks_take(io->where, nr, to, &taken);
+	cache_blocks_take(io->where, nr, to, &taken);
 	store = cache_stores[taken.store];
 	if (taken.nr && !store->address(taken.places[0])) {
 		io->kind = IO_READ_SSD;
@@ -167,7 +167,7 @@ static void count_gets(struct bio *bio, u32 nr)
 	struct cache_pool *pool;
 
 	rcu_read_lock();
-	pool = pool_by_cgroup(folio_cgroup(page_folio(bio_page(bio))));
+	pool = cache_pool_by_cgroup(folio_cgroup(page_folio(bio_page(bio))));
 	if (pool)
 		pool_count(pool, gets, nr);
 	rcu_read_unlock();
@@ -182,7 +182,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 	io->began_ns = ktime_get_ns();
 	nr = serve(bio, io);
 	if (!nr) {
-		nr = blocks_read_begin(io->where, io->nr, &io->ticket);
+		nr = cache_blocks_read_begin(io->where, io->nr, &io->ticket);
 		io->kind = IO_READ;
 	}
 	/* The rest comes again as a bio of its own. */
@@ -192,7 +192,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 	io->nr = nr;
 	io->iter = bio->bi_iter;
 	if (io->kind == IO_READ_SSD)
-		ssd_io_read(bio, io->place);
+		cache_ssd_io_read(bio, io->place);
 	if (io->kind != IO_OTHER)
 		return DM_MAPIO_REMAPPED;
 	count_latency(NESTOR_CACHE_FROM_MEMORY, io->began_ns);
@@ -208,7 +208,7 @@ static bool is_as_stored(struct bio *bio, const struct cached_io *io)
 	u32 nr = next_pages(bio, &iter, pages), i;
 
 	for (i = 0; i < nr; i++)
-		if (pages[i].hash != blocks_expected(io->where + i, pages[i].frame))
+		if (pages[i].hash != cache_blocks_expected(io->where + i, pages[i].frame))
 			return false;
 	return true;
 }
@@ -221,19 +221,19 @@ static int end_read_ssd(struct cached_device *c, struct bio *bio, struct cached_
 
 	good = good && is_as_stored(bio, io);
 	for (i = 0; i < io->nr; i++)
-		ssd_store.release(io->place + i);
+		cache_ssd_store.release(io->place + i);
 	if (good) {
 		count_latency(NESTOR_CACHE_FROM_SSD, io->began_ns);
 		return DM_ENDIO_DONE;
 	}
 	nr = next_frames(bio, &iter, frames);
 	for (i = 0; i < nr; i++)
-		blocks_forget(frames[i]);
+		cache_blocks_forget(frames[i]);
 	io->kind = IO_OTHER;
 	bio->bi_iter = io->iter;
 	bio->bi_status = BLK_STS_OK;
 	bio_set_dev(bio, c->dev->bdev);
-	ssd_io_again(bio);
+	cache_ssd_io_again(bio);
 	return DM_ENDIO_INCOMPLETE;
 }
 
@@ -245,7 +245,7 @@ static void end_read(struct bio *bio, struct cached_io *io)
 
 	for (; io->iter.bi_size; where += nr) {
 		nr = next_pages(bio, &io->iter, pages);
-		blocks_read_end(where, nr, pages, &io->ticket);
+		cache_blocks_read_end(where, nr, pages, &io->ticket);
 	}
 }
 
@@ -253,17 +253,17 @@ static void end_read(struct bio *bio, struct cached_io *io)
 
 static int map_write(struct bio *bio, struct cached_io *io)
 {
-	u32 ids = is_cacheable(bio) ? index_alloc(io->nr) : 0;
+	u32 ids = is_cacheable(bio) ? cache_index_alloc(io->nr) : 0;
 	struct bvec_iter iter = bio->bi_iter;
 	struct block_page pages[BLOCKS_BATCH];
 	u64 where = io->where;
 	u32 nr;
 
 	io->kind = ids ? IO_WRITE : IO_WRITE_BLIND;
-	blocks_write_begin(where, io->nr, !ids);
+	cache_blocks_write_begin(where, io->nr, !ids);
 	for (; ids && iter.bi_size; where += nr) {
 		nr = next_pages(bio, &iter, pages);
-		ids = blocks_write_pages(where, nr, pages, ids);
+		ids = cache_blocks_write_pages(where, nr, pages, ids);
 	}
 	return DM_MAPIO_REMAPPED;
 }
@@ -276,9 +276,9 @@ static void end_write(struct bio *bio, struct cached_io *io, bool good)
 
 	for (; io->iter.bi_size; where += nr) {
 		nr = next_frames(bio, &io->iter, frames);
-		blocks_write_pages_end(where, nr, frames, good);
+		cache_blocks_write_pages_end(where, nr, frames, good);
 	}
-	blocks_write_end(io->where, false);
+	cache_blocks_write_end(io->where, false);
 }
 
 /* Discards and zeroes may reach over many groups. */
@@ -296,12 +296,12 @@ static void for_each_group(const struct cached_io *io, void (*call)(u64 where, u
 
 static void begin_blind(u64 where, u32 nr)
 {
-	blocks_write_begin(where, nr, true);
+	cache_blocks_write_begin(where, nr, true);
 }
 
 static void end_blind(u64 where, u32 nr)
 {
-	blocks_write_end(where, true);
+	cache_blocks_write_end(where, true);
 }
 
 /* ---- the target ---- */
@@ -356,7 +356,7 @@ static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 	case IO_OTHER:
 		break;
 	}
-	module_balance();
+	nestor_module_balance();
 	return r;
 }
 
@@ -364,7 +364,7 @@ static void cache_dtr(struct dm_target *ti)
 {
 	struct cached_device *c = ti->private;
 
-	blocks_forget_device(c->number);
+	cache_blocks_forget_device(c->number);
 	ida_free(&numbers, c->number);
 	dm_put_device(ti, c->dev);
 	kfree(c);

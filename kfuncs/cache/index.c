@@ -24,7 +24,7 @@ static struct {
 	u64 frames;
 } known;
 
-int index_open(u64 blocks, u64 frames)
+int cache_index_open(u64 blocks, u64 frames)
 {
 	u32 nr_groups;
 	u32 i;
@@ -39,20 +39,20 @@ int index_open(u64 blocks, u64 frames)
 	known.leaves = kvcalloc((frames >> LEAF_SHIFT) + 1, sizeof(*known.leaves), GFP_KERNEL);
 	spin_lock_init(&known.free_lock);
 	if (!known.groups || !known.buckets || !known.chunks || !known.leaves) {
-		index_close();
+		cache_index_close();
 		return -ENOMEM;
 	}
 	for (i = 0; i < nr_groups; i++)
 		spin_lock_init(&known.groups[i].lock);
 	/* Entry 0, which is none, may be looked at. */
-	if (index_grow()) {
-		index_close();
+	if (cache_index_grow()) {
+		cache_index_close();
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-void index_close(void)
+void cache_index_close(void)
 {
 	u64 i;
 
@@ -69,12 +69,12 @@ void index_close(void)
 
 /* ---- entries ---- */
 
-struct entry *entry_by_id(u32 id)
+struct entry *cache_index_entry_by_id(u32 id)
 {
 	return &known.chunks[id >> CHUNK_SHIFT][id & (CHUNK_ENTRIES - 1)];
 }
 
-bool index_wants_growth(void)
+bool cache_index_wants_growth(void)
 {
 	return READ_ONCE(known.nr_free) < FREE_LOW && READ_ONCE(known.nr_chunks) < known.max_chunks;
 }
@@ -101,11 +101,11 @@ static void index_add_chunk(struct entry *chunk)
 	spin_unlock_irqrestore(&known.free_lock, flags);
 }
 
-int index_grow(void)
+int cache_index_grow(void)
 {
 	struct entry *chunk;
 
-	if (!index_wants_growth())
+	if (!cache_index_wants_growth())
 		return 0;
 	chunk = kvcalloc(CHUNK_ENTRIES, sizeof(*chunk), GFP_KERNEL);
 	if (!chunk)
@@ -114,7 +114,7 @@ int index_grow(void)
 	return 0;
 }
 
-u32 index_alloc(u32 nr)
+u32 cache_index_alloc(u32 nr)
 {
 	unsigned long flags;
 	u32 list = 0, last, i;
@@ -123,16 +123,16 @@ u32 index_alloc(u32 nr)
 	if (nr && nr <= known.nr_free) {
 		list = last = known.free;
 		for (i = 1; i < nr; i++)
-			last = entry_by_id(last)->chain;
-		known.free = entry_by_id(last)->chain;
-		entry_by_id(last)->chain = 0;
+			last = cache_index_entry_by_id(last)->chain;
+		known.free = cache_index_entry_by_id(last)->chain;
+		cache_index_entry_by_id(last)->chain = 0;
 		known.nr_free -= nr;
 	}
 	spin_unlock_irqrestore(&known.free_lock, flags);
 	return list;
 }
 
-void index_free(u32 list)
+void cache_index_free(u32 list)
 {
 	unsigned long flags;
 	u32 next;
@@ -141,7 +141,7 @@ void index_free(u32 list)
 		return;
 	spin_lock_irqsave(&known.free_lock, flags);
 	for (; list; list = next) {
-		struct entry *e = entry_by_id(list);
+		struct entry *e = cache_index_entry_by_id(list);
 
 		next = e->chain;
 		entry_set(e, 0, 0, ENTRY_FREE);
@@ -152,7 +152,7 @@ void index_free(u32 list)
 	spin_unlock_irqrestore(&known.free_lock, flags);
 }
 
-void index_count(u64 *ret_all, u64 *ret_free)
+void cache_index_count(u64 *ret_all, u64 *ret_free)
 {
 	*ret_all = (u64)READ_ONCE(known.nr_chunks) << CHUNK_SHIFT;
 	*ret_free = READ_ONCE(known.nr_free);
@@ -165,7 +165,7 @@ static u32 group_number(u64 where)
 	return hash_64(where >> GROUP_SHIFT, known.group_bits);
 }
 
-struct group *group_of(u64 where)
+struct group *cache_index_group_of(u64 where)
 {
 	return &known.groups[group_number(where)];
 }
@@ -176,12 +176,12 @@ static u32 *bucket_of(u64 where)
 	return &known.buckets[(group_number(where) << GROUP_SHIFT) + (where & (GROUP_BLOCKS - 1))];
 }
 
-u32 index_find(u64 where)
+u32 cache_index_find(u64 where)
 {
 	u32 id;
 
-	for (id = *bucket_of(where); id; id = entry_by_id(id)->chain) {
-		struct entry *e = entry_by_id(id);
+	for (id = *bucket_of(where); id; id = cache_index_entry_by_id(id)->chain) {
+		struct entry *e = cache_index_entry_by_id(id);
 
 		if (entry_where(e) == where && entry_state(e) != ENTRY_DEAD)
 			return id;
@@ -189,27 +189,27 @@ u32 index_find(u64 where)
 	return 0;
 }
 
-void index_link(u32 id)
+void cache_index_link(u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	u32 *bucket = bucket_of(entry_where(e));
 
 	e->chain = *bucket;
 	*bucket = id;
 }
 
-void index_unlink(u32 id)
+void cache_index_unlink(u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	u32 *link = bucket_of(entry_where(e));
 
 	while (*link != id)
-		link = &entry_by_id(*link)->chain;
+		link = &cache_index_entry_by_id(*link)->chain;
 	*link = e->chain;
 	e->chain = 0;
 }
 
-void index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
+void cache_index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
 {
 	unsigned long flags;
 	u32 g, b, id, next;
@@ -218,8 +218,8 @@ void index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
 		spin_lock_irqsave(&known.groups[g].lock, flags);
 		for (b = g << GROUP_SHIFT; b < (g + 1) << GROUP_SHIFT; b++)
 			for (id = known.buckets[b]; id; id = next) {
-				next = entry_by_id(id)->chain;
-				if (entry_where(entry_by_id(id)) >> 40 == device)
+				next = cache_index_entry_by_id(id)->chain;
+				if (entry_where(cache_index_entry_by_id(id)) >> 40 == device)
 					each(id, arg);
 			}
 		spin_unlock_irqrestore(&known.groups[g].lock, flags);
@@ -229,7 +229,7 @@ void index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
 
 /* ---- notes ---- */
 
-int note_prepare(u64 frame, gfp_t gfp)
+int cache_index_note_prepare(u64 frame, gfp_t gfp)
 {
 	u32 **leaf, *fresh;
 
@@ -253,7 +253,7 @@ static u32 *note_of(u64 frame)
 	return leaf ? &leaf[frame & ((1U << LEAF_SHIFT) - 1)] : NULL;
 }
 
-bool note_set(u64 frame, u32 id, u32 *ret_before)
+bool cache_index_note_set(u64 frame, u32 id, u32 *ret_before)
 {
 	u32 *note = note_of(frame);
 
@@ -263,7 +263,7 @@ bool note_set(u64 frame, u32 id, u32 *ret_before)
 	return true;
 }
 
-u32 note_take(u64 frame)
+u32 cache_index_note_take(u64 frame)
 {
 	u32 *note = note_of(frame);
 

@@ -6,7 +6,7 @@
  * cache, in a store, or under way to the disk. What is in no entry is unknown, which is always right.
  *
  * Blocks of the same MiB share a group: its lock guards all their entries, its counters tell of I/O under way. Entries
- * are numbered and their memory stays until index_close(), so that a number which has gone stale may be looked at.
+ * are numbered and their memory stays until cache_index_close(), so that a number which has gone stale may be looked at.
  */
 #ifndef NESTOR_KFUNCS_CACHE_INDEX_H
 #define NESTOR_KFUNCS_CACHE_INDEX_H
@@ -75,39 +75,40 @@ struct group {
 };
 
 /* For about so many blocks, of pages in frames below @frames. 0 or -ENOMEM. May sleep. */
-int index_open(u64 blocks, u64 frames);
-void index_close(void);
+int cache_index_open(u64 blocks, u64 frames);
+void cache_index_close(void);
 
 /* Are few entries free, and may there be more? */
-bool index_wants_growth(void);
+bool cache_index_wants_growth(void);
 /* Makes room for some more, if so. 0 or -ENOMEM. May sleep. */
-int index_grow(void);
+int cache_index_grow(void);
 
 /* @nr entries as a list, linked by `chain`; 0: there are not as many. */
-u32 index_alloc(u32 nr);
-void index_free(u32 list);
+u32 cache_index_alloc(u32 nr);
+void cache_index_free(u32 list);
 
-struct entry *entry_by_id(u32 id);
+struct entry *cache_index_entry_by_id(u32 id);
 
-struct group *group_of(u64 where);
+struct group *cache_index_group_of(u64 where);
 /* Under the group's lock. A dead entry is not found. 0: none. */
-u32 index_find(u64 where);
-void index_link(u32 id);
-void index_unlink(u32 id);
+u32 cache_index_find(u64 where);
+void cache_index_link(u32 id);
+void cache_index_unlink(u32 id);
 
 /* Calls @each for each linked entry of @device under its group's lock; it may unlink it. May sleep. */
-void index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg);
+void cache_index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg);
 
 /*
  * Which entry a page frame belongs to. Notes are hints: the entry decides.
- * note_prepare() may sleep, and has to be called before note_set() for the same frame; where it failed, note_set() does too.
+ * cache_index_note_prepare() may sleep, and has to be called before cache_index_note_set() for the same frame; where it failed,
+ * cache_index_note_set() does too.
  */
-int note_prepare(u64 frame, gfp_t gfp);
+int cache_index_note_prepare(u64 frame, gfp_t gfp);
 /* False: no memory for it. Else *@ret_before is what it was. */
-bool note_set(u64 frame, u32 id, u32 *ret_before);
-u32 note_take(u64 frame);
+bool cache_index_note_set(u64 frame, u32 id, u32 *ret_before);
+u32 cache_index_note_take(u64 frame);
 
 /* Entries in all, and free ones among them. */
-void index_count(u64 *ret_all, u64 *ret_free);
+void cache_index_count(u64 *ret_all, u64 *ret_free);
 
 #endif

@@ -11,7 +11,7 @@ static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_c
 	int stored = 0;
 
 	for (i = 0; i < nr; i++) {
-		int r = blocks_put(frame + i, pool, store);
+		int r = cache_blocks_put(frame + i, pool, store);
 
 		if (r)
 			pool_count(pool, drops[-r - 1], 1);
@@ -27,12 +27,12 @@ static void forget_folio(struct folio *folio)
 	u32 frame = folio_pfn(folio), nr = folio_nr_pages(folio), i;
 
 	for (i = 0; i < nr; i++)
-		blocks_forget(frame + i);
+		cache_blocks_forget(frame + i);
 }
 
 static struct cache_pool *pool_for(u32 pool, u32 store)
 {
-	struct cache_pool *p = session_is_open() ? pool_by_id(pool) : NULL;
+	struct cache_pool *p = nestor_session_is_open() ? cache_pool_by_id(pool) : NULL;
 
 	if (!p)
 		return NULL;
@@ -63,7 +63,7 @@ __bpf_kfunc int bpf_cache_put_folio(struct folio *folio, u32 pool, u32 store)
 	else
 		forget_folio(folio);
 	rcu_read_unlock();
-	module_balance();
+	nestor_module_balance();
 	return stored;
 }
 

@@ -6,7 +6,7 @@
 #include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/store.h"
 
-#define SPARE_HIGH 1024 /* pages: what puts may take before memory_balance() comes */
+#define SPARE_HIGH 1024 /* pages: what puts may take before cache_memory_balance() comes */
 #define CALM_NS 1000000000ULL /* how long the kernel must not have wanted memory, before the store takes some again */
 #define BATCH_MAX 4096 /* pages that a victim gives before another is sought: 16 MiB, and at most 1/128 of the store */
 
@@ -23,29 +23,29 @@ static struct {
 	u32 victim_left;
 } memory;
 
-void *memory_of_frame(u32 frame)
+void *cache_memory_of_frame(u32 frame)
 {
 	return page_address(pfn_to_page(frame));
 }
 
-void memory_open(void)
+void cache_memory_open(void)
 {
 	memset(&memory, 0, sizeof(memory));
 	spin_lock_init(&memory.lock);
 }
 
-void memory_set_limit(u64 pages)
+void cache_memory_set_limit(u64 pages)
 {
 	WRITE_ONCE(memory.limit, pages);
 	WRITE_ONCE(memory.victim_left, 0);
 }
 
-u64 memory_limit(void)
+u64 cache_memory_limit(void)
 {
 	return READ_ONCE(memory.limit);
 }
 
-u64 memory_held(void)
+u64 cache_memory_held(void)
 {
 	return READ_ONCE(memory.held);
 }
@@ -64,7 +64,7 @@ static void push_spare(u32 frame, bool fresh)
 	unsigned long flags;
 
 	spin_lock_irqsave(&memory.lock, flags);
-	*(u32 *)memory_of_frame(frame) = memory.spare;
+	*(u32 *)cache_memory_of_frame(frame) = memory.spare;
 	memory.spare = frame;
 	WRITE_ONCE(memory.nr_spare, memory.nr_spare + 1);
 	WRITE_ONCE(memory.held, memory.held + fresh);
@@ -79,7 +79,7 @@ static u32 pop_spare(bool for_good)
 	spin_lock_irqsave(&memory.lock, flags);
 	frame = memory.spare;
 	if (frame) {
-		memory.spare = *(u32 *)memory_of_frame(frame);
+		memory.spare = *(u32 *)cache_memory_of_frame(frame);
 		WRITE_ONCE(memory.nr_spare, memory.nr_spare - 1);
 		WRITE_ONCE(memory.held, memory.held - for_good);
 	}
@@ -101,16 +101,16 @@ static u64 batch_of(u64 limit)
 
 static struct cache_pool *next_victim(void)
 {
-	u64 limit = memory_limit(), batch = batch_of(limit);
+	u64 limit = cache_memory_limit(), batch = batch_of(limit);
 	struct cache_pool *pool;
 	u32 left = READ_ONCE(memory.victim_left);
 
-	pool = left ? pool_by_id(READ_ONCE(memory.victim)) : NULL;
+	pool = left ? cache_pool_by_id(READ_ONCE(memory.victim)) : NULL;
 	if (pool && READ_ONCE(pool->pages[NESTOR_CACHE_MEMORY])) {
 		WRITE_ONCE(memory.victim_left, left - 1);
 		return pool;
 	}
-	pool = pool_victim(NESTOR_CACHE_MEMORY, limit, batch);
+	pool = cache_pool_victim(NESTOR_CACHE_MEMORY, limit, batch);
 	if (pool) {
 		WRITE_ONCE(memory.victim, pool->config.id);
 		WRITE_ONCE(memory.victim_left, batch - 1);
@@ -121,7 +121,7 @@ static struct cache_pool *next_victim(void)
 /* Has it, with a whole segment more, still no more than its share of the SSD? */
 static bool may_demote(const struct cache_pool *pool)
 {
-	u64 entitled = ssd_limit() ? pool_entitlement(pool, NESTOR_CACHE_SSD, ssd_limit()) : 0;
+	u64 entitled = cache_ssd_limit() ? cache_pool_entitlement(pool, NESTOR_CACHE_SSD, cache_ssd_limit()) : 0;
 
 	return entitled && READ_ONCE(pool->pages[NESTOR_CACHE_SSD]) + SEGMENT_SLOTS <= entitled;
 }
@@ -130,17 +130,17 @@ static bool may_demote(const struct cache_pool *pool)
 static u32 evict_one(void)
 {
 	struct cache_pool *pool = next_victim();
-	u32 id = pool ? pool_pop(pool) : 0;
+	u32 id = pool ? cache_pool_pop(pool) : 0;
 	u32 frame;
 
 	if (!id)
 		return 0;
-	frame = entry_by_id(id)->place;
-	if (may_demote(pool) && blocks_move(id, pool, memory_of_frame(frame), NESTOR_CACHE_SSD)) {
+	frame = cache_index_entry_by_id(id)->place;
+	if (may_demote(pool) && cache_blocks_move(id, pool, cache_memory_of_frame(frame), NESTOR_CACHE_SSD)) {
 		pool_count(pool, demotions, 1);
 		return frame;
 	}
-	blocks_evicted(id);
+	cache_blocks_evicted(id);
 	pool_count(pool, evictions[NESTOR_CACHE_MEMORY], 1);
 	return frame;
 }
@@ -150,16 +150,16 @@ static u32 memory_reserve(struct cache_pool *pool, void **ret_copy)
 {
 	u32 frame = pop_spare(false);
 
-	if (!frame && (memory_held() >= memory_limit() || !is_calm()))
+	if (!frame && (cache_memory_held() >= cache_memory_limit() || !is_calm()))
 		frame = evict_one();
 	if (frame)
-		*ret_copy = memory_of_frame(frame);
+		*ret_copy = cache_memory_of_frame(frame);
 	return frame;
 }
 
 static void memory_commit(struct cache_pool *pool, u32 id, u32 place)
 {
-	pool_push(pool, id);
+	cache_pool_push(pool, id);
 }
 
 /* Each is copied by itself. */
@@ -168,17 +168,17 @@ static bool memory_adjacent(u32 place, u32 next)
 	return true;
 }
 
-const struct cache_store memory_store = {
+const struct cache_store cache_memory_store = {
 	.reserve = memory_reserve,
 	.commit = memory_commit,
 	.cancel = memory_release,
-	.take = pool_pull,
+	.take = cache_pool_pull,
 	.release = memory_release,
-	.address = memory_of_frame,
+	.address = cache_memory_of_frame,
 	.adjacent = memory_adjacent,
 };
 
-u64 memory_shrink(u64 pages)
+u64 cache_memory_shrink(u64 pages)
 {
 	u64 freed;
 	u32 frame;
@@ -200,34 +200,35 @@ u64 memory_shrink(u64 pages)
 	return freed;
 }
 
-u64 memory_yield(u64 pages)
+u64 cache_memory_yield(u64 pages)
 {
 	WRITE_ONCE(memory.yielded_ns, ktime_get_ns());
-	return memory_shrink(pages);
+	return cache_memory_shrink(pages);
 }
 
 /* ---- balance ---- */
 
 static u64 spare_wanted(void)
 {
-	u64 held = memory_held(), limit = memory_limit(), spare = READ_ONCE(memory.nr_spare);
+	u64 held = cache_memory_held(), limit = cache_memory_limit(), spare = READ_ONCE(memory.nr_spare);
 
 	if (held >= limit || spare >= SPARE_HIGH || !is_calm())
 		return 0;
 	return min_t(u64, limit - held, SPARE_HIGH - spare);
 }
 
-bool memory_unbalanced(void)
+bool cache_memory_unbalanced(void)
 {
-	return memory_held() > memory_limit() || spare_wanted() > SPARE_HIGH / 2 ||
+	return cache_memory_held() > cache_memory_limit() || spare_wanted() > SPARE_HIGH / 2 ||
 	       (!READ_ONCE(memory.nr_spare) && spare_wanted());
 }
 
-void memory_balance(void)
+void cache_memory_balance(void)
 {
 	u64 want;
 
-	while (memory_held() > memory_limit() && memory_shrink(min_t(u64, memory_held() - memory_limit(), 256)))
+	while (cache_memory_held() > cache_memory_limit() &&
+	       cache_memory_shrink(min_t(u64, cache_memory_held() - cache_memory_limit(), 256)))
 		cond_resched();
 	for (want = spare_wanted(); want; want--) {
 		struct page *page = alloc_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC);
@@ -244,21 +245,21 @@ void memory_balance(void)
 
 /* ---- pools ---- */
 
-void memory_drop_pool(struct cache_pool *pool)
+void cache_memory_drop_pool(struct cache_pool *pool)
 {
 	u32 popped, frame;
 
-	while ((popped = pool_pop(pool))) {
-		frame = entry_by_id(popped)->place;
-		blocks_evicted(popped);
+	while ((popped = cache_pool_pop(pool))) {
+		frame = cache_index_entry_by_id(popped)->place;
+		cache_blocks_evicted(popped);
 		memory_release(frame);
 		cond_resched();
 	}
 }
 
-void memory_close(void)
+void cache_memory_close(void)
 {
-	memory_set_limit(0);
-	while (memory_shrink(256))
+	cache_memory_set_limit(0);
+	while (cache_memory_shrink(256))
 		cond_resched();
 }

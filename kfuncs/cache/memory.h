@@ -7,30 +7,30 @@
 
 struct cache_pool;
 
-/* Nothing is held before memory_set_limit(). */
-void memory_open(void);
+/* Nothing is held before cache_memory_set_limit(). */
+void cache_memory_open(void);
 /* Gives all back. No put, no get may be under way. May sleep. */
-void memory_close(void);
+void cache_memory_close(void);
 
-/* In pages. What is held above it is given back, or taken towards it, by memory_balance(). */
-void memory_set_limit(u64 pages);
-u64 memory_limit(void);
-u64 memory_held(void);
+/* In pages. What is held above it is given back, or taken towards it, by cache_memory_balance(). */
+void cache_memory_set_limit(u64 pages);
+u64 cache_memory_limit(void);
+u64 cache_memory_held(void);
 
 /* Evicts up to @pages and gives their memory to the kernel; returns how many. Does not sleep. */
-u64 memory_shrink(u64 pages);
+u64 cache_memory_shrink(u64 pages);
 
 /* The same, because the kernel is short of memory: the store then does not grow for a second. */
-u64 memory_yield(u64 pages);
+u64 cache_memory_yield(u64 pages);
 
-/* True: memory_balance() has something to do. */
-bool memory_unbalanced(void);
+/* True: cache_memory_balance() has something to do. */
+bool cache_memory_unbalanced(void);
 /* Takes spare pages towards the limit, gives back what is above it. May sleep, waits for no I/O. */
-void memory_balance(void);
+void cache_memory_balance(void);
 
 /* Evicts all of @pool; no put for it may be under way. May sleep. */
-void memory_drop_pool(struct cache_pool *pool);
+void cache_memory_drop_pool(struct cache_pool *pool);
 
-void *memory_of_frame(u32 frame);
+void *cache_memory_of_frame(u32 frame);
 
 #endif

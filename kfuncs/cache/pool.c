@@ -48,7 +48,7 @@ static int rebuild_table(void)
 	return 0;
 }
 
-void pools_open(void)
+void cache_pools_open(void)
 {
 	mutex_lock(&config_lock);
 	opened = true;
@@ -61,7 +61,7 @@ static void free_pool(struct cache_pool *pool)
 	kfree(pool);
 }
 
-void pools_close(void)
+void cache_pools_close(void)
 {
 	struct cache_pool *doomed = NULL;
 	u32 id;
@@ -134,7 +134,7 @@ static int change_pool(const struct nestor_cache_pool *config)
 	return rebuild_table();
 }
 
-int pool_set(const struct nestor_cache_pool *config)
+int cache_pool_set(const struct nestor_cache_pool *config)
 {
 	int r;
 
@@ -146,7 +146,7 @@ int pool_set(const struct nestor_cache_pool *config)
 	return r;
 }
 
-int pool_retire(u32 id, void (*empty)(struct cache_pool *pool))
+int cache_pool_retire(u32 id, void (*empty)(struct cache_pool *pool))
 {
 	struct nestor_cache_pool none = { .id = id };
 	struct cache_pool *pool;
@@ -173,12 +173,12 @@ int pool_retire(u32 id, void (*empty)(struct cache_pool *pool))
 	return 0;
 }
 
-struct cache_pool *pool_by_id(u32 id)
+struct cache_pool *cache_pool_by_id(u32 id)
 {
 	return id < NESTOR_CACHE_POOLS ? rcu_dereference(by_id[id]) : NULL;
 }
 
-struct cache_pool *pool_by_cgroup(u64 cgroup)
+struct cache_pool *cache_pool_by_cgroup(u64 cgroup)
 {
 	struct pool_table *t = rcu_dereference(table);
 	u32 i;
@@ -186,21 +186,21 @@ struct cache_pool *pool_by_cgroup(u64 cgroup)
 	for (i = 0; t && i < t->nr; i++)
 		if (READ_ONCE(t->pools[i]->config.cgroup) == cgroup)
 			return t->pools[i];
-	return pool_by_id(0);
+	return cache_pool_by_id(0);
 }
 
 /* ---- the list ---- */
 
-void pool_push(struct cache_pool *pool, u32 id)
+void cache_pool_push(struct cache_pool *pool, u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	unsigned long flags;
 
 	spin_lock_irqsave(&pool->lock, flags);
 	e->older = pool->newest;
 	e->newer = 0;
 	if (pool->newest)
-		entry_by_id(pool->newest)->newer = id;
+		cache_index_entry_by_id(pool->newest)->newer = id;
 	else
 		pool->oldest = id;
 	pool->newest = id;
@@ -211,20 +211,20 @@ void pool_push(struct cache_pool *pool, u32 id)
 static void unlink_locked(struct cache_pool *pool, struct entry *e)
 {
 	if (e->older)
-		entry_by_id(e->older)->newer = e->newer;
+		cache_index_entry_by_id(e->older)->newer = e->newer;
 	else
 		pool->oldest = e->newer;
 	if (e->newer)
-		entry_by_id(e->newer)->older = e->older;
+		cache_index_entry_by_id(e->newer)->older = e->older;
 	else
 		pool->newest = e->older;
 	e->older = OFF_LIST;
 	WRITE_ONCE(pool->pages[NESTOR_CACHE_MEMORY], pool->pages[NESTOR_CACHE_MEMORY] - 1);
 }
 
-bool pool_pull(struct cache_pool *pool, u32 id)
+bool cache_pool_pull(struct cache_pool *pool, u32 id)
 {
-	struct entry *e = entry_by_id(id);
+	struct entry *e = cache_index_entry_by_id(id);
 	unsigned long flags;
 	bool listed;
 
@@ -236,7 +236,7 @@ bool pool_pull(struct cache_pool *pool, u32 id)
 	return listed;
 }
 
-u32 pool_pop(struct cache_pool *pool)
+u32 cache_pool_pop(struct cache_pool *pool)
 {
 	unsigned long flags;
 	u32 id;
@@ -244,12 +244,12 @@ u32 pool_pop(struct cache_pool *pool)
 	spin_lock_irqsave(&pool->lock, flags);
 	id = pool->oldest;
 	if (id)
-		unlink_locked(pool, entry_by_id(id));
+		unlink_locked(pool, cache_index_entry_by_id(id));
 	spin_unlock_irqrestore(&pool->lock, flags);
 	return id;
 }
 
-void pool_add_ssd(struct cache_pool *pool, s64 pages)
+void cache_pool_add_ssd(struct cache_pool *pool, s64 pages)
 {
 	unsigned long flags;
 
@@ -265,7 +265,7 @@ static u64 share(u64 whole, u64 weight, u64 weights)
 	return weights ? whole * weight / weights : 0;
 }
 
-u64 pool_entitlement(const struct cache_pool *pool, enum nestor_cache_store store, u64 limit)
+u64 cache_pool_entitlement(const struct cache_pool *pool, enum nestor_cache_store store, u64 limit)
 {
 	struct pool_table *t;
 	u64 pages;
@@ -290,7 +290,7 @@ static struct claim claim_of(const struct pool_table *t, u32 i, enum nestor_cach
 	return (struct claim){ READ_ONCE(pool->pages[store]), share(limit, weight, t->weights[store]), weight };
 }
 
-struct cache_pool *pool_victim(enum nestor_cache_store store, u64 limit, u64 batch)
+struct cache_pool *cache_pool_victim(enum nestor_cache_store store, u64 limit, u64 batch)
 {
 	struct pool_table *t = rcu_dereference(table);
 	struct cache_pool *victim = NULL;
@@ -299,7 +299,7 @@ struct cache_pool *pool_victim(enum nestor_cache_store store, u64 limit, u64 bat
 	u32 i;
 
 	if (!t)
-		return pool_by_id(0);
+		return cache_pool_by_id(0);
 	for (i = 0; i < t->nr; i++) {
 		struct claim c = claim_of(t, i, store, limit);
 
@@ -322,7 +322,7 @@ struct cache_pool *pool_victim(enum nestor_cache_store store, u64 limit, u64 bat
 	return victim;
 }
 
-int pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CACHE_STORES])
+int cache_pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CACHE_STORES])
 {
 	struct cache_pool *pool;
 	u64 *sum = (u64 *)&state->counters;
@@ -330,7 +330,7 @@ int pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CA
 	int cpu;
 
 	rcu_read_lock();
-	pool = pool_by_id(state->pool.id);
+	pool = cache_pool_by_id(state->pool.id);
 	if (!pool) {
 		rcu_read_unlock();
 		return -ENOENT;
@@ -338,7 +338,7 @@ int pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CA
 	state->pool = pool->config;
 	for (s = 0; s < NESTOR_CACHE_STORES; s++) {
 		state->pages[s] = READ_ONCE(pool->pages[s]);
-		state->entitlement[s] = pool_entitlement(pool, s, limits[s]);
+		state->entitlement[s] = cache_pool_entitlement(pool, s, limits[s]);
 	}
 	memset(&state->counters, 0, sizeof(state->counters));
 	for_each_possible_cpu (cpu) {

@@ -21,38 +21,38 @@ struct cache_pool {
 
 #define pool_count(pool, counter, n) this_cpu_add((pool)->counters->counter, n)
 
-void pools_open(void);
+void cache_pools_open(void);
 /* All pools, which have no pages any more. Reads may go on, and count for nobody. May sleep. */
-void pools_close(void);
+void cache_pools_close(void);
 
-/* Makes or changes a pool. 0, -EINVAL, -ENOMEM, or -ENODEV after pools_close(). May sleep. */
-int pool_set(const struct nestor_cache_pool *config);
+/* Makes or changes a pool. 0, -EINVAL, -ENOMEM, or -ENODEV after cache_pools_close(). May sleep. */
+int cache_pool_set(const struct nestor_cache_pool *config);
 /* Takes its weights, has @empty take its pages, and forgets it. 0 or -ENOENT. May sleep. */
-int pool_retire(u32 id, void (*empty)(struct cache_pool *pool));
+int cache_pool_retire(u32 id, void (*empty)(struct cache_pool *pool));
 
 /* NULL: there is none. Both under rcu_read_lock(). */
-struct cache_pool *pool_by_id(u32 id);
-struct cache_pool *pool_by_cgroup(u64 cgroup);
+struct cache_pool *cache_pool_by_id(u32 id);
+struct cache_pool *cache_pool_by_cgroup(u64 cgroup);
 
-/* The list of what it has in memory. pool_pull() and pool_pop() leave the entry to the caller alone. */
-void pool_push(struct cache_pool *pool, u32 id);
-bool pool_pull(struct cache_pool *pool, u32 id); /* false: somebody else has it */
-u32 pool_pop(struct cache_pool *pool); /* the oldest; 0: none */
+/* The list of what it has in memory. cache_pool_pull() and cache_pool_pop() leave the entry to the caller alone. */
+void cache_pool_push(struct cache_pool *pool, u32 id);
+bool cache_pool_pull(struct cache_pool *pool, u32 id); /* false: somebody else has it */
+u32 cache_pool_pop(struct cache_pool *pool); /* the oldest; 0: none */
 
 /* Adds to the pages it has in the SSD store. */
-void pool_add_ssd(struct cache_pool *pool, s64 pages);
+void cache_pool_add_ssd(struct cache_pool *pool, s64 pages);
 
 /* Pages of @limit that its weight gives it. */
-u64 pool_entitlement(const struct cache_pool *pool, enum nestor_cache_store store, u64 limit);
+u64 cache_pool_entitlement(const struct cache_pool *pool, enum nestor_cache_store store, u64 limit);
 
 /*
  * The pool that has to give @batch pages of a store of @limit pages: one without entitlement, else the one furthest above
  * its own plus its part, by weight, of what the others leave unused (DoubleDecker, Middleware 2017, with normalised
  * weights). NULL: no pool has any. Under rcu_read_lock().
  */
-struct cache_pool *pool_victim(enum nestor_cache_store store, u64 limit, u64 batch);
+struct cache_pool *cache_pool_victim(enum nestor_cache_store store, u64 limit, u64 batch);
 
 /* Fills @state, whose pool.id says of which. 0 or -ENOENT. */
-int pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CACHE_STORES]);
+int cache_pool_state(struct nestor_cache_pool_state *state, const u64 limits[NESTOR_CACHE_STORES]);
 
 #endif

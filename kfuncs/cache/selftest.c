@@ -69,14 +69,14 @@ static bool has(struct page *page, u64 where, u64 version)
 
 static struct block_page described(struct page *page)
 {
-	return (struct block_page){ .frame = page_to_pfn(page), .hash = block_hash(page_address(page)) };
+	return (struct block_page){ .frame = page_to_pfn(page), .hash = cache_blocks_hash(page_address(page)) };
 }
 
 static struct page *new_page(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 
-	if (page && note_prepare(page_to_pfn(page), GFP_KERNEL)) {
+	if (page && cache_index_note_prepare(page_to_pfn(page), GFP_KERNEL)) {
 		__free_page(page);
 		return NULL;
 	}
@@ -96,18 +96,18 @@ static void read_block(struct worker *w, struct block *b)
 		return;
 	w->reads++;
 	frame = page_to_pfn(b->page);
-	blocks_take(where, 1, &frame, &taken);
+	cache_blocks_take(where, 1, &frame, &taken);
 	if (taken.nr) {
-		memcpy(page_address(b->page), memory_store.address(taken.places[0]), PAGE_SIZE);
-		memory_store.release(taken.places[0]);
+		memcpy(page_address(b->page), cache_memory_store.address(taken.places[0]), PAGE_SIZE);
+		cache_memory_store.release(taken.places[0]);
 		w->hits++;
 		w->wrong += !has(b->page, where, b->version);
 		return;
 	}
-	blocks_read_begin(where, 1, &ticket);
+	cache_blocks_read_begin(where, 1, &ticket);
 	fill(b->page, where, b->version);
 	page = described(b->page);
-	blocks_read_end(where, 1, &page, &ticket);
+	cache_blocks_read_end(where, 1, &page, &ticket);
 }
 
 static void write_block(struct worker *w, struct block *b)
@@ -119,14 +119,14 @@ static void write_block(struct worker *w, struct block *b)
 
 	fill(b->page, where, ++b->version);
 	page = described(b->page);
-	ids = index_alloc(1);
+	ids = cache_index_alloc(1);
 	blind = !ids;
-	blocks_write_begin(where, 1, blind);
+	cache_blocks_write_begin(where, 1, blind);
 	if (!blind) {
-		blocks_write_pages(where, 1, &page, ids);
-		blocks_write_pages_end(where, 1, &page.frame, true);
+		cache_blocks_write_pages(where, 1, &page, ids);
+		cache_blocks_write_pages_end(where, 1, &page.frame, true);
 	}
-	blocks_write_end(where, blind);
+	cache_blocks_write_end(where, blind);
 }
 
 /* Around the page cache, which does not have it. */
@@ -134,9 +134,9 @@ static void write_directly(struct worker *w, struct block *b)
 {
 	u64 where = where_is(w, b);
 
-	blocks_write_begin(where, 1, true);
+	cache_blocks_write_begin(where, 1, true);
 	b->version++;
-	blocks_write_end(where, true);
+	cache_blocks_write_end(where, true);
 }
 
 static void evict_block(struct worker *w, struct block *b, bool truncated)
@@ -144,10 +144,10 @@ static void evict_block(struct worker *w, struct block *b, bool truncated)
 	u32 frame = page_to_pfn(b->page);
 
 	if (truncated) {
-		blocks_forget(frame);
+		cache_blocks_forget(frame);
 	} else {
 		rcu_read_lock();
-		w->puts += !blocks_put(frame, pool_by_id(get_random_u32_below(2)), NESTOR_CACHE_MEMORY);
+		w->puts += !cache_blocks_put(frame, cache_pool_by_id(get_random_u32_below(2)), NESTOR_CACHE_MEMORY);
 		rcu_read_unlock();
 	}
 	__free_page(b->page);
@@ -181,10 +181,10 @@ static void balance(void)
 	unsigned long end = jiffies + selftest * HZ;
 
 	while (time_before(jiffies, end)) {
-		while (index_wants_growth() && !index_grow())
+		while (cache_index_wants_growth() && !cache_index_grow())
 			;
-		memory_shrink(STORE_PAGES / 16);
-		memory_balance();
+		cache_memory_shrink(STORE_PAGES / 16);
+		cache_memory_balance();
 		schedule_timeout_uninterruptible(HZ / 50);
 	}
 }
@@ -195,12 +195,12 @@ static int start(void)
 	u32 i;
 	int r;
 
-	pools_open();
-	r = pool_set(&pools[0]) ?: pool_set(&pools[1]);
+	cache_pools_open();
+	r = cache_pool_set(&pools[0]) ?: cache_pool_set(&pools[1]);
 	if (r)
 		return r;
-	memory_set_limit(STORE_PAGES);
-	memory_balance();
+	cache_memory_set_limit(STORE_PAGES);
+	cache_memory_balance();
 	for (i = 0; i < nr_workers; i++) {
 		struct worker *w = &workers[i];
 		struct task_struct *task;
@@ -218,7 +218,7 @@ static u64 entries_used(void)
 {
 	u64 all, free;
 
-	index_count(&all, &free);
+	cache_index_count(&all, &free);
 	return all - free;
 }
 
@@ -233,11 +233,11 @@ static void stop(void)
 			if (workers[i].blocks[j].page)
 				evict_block(&workers[i], &workers[i].blocks[j], true);
 	}
-	memory_set_limit(0);
-	for (memory_balance(); memory_held(); memory_balance())
+	cache_memory_set_limit(0);
+	for (cache_memory_balance(); cache_memory_held(); cache_memory_balance())
 		wait_a_tick();
-	blocks_forget_device(DEVICE);
-	pools_close();
+	cache_blocks_forget_device(DEVICE);
+	cache_pools_close();
 }
 
 int selftest_run(void)

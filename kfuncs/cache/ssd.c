@@ -56,7 +56,7 @@ static struct segment *segment_of(u32 place)
 	return &ssd.segments[place >> SEGMENT_SHIFT];
 }
 
-u64 ssd_limit(void)
+u64 cache_ssd_limit(void)
 {
 	return READ_ONCE(ssd.open) ? (u64)READ_ONCE(ssd.nr) << SEGMENT_SHIFT : 0;
 }
@@ -150,7 +150,7 @@ static u32 ssd_reserve(struct cache_pool *pool, void **ret_copy)
 		*ret_copy = page_address(segment_of(slot)->buffer->pages[slot & (SEGMENT_SLOTS - 1)]);
 	spin_unlock_irqrestore(&ssd_lock, flags);
 	if (slot && opened)
-		pool_add_ssd(pool, SEGMENT_SLOTS);
+		cache_pool_add_ssd(pool, SEGMENT_SLOTS);
 	return slot;
 }
 
@@ -176,7 +176,7 @@ static void ssd_cancel(u32 place)
 
 static bool ssd_take(struct cache_pool *pool, u32 id)
 {
-	u32 place = entry_by_id(id)->place;
+	u32 place = cache_index_entry_by_id(id)->place;
 	struct segment *s = segment_of(place);
 	unsigned long flags;
 	bool ours;
@@ -215,7 +215,7 @@ static bool ssd_adjacent(u32 place, u32 next)
 	return next == place + 1 && next & (SEGMENT_SLOTS - 1);
 }
 
-const struct cache_store ssd_store = {
+const struct cache_store cache_ssd_store = {
 	.reserve = ssd_reserve,
 	.commit = ssd_commit,
 	.cancel = ssd_cancel,
@@ -227,7 +227,7 @@ const struct cache_store ssd_store = {
 
 /* ---- writing ---- */
 
-void ssd_written(u32 segment, bool good)
+void cache_ssd_written(u32 segment, bool good)
 {
 	struct segment *s = &ssd.segments[segment];
 	unsigned long flags;
@@ -302,10 +302,10 @@ static bool drop_oldest(struct cache_pool *pool, bool also_open)
 	for (slot = 0; slot < s->used; slot++) {
 		if (!s->ids[slot])
 			continue;
-		blocks_evicted(s->ids[slot]);
+		cache_blocks_evicted(s->ids[slot]);
 		dropped++;
 	}
-	pool_add_ssd(pool, -(s64)SEGMENT_SLOTS);
+	cache_pool_add_ssd(pool, -(s64)SEGMENT_SLOTS);
 	pool_count(pool, evictions[NESTOR_CACHE_SSD], dropped);
 	spin_lock_irqsave(&ssd_lock, flags);
 	free_segment(number);
@@ -343,7 +343,7 @@ static bool wants_segment(void)
 	return READ_ONCE(ssd.open) && READ_ONCE(ssd.nr_free) < clamp_t(u32, ssd.nr / 16, 1, FREE_WANTED);
 }
 
-bool ssd_unbalanced(void)
+bool cache_ssd_unbalanced(void)
 {
 	return READ_ONCE(ssd.full) || wants_buffer() || wants_segment();
 }
@@ -369,9 +369,9 @@ static bool free_one(void)
 	struct cache_pool *pool;
 	bool freed;
 
-	/* Pools are removed by whoever calls ssd_balance(), or waits for it: the pool stays. */
+	/* Pools are removed by whoever calls cache_ssd_balance(), or waits for it: the pool stays. */
 	rcu_read_lock();
-	pool = pool_victim(NESTOR_CACHE_SSD, ssd_limit(), SEGMENT_SLOTS);
+	pool = cache_pool_victim(NESTOR_CACHE_SSD, cache_ssd_limit(), SEGMENT_SLOTS);
 	freed = pool && drop_oldest(pool, false);
 	rcu_read_unlock();
 	return freed;
@@ -382,14 +382,14 @@ static void balance(void)
 	u32 segment;
 
 	while ((segment = next_full()))
-		ssd_io_write(segment, ssd.segments[segment].buffer->pages);
+		cache_ssd_io_write(segment, ssd.segments[segment].buffer->pages);
 	while (wants_buffer() && add_buffer())
 		;
 	while (wants_segment() && free_one())
 		cond_resched();
 }
 
-void ssd_balance(void)
+void cache_ssd_balance(void)
 {
 	mutex_lock(&balance_lock);
 	balance();
@@ -411,7 +411,7 @@ static void drop_pool(struct cache_pool *pool)
 	}
 }
 
-void ssd_drop_pool(struct cache_pool *pool)
+void cache_ssd_drop_pool(struct cache_pool *pool)
 {
 	mutex_lock(&balance_lock);
 	drop_pool(pool);
@@ -453,7 +453,7 @@ static int make_segments(u32 nr)
 	return 0;
 }
 
-int ssd_open(u32 segments)
+int cache_ssd_open(u32 segments)
 {
 	int r;
 
@@ -467,7 +467,7 @@ int ssd_open(u32 segments)
 	return r;
 }
 
-void ssd_close(void)
+void cache_ssd_close(void)
 {
 	unsigned long flags;
 	u32 id;
@@ -480,7 +480,7 @@ void ssd_close(void)
 		struct cache_pool *pool;
 
 		rcu_read_lock();
-		pool = pool_by_id(id);
+		pool = cache_pool_by_id(id);
 		rcu_read_unlock();
 		if (pool)
 			drop_pool(pool);

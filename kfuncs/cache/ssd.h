@@ -15,19 +15,19 @@ struct cache_pool;
 #define SEGMENT_SLOTS (1U << SEGMENT_SHIFT)
 
 /* Uses @segments of the device behind ssd_io.h. 0 or -ENOMEM. May sleep, as all that follows. */
-int ssd_open(u32 segments);
+int cache_ssd_open(u32 segments);
 /* Gives up all. No put may be under way; waits for reads and writes that are. */
-void ssd_close(void);
-u64 ssd_limit(void); /* pages; 0: there is none */
+void cache_ssd_close(void);
+u64 cache_ssd_limit(void); /* pages; 0: there is none */
 
 /* Gives up all of @pool's segments; no put for it may be under way. */
-void ssd_drop_pool(struct cache_pool *pool);
+void cache_ssd_drop_pool(struct cache_pool *pool);
 
-bool ssd_unbalanced(void); /* in any context */
+bool cache_ssd_unbalanced(void); /* in any context */
 /* Writes what is full, frees segments and has buffers ready. */
-void ssd_balance(void);
+void cache_ssd_balance(void);
 
-/* A write that ssd_io_write() began has ended. Any context. */
-void ssd_written(u32 segment, bool good);
+/* A write that cache_ssd_io_write() began has ended. Any context. */
+void cache_ssd_written(u32 segment, bool good);
 
 #endif

@@ -11,7 +11,7 @@ static struct file *file; /* keeps the device ours */
 static struct block_device *device;
 static atomic64_t errors;
 
-u64 ssd_io_errors(void)
+u64 cache_ssd_io_errors(void)
 {
 	return atomic64_read(&errors);
 }
@@ -24,7 +24,7 @@ static sector_t sector_of(u32 place)
 
 /* ---- reads ---- */
 
-void ssd_io_read(struct bio *bio, u32 place)
+void cache_ssd_io_read(struct bio *bio, u32 place)
 {
 	bio_set_dev(bio, device);
 	bio->bi_iter.bi_sector = sector_of(place);
@@ -47,7 +47,7 @@ static void submit_again(struct work_struct *work)
 }
 static DECLARE_WORK(again_work, submit_again);
 
-void ssd_io_again(struct bio *bio)
+void cache_ssd_io_again(struct bio *bio)
 {
 	unsigned long flags;
 
@@ -58,7 +58,7 @@ void ssd_io_again(struct bio *bio)
 	queue_work(system_unbound_wq, &again_work);
 }
 
-void ssd_io_flush(void)
+void cache_ssd_io_flush(void)
 {
 	flush_work(&again_work);
 }
@@ -69,11 +69,11 @@ static void written(struct bio *bio)
 {
 	if (bio->bi_status)
 		atomic64_inc(&errors);
-	ssd_written((uintptr_t)bio->bi_private, !bio->bi_status);
+	cache_ssd_written((uintptr_t)bio->bi_private, !bio->bi_status);
 	bio_put(bio);
 }
 
-void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 {
 	struct bio *bio = bio_alloc(device, SEGMENT_SLOTS, REQ_OP_WRITE, GFP_NOIO);
 	u32 i;
@@ -106,13 +106,13 @@ static int take_device(struct file *f, u64 pages)
 	if (segments < 2 || bdev_logical_block_size(bdev) > 1U << BLOCK_SHIFT)
 		return -ENOSPC;
 	device = bdev;
-	r = ssd_open(segments - 1);
+	r = cache_ssd_open(segments - 1);
 	if (r)
 		device = NULL;
 	return r;
 }
 
-int ssd_io_open(int fd, u64 pages)
+int cache_ssd_io_open(int fd, u64 pages)
 {
 	struct file *f;
 	int r;
@@ -132,11 +132,11 @@ int ssd_io_open(int fd, u64 pages)
 	return 0;
 }
 
-void ssd_io_close(void)
+void cache_ssd_io_close(void)
 {
 	if (!file)
 		return;
-	ssd_close();
+	cache_ssd_close();
 	device = NULL;
 	fput(file);
 	file = NULL;

@@ -14,21 +14,21 @@ struct bio;
  * What was there before is lost, but for the first MiB. 0, -EBADF, -ENOTBLK, -EACCES (not open for writing), -ENOSPC
  * (smaller than 2 MiB), -EEXIST (there is one already), -ENOMEM. May sleep.
  */
-int ssd_io_open(int fd, u64 pages);
-/* As ssd_close(). */
-void ssd_io_close(void);
+int cache_ssd_io_open(int fd, u64 pages);
+/* As cache_ssd_close(). */
+void cache_ssd_io_close(void);
 
-/* Begins to write a segment; ssd_written() tells of the end, maybe before it returns. May sleep. */
-void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
+/* Begins to write a segment; cache_ssd_written() tells of the end, maybe before it returns. May sleep. */
+void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
 
 /* Failed or wrong pages, since it was opened. */
-u64 ssd_io_errors(void);
+u64 cache_ssd_io_errors(void);
 
 /* Sends @bio to where @place is. */
-void ssd_io_read(struct bio *bio, u32 place);
+void cache_ssd_io_read(struct bio *bio, u32 place);
 /* Submits a bio that the SSD could not serve to the device that it names by now. Any context. */
-void ssd_io_again(struct bio *bio);
+void cache_ssd_io_again(struct bio *bio);
 /* Waits until none is left to submit. */
-void ssd_io_flush(void);
+void cache_ssd_io_flush(void);
 
 #endif

@@ -31,7 +31,7 @@ struct cache_store {
 	bool (*adjacent)(u32 place, u32 next);
 };
 
-extern const struct cache_store memory_store, ssd_store;
+extern const struct cache_store cache_memory_store, cache_ssd_store;
 extern const struct cache_store *const cache_stores[NESTOR_CACHE_STORES];
 
 #endif

@@ -22,9 +22,9 @@ static void test_text(void)
 	struct family *b = metrics_family(m, "b", METRIC_GAUGE, "A b.");
 	struct buf out = {};
 
-	family_u64(a, metrics_labels(m, "x", "1", "y", "2", NULL), 18446744073709551615ULL);
-	family_double(b, "", 0.5);
-	family_u64(metrics_family(m, "a_total", METRIC_COUNTER, "An a."), "", 0);
+	metrics_u64(a, metrics_labels(m, "x", "1", "y", "2", NULL), 18446744073709551615ULL);
+	metrics_double(b, "", 0.5);
+	metrics_u64(metrics_family(m, "a_total", METRIC_COUNTER, "An a."), "", 0);
 	is_u64(0, (unsigned long long)metrics_render(m, &out), "it renders");
 	is_str("# HELP a_total An a.\n# TYPE a_total counter\na_total{x=\"1\",y=\"2\"} 18446744073709551615\na_total 0\n"
 	       "# HELP b A b.\n# TYPE b gauge\nb 0.5\n",
@@ -63,7 +63,7 @@ static void test_hist_text(void)
 	struct hist h = { .slots = { [0] = 1, [10] = 2, [HIST_BOUNDS] = 4 } };
 	struct buf out = {};
 
-	family_hist(f, metrics_labels(m, "d", "x", NULL), &h, 9007199254740993ULL);
+	metrics_hist(f, metrics_labels(m, "d", "x", NULL), &h, 9007199254740993ULL);
 	metrics_render(m, &out);
 	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"1e-06\"} 1\n") != NULL, "the first bucket is 1 us");
 	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"0.001024\"} 3\n") != NULL, "buckets are cumulated");
@@ -112,7 +112,7 @@ static void test_too_many_families(void)
 
 	for (int i = 0; i < 300; i++) {
 		snprintf(names[i], sizeof(names[i]), "m%d", i);
-		family_u64(metrics_family(m, names[i], METRIC_GAUGE, "."), "", 1);
+		metrics_u64(metrics_family(m, names[i], METRIC_GAUGE, "."), "", 1);
 	}
 	ok(metrics_render(m, &out) != 0, "what does not fit is an error, not a silent gap");
 	buf_free(&out);

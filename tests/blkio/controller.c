@@ -12,12 +12,12 @@
 #define BASE 0.002 /* seconds that an I/O takes on an idle disk */
 #define TARGET 0.1
 
-static struct who_one db = { .vm = "", .container = "db", .path = "/db" };
-static struct who_one noisy = { .vm = "", .container = "noisy", .path = "/noisy" };
-static struct who_one calm = { .vm = "", .container = "calm", .path = "/calm" };
+static struct workload db = { .vm = "", .container = "db", .path = "/db" };
+static struct workload noisy = { .vm = "", .container = "noisy", .path = "/noisy" };
+static struct workload calm = { .vm = "", .container = "calm", .path = "/calm" };
 
 struct model {
-	struct contest contest;
+	struct controller contest;
 	struct guard guard;
 	struct other noisy, calm;
 	struct contest_counts counts;
@@ -59,7 +59,7 @@ static void guard_works(struct model *m)
 
 static void measured(struct model *m, struct other *o, __u64 done)
 {
-	contest_measured(o, (__u64[]){ done, 0 }, m->now_ns);
+	controller_measured(o, (__u64[]){ done, 0 }, m->now_ns);
 }
 
 static void tick(struct model *m, bool enforce, double wish)
@@ -76,7 +76,7 @@ static void tick(struct model *m, bool enforce, double wish)
 	guard_works(m);
 	measured(m, &m->noisy, m->done[0]);
 	measured(m, &m->calm, m->done[1]);
-	contest_tick(&m->contest, enforce, &m->counts);
+	controller_tick(&m->contest, enforce, &m->counts);
 }
 
 static void run(struct model *m, double seconds, bool enforce, double wish)
@@ -93,7 +93,7 @@ static void test_without(void)
 	model_new(&m);
 	run(&m, 30, false, 100e6);
 	ok(m.guard.p99_ns >= 5 * m.guard.target_ns, "without: p99 is more than five times the target");
-	ok(m.counts.monitored > 5 && !contest_lowered(&m.contest), "monitor: counted, nobody lowered");
+	ok(m.counts.monitored > 5 && !controller_lowered(&m.contest), "monitor: counted, nobody lowered");
 }
 
 static void test_holds(void)
@@ -102,7 +102,8 @@ static void test_holds(void)
 
 	model_new(&m);
 	run(&m, 8, true, 100e6);
-	ok(m.guard.p99_ns < 2 * m.guard.target_ns && contest_lowered(&m.contest) == 1, "the neighbour is lowered within 8 s");
+	ok(m.guard.p99_ns < 2 * m.guard.target_ns && controller_lowered(&m.contest) == 1,
+	   "the neighbour is lowered within 8 s");
 	run(&m, 10, true, 100e6);
 	run(&m, 300, true, 100e6);
 	ok(m.slow * 100 <= m.all, "then for 5 minutes 99 of 100 I/Os stay below 1.2 times the target (%.2f %%)",
@@ -121,14 +122,14 @@ static void test_frees(void)
 	run(&m, 20, true, 100e6);
 	m.guard_share = 0;
 	run(&m, 60, true, 100e6);
-	ok(!contest_lowered(&m.contest), "with nobody to guard all are free again within a minute");
+	ok(!controller_lowered(&m.contest), "with nobody to guard all are free again within a minute");
 	ok(m.counts.raised > 3, "step by step");
 	m.guard_share = 0.2;
 	run(&m, 60, true, 1e6);
-	ok(!contest_lowered(&m.contest), "nobody is lowered who does not disturb");
+	ok(!controller_lowered(&m.contest), "nobody is lowered who does not disturb");
 	run(&m, 5, true, 100e6);
-	contest_release(&m.contest);
-	ok(!contest_lowered(&m.contest), "a release frees all");
+	controller_release(&m.contest);
+	ok(!controller_lowered(&m.contest), "a release frees all");
 }
 
 static void test_floor(void)
@@ -139,7 +140,7 @@ static void test_floor(void)
 	run(&m, 3, true, 100e6);
 	for (unsigned int i = 0; i < 200; i++) {
 		m.guard.window[BLKIO_WATCH_SLOTS - 1] += 50;
-		contest_tick(&m.contest, true, &m.counts);
+		controller_tick(&m.contest, true, &m.counts);
 	}
 	ok(m.noisy.side[0].cap == 64 * 1024, "64 KiB per second are left whatever happens");
 }
@@ -152,12 +153,12 @@ static void test_percentile(void)
 	model_new(&m);
 	m.guard.window[3] = 990;
 	m.guard.window[12] = 10;
-	contest_tick(&m.contest, true, &counts);
+	controller_tick(&m.contest, true, &counts);
 	ok(m.guard.p99_ns == (__u64)(TARGET * 1e9) / 2, "p99 of 990 I/Os below a half and 10 above the target");
 	ok(!counts.lowered, "one in a hundred may be slow");
 	m.guard.window[3] = 5;
 	m.guard.window[12] = 1;
-	contest_tick(&m.contest, true, &counts);
+	controller_tick(&m.contest, true, &counts);
 	ok(m.contest.age == 1, "a single slow one tells nothing");
 }
 

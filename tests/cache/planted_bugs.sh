@@ -61,11 +61,11 @@ if [ "${1:-}" = --vm ]; then
 	bug "a write through the page cache leaves what the store has" '	if (id)
 		drop(id);
 	*ret_before' '	*ret_before'
-	bug "what a disk gets while it is out of the cache is not noticed" '	blocks_forget_device(c->number);' ''
+	bug "what a disk gets while it is out of the cache is not noticed" '	cache_blocks_forget_device(c->number);' ''
 	bug "what the store has a part of is not read further" '	if (nr < io->nr)
 		dm_accept_partial_bio(bio, nr << SECTORS_SHIFT);' ''
 	bug "a page of the store is copied to all of its run" 'store->address(taken.places[i])' 'store->address(taken.places[0])'
-	bug "what a read brought is noted as the next block's" 'blocks_read_end(where, nr' 'blocks_read_end(where + 1, nr'
+	bug "what a read brought is noted as the next block's" 'cache_blocks_read_end(where, nr' 'cache_blocks_read_end(where + 1, nr'
 	bug "blocks are counted from the wrong place" 'where_of(c->number, start >> SECTORS_SHIFT)' 'where_of(c->number, (start >> SECTORS_SHIFT) / 2)'
 	done_testing
 fi
@@ -89,5 +89,5 @@ bug "what a read brought stands beside what was known" 'if (id)
 		drop(id);
 	*ids'
 bug "what was taken stays in the store" 'entry_set(e, where, 0, ENTRY_RESIDENT);
-		e->place = to;' 'pool_push(pool, id);'
+		e->place = to;' 'cache_pool_push(pool, id);'
 done_testing

@@ -69,7 +69,7 @@ static bool one_in(u32 n)
 
 static u64 *content(u32 frame)
 {
-	return memory_of_frame(frame);
+	return cache_memory_of_frame(frame);
 }
 
 static void drop_page(struct cached_page *page)
@@ -83,7 +83,7 @@ static void drop_page(struct cached_page *page)
 static void evict(int file, u32 block)
 {
 	struct cached_page *page = &cache[file][block];
-	struct cache_pool *pool = pool_by_id(any(POOLS));
+	struct cache_pool *pool = cache_pool_by_id(any(POOLS));
 	int r;
 
 	if (!page->frame || page->locked || page->dirty || page->writeback)
@@ -91,9 +91,9 @@ static void evict(int file, u32 block)
 	if (one_in(20)) {
 		/* missed */
 	} else if (one_in(10)) {
-		blocks_forget(page->frame);
+		cache_blocks_forget(page->frame);
 	} else {
-		r = blocks_put(page->frame, pool, one_in(3) ? NESTOR_CACHE_SSD : NESTOR_CACHE_MEMORY);
+		r = cache_blocks_put(page->frame, pool, one_in(3) ? NESTOR_CACHE_SSD : NESTOR_CACHE_MEMORY);
 		if (r)
 			refused[-r - 1]++;
 		else
@@ -110,13 +110,13 @@ static void truncate_page(int file, u32 block)
 	if (!page->frame || page->locked || page->writeback)
 		return;
 	if (!one_in(20))
-		blocks_forget(page->frame);
+		cache_blocks_forget(page->frame);
 	drop_page(page);
 }
 
 /* ---- the SSD ---- */
 
-void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 {
 	memcpy(ssd_pages[segment], pages, sizeof(ssd_pages[segment]));
 }
@@ -130,7 +130,7 @@ static void end_ssd_write(u32 segment)
 	for (i = 0; i < SEGMENT_SLOTS; i++)
 		ssd_disk[segment][i] = *(u64 *)page_address(ssd_pages[segment][i]);
 	ssd_pages[segment][0] = NULL;
-	ssd_written(segment, !one_in(8));
+	cache_ssd_written(segment, !one_in(8));
 }
 
 /* ---- I/O ---- */
@@ -183,7 +183,7 @@ static u32 serve(int file, u32 block, u32 nr, struct flight *f)
 
 	for (i = 0; i < nr; i++)
 		to[i] = cache[file][block + i].frame;
-	blocks_take(where(block), nr, to, &got);
+	cache_blocks_take(where(block), nr, to, &got);
 	store = cache_stores[got.store];
 	if (got.nr && !store->address(got.places[0])) {
 		*f = (struct flight){ .kind = FLIGHT_SSD, .file = file, .block = block, .nr = got.nr, .place = got.places[0] };
@@ -207,7 +207,7 @@ static void start_read(void)
 	for (i = 0; f && i < nr && !cache[file][block + i].frame; i++) {
 		u32 frame = page_to_pfn(alloc_page(GFP_KERNEL));
 
-		note_prepare(frame, GFP_KERNEL);
+		cache_index_note_prepare(frame, GFP_KERNEL);
 		memset(content(frame), 0, 1 << BLOCK_SHIFT);
 		cache[file][block + i] = (struct cached_page){ .frame = frame, .locked = true };
 	}
@@ -216,7 +216,7 @@ static void start_read(void)
 		n = serve(file, block, nr, f);
 		if (!n) {
 			*f = (struct flight){ .kind = FLIGHT_READ, .file = file, .block = block };
-			f->nr = n = blocks_read_begin(where(block), nr, &f->ticket);
+			f->nr = n = cache_blocks_read_begin(where(block), nr, &f->ticket);
 		}
 		if (f->kind)
 			f = free_flight();
@@ -247,12 +247,12 @@ static void start_write(void)
 
 		page->dirty = false;
 		page->writeback = true;
-		pages[i] = (struct block_page){ page->frame, block_hash(content(page->frame)) };
+		pages[i] = (struct block_page){ page->frame, cache_blocks_hash(content(page->frame)) };
 	}
-	ids = index_alloc(nr);
-	blocks_write_begin(where(block), nr, !ids);
+	ids = cache_index_alloc(nr);
+	cache_blocks_write_begin(where(block), nr, !ids);
 	if (ids)
-		blocks_write_pages(where(block), nr, pages, ids);
+		cache_blocks_write_pages(where(block), nr, pages, ids);
 	else
 		f->file = -file - 1; /* tells its end */
 }
@@ -268,7 +268,7 @@ static void start_blind(void)
 	*f = (struct flight){ .kind = FLIGHT_BLIND, .block = block, .nr = nr, .drops_pages = !one_in(4) };
 	for (i = 0; i < nr; i++)
 		f->version[i] = ++versions;
-	blocks_write_begin(where(block), nr, true);
+	cache_blocks_write_begin(where(block), nr, true);
 }
 
 static struct cached_page *flight_page(struct flight *f, u32 i)
@@ -298,9 +298,9 @@ static void end_read(struct flight *f)
 	for (i = 0; i < f->nr; i++) {
 		flight_page(f, i)->locked = false;
 		pages[i].frame = flight_page(f, i)->frame;
-		pages[i].hash = block_hash(content(pages[i].frame));
+		pages[i].hash = cache_blocks_hash(content(pages[i].frame));
 	}
-	blocks_read_end(where(f->block), f->nr, pages, &f->ticket);
+	cache_blocks_read_end(where(f->block), f->nr, pages, &f->ticket);
 }
 
 /* As the target does: what is not as the index says comes from the disk. */
@@ -312,8 +312,8 @@ static void end_ssd_read(struct flight *f)
 	for (i = 0; i < f->nr; i++) {
 		u32 frame = flight_page(f, i)->frame;
 
-		good = good && block_hash(content(frame)) == blocks_expected(where(f->block + i), frame);
-		ssd_store.release(f->place + i);
+		good = good && cache_blocks_hash(content(frame)) == cache_blocks_expected(where(f->block + i), frame);
+		cache_ssd_store.release(f->place + i);
 	}
 	for (i = 0; i < f->nr; i++) {
 		if (good) {
@@ -322,7 +322,7 @@ static void end_ssd_read(struct flight *f)
 			continue;
 		}
 		noticed++;
-		blocks_forget(flight_page(f, i)->frame);
+		cache_blocks_forget(flight_page(f, i)->frame);
 		*content(flight_page(f, i)->frame) = disk[f->block + i];
 		flight_page(f, i)->locked = false;
 	}
@@ -337,8 +337,8 @@ static void end_write(struct flight *f)
 		frames[i] = flight_page(f, i)->frame;
 	}
 	if (f->file >= 0)
-		blocks_write_pages_end(where(f->block), f->nr, frames, !f->fails);
-	blocks_write_end(where(f->block), f->file < 0);
+		cache_blocks_write_pages_end(where(f->block), f->nr, frames, !f->fails);
+	cache_blocks_write_end(where(f->block), f->file < 0);
 }
 
 static void end_blind(struct flight *f)
@@ -346,7 +346,7 @@ static void end_blind(struct flight *f)
 	u32 i;
 	int file;
 
-	blocks_write_end(where(f->block), true);
+	cache_blocks_write_end(where(f->block), true);
 	for (file = 0; f->drops_pages && file < FILES; file++)
 		for (i = 0; i < f->nr; i++)
 			truncate_page(file, f->block + i);
@@ -408,8 +408,8 @@ static void change_page(bool in_place)
 
 static void empty_pool(struct cache_pool *pool)
 {
-	memory_drop_pool(pool);
-	ssd_drop_pool(pool);
+	cache_memory_drop_pool(pool);
+	cache_ssd_drop_pool(pool);
 }
 
 static void change_policy(void)
@@ -417,15 +417,15 @@ static void change_policy(void)
 	struct nestor_cache_pool pool = { .id = any(POOLS) };
 
 	if (one_in(4))
-		memory_set_limit(one_in(8) ? 0 : any(STORE_PAGES));
+		cache_memory_set_limit(one_in(8) ? 0 : any(STORE_PAGES));
 	if (one_in(8) && pool.id)
-		pool_retire(pool.id, empty_pool);
+		cache_pool_retire(pool.id, empty_pool);
 	pool.weight[NESTOR_CACHE_MEMORY] = any(3) * 10;
 	pool.weight[NESTOR_CACHE_SSD] = any(3) * 10;
-	pool_set(&pool);
+	cache_pool_set(&pool);
 	if (one_in(100)) {
-		ssd_close();
-		ssd_open(SEGMENTS);
+		cache_ssd_close();
+		cache_ssd_open(SEGMENTS);
 	}
 }
 
@@ -456,26 +456,28 @@ static void step(void)
 		end_ssd_write(1 + any(SEGMENTS));
 	else if (flights[i = any(FLIGHTS)].kind)
 		go_on(&flights[i]);
-	memory_balance();
-	ssd_balance();
-	index_grow();
+	cache_memory_balance();
+	cache_ssd_balance();
+	cache_index_grow();
 }
 
 /* ---- sums ---- */
 
-struct census {
+struct workloads {
 	u64 stored, linked;
 };
 
 static void count_entry(u32 id, void *arg)
 {
-	struct census *c = arg;
-	u32 at = entry_where(entry_by_id(id)) & WHERE_MAX_BLOCK, block = at / GROUP_BLOCKS * SPAN + at % GROUP_BLOCKS;
+	struct workloads *c = arg;
+	u32 at = entry_where(cache_index_entry_by_id(id)) & WHERE_MAX_BLOCK,
+	    block = at / GROUP_BLOCKS * SPAN + at % GROUP_BLOCKS;
 
 	c->linked++;
-	if (entry_state(entry_by_id(id)) != ENTRY_IN_MEMORY && entry_state(entry_by_id(id)) != ENTRY_IN_SSD)
+	if (entry_state(cache_index_entry_by_id(id)) != ENTRY_IN_MEMORY &&
+	    entry_state(cache_index_entry_by_id(id)) != ENTRY_IN_SSD)
 		return;
-	c->stored += entry_state(entry_by_id(id)) == ENTRY_IN_MEMORY;
+	c->stored += entry_state(cache_index_entry_by_id(id)) == ENTRY_IN_MEMORY;
 	/* What the page cache has is not there a second time. A page that the disk's own cache has too may be. */
 	both += block >= ALIASED && cache[0][block].frame && !cache[0][block].locked;
 }
@@ -492,27 +494,27 @@ static void settle(void)
 static void test_sums(void)
 {
 	struct nestor_cache_pool_state pool;
-	const u64 limits[NESTOR_CACHE_STORES] = { memory_limit(), ssd_limit() };
+	const u64 limits[NESTOR_CACHE_STORES] = { cache_memory_limit(), cache_ssd_limit() };
 	u64 pages = 0, all, free;
-	struct census c = { 0 };
+	struct workloads c = { 0 };
 
 	settle();
-	index_for_each(DEVICE, count_entry, &c);
+	cache_index_for_each(DEVICE, count_entry, &c);
 	for (pool.pool.id = 0; pool.pool.id < POOLS; pool.pool.id++)
-		if (!pool_state(&pool, limits))
+		if (!cache_pool_state(&pool, limits))
 			pages += pool.pages[NESTOR_CACHE_MEMORY];
 	is_u64(c.stored, pages, "what the pools have is what the index says is stored");
-	index_count(&all, &free);
+	cache_index_count(&all, &free);
 	is_u64(all - 1, free + c.linked, "each entry is linked or free");
-	ok(memory_held() <= memory_limit(), "the store holds no more than it may");
+	ok(cache_memory_held() <= cache_memory_limit(), "the store holds no more than it may");
 
-	ssd_close();
-	blocks_forget_device(DEVICE);
-	index_count(&all, &free);
+	cache_ssd_close();
+	cache_blocks_forget_device(DEVICE);
+	cache_index_count(&all, &free);
 	is_u64(all - 1, free, "of a device that is gone nothing is left");
-	memory_set_limit(0);
-	memory_balance();
-	is_u64(0, memory_held(), "a store without a limit gives all back");
+	cache_memory_set_limit(0);
+	cache_memory_balance();
+	is_u64(0, cache_memory_held(), "a store without a limit gives all back");
 }
 
 int main(int argc, char **argv)
@@ -522,22 +524,22 @@ int main(int argc, char **argv)
 
 	state = argc > 1 ? strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15 : 0x4e4553544f52;
 	frames_open(16384);
-	if (index_open(BLOCKS / SPAN * GROUP_BLOCKS, kernel_frames))
+	if (cache_index_open(BLOCKS / SPAN * GROUP_BLOCKS, kernel_frames))
 		return 1;
-	blocks_seed(state);
-	memory_open();
-	pools_open();
+	cache_blocks_seed(state);
+	cache_memory_open();
+	cache_pools_open();
 	for (pool.id = 0; pool.id < POOLS; pool.id++)
-		pool_set(&pool);
-	memory_set_limit(STORE_PAGES);
-	memory_balance();
-	ssd_open(SEGMENTS);
+		cache_pool_set(&pool);
+	cache_memory_set_limit(STORE_PAGES);
+	cache_memory_balance();
+	cache_ssd_open(SEGMENTS);
 	for (i = 0; i < steps && !wrong; i++) {
-		struct census c = { 0 };
+		struct workloads c = { 0 };
 
 		step();
 		if (i % 1000 == 0)
-			index_for_each(DEVICE, count_entry, &c);
+			cache_index_for_each(DEVICE, count_entry, &c);
 	}
 	ok(!wrong, "%llu steps: what the store gives is what the disk has (%llu pages)", i, taken);
 	ok(taken > steps / 100 && put > steps / 100, "the store was used");
@@ -549,8 +551,8 @@ int main(int argc, char **argv)
 	   from_ssd, noticed);
 	is_u64(0, both, "no page is in the page cache and in the store");
 	test_sums();
-	pools_close();
-	index_close();
+	cache_pools_close();
+	cache_index_close();
 	frames_close();
 	return done_testing();
 }

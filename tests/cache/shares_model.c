@@ -20,7 +20,7 @@ static u32 frame; /* of the page that is put again and again */
 static u64 next_block[CONTAINERS + 1];
 static bool without_pools;
 
-void ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 {
 	(void)segment;
 	(void)pages;
@@ -37,18 +37,18 @@ static void put(u32 c)
 	struct block_page page = { .frame = frame };
 	struct ticket ticket;
 
-	*(u64 *)memory_of_frame(frame) = where;
-	page.hash = block_hash(memory_of_frame(frame));
-	blocks_read_begin(where, 1, &ticket);
-	blocks_read_end(where, 1, &page, &ticket);
-	blocks_put(frame, pool_by_id(without_pools ? 1 : c), NESTOR_CACHE_MEMORY);
-	memory_balance();
-	index_grow();
+	*(u64 *)cache_memory_of_frame(frame) = where;
+	page.hash = cache_blocks_hash(cache_memory_of_frame(frame));
+	cache_blocks_read_begin(where, 1, &ticket);
+	cache_blocks_read_end(where, 1, &page, &ticket);
+	cache_blocks_put(frame, cache_pool_by_id(without_pools ? 1 : c), NESTOR_CACHE_MEMORY);
+	cache_memory_balance();
+	cache_index_grow();
 }
 
 static void count_one(u32 id, void *n)
 {
-	*(u64 *)n += entry_state(entry_by_id(id)) == ENTRY_IN_MEMORY;
+	*(u64 *)n += entry_state(cache_index_entry_by_id(id)) == ENTRY_IN_MEMORY;
 }
 
 /* In percent of the store. */
@@ -56,7 +56,7 @@ static double part(u32 c)
 {
 	u64 pages = 0;
 
-	index_for_each((u8)c, count_one, &pages);
+	cache_index_for_each((u8)c, count_one, &pages);
 	return 100.0 * (double)pages / LIMIT;
 }
 
@@ -64,7 +64,7 @@ static void weigh(u32 c, u32 weight)
 {
 	struct nestor_cache_pool pool = { .id = c, .weight = { weight } };
 
-	pool_set(&pool);
+	cache_pool_set(&pool);
 }
 
 /* One turnover: as many puts as the store has pages, and of each as many as its share, in turns. A rate of 0: none. */
@@ -75,7 +75,7 @@ static void turnover(const u32 rates[CONTAINERS + 1])
 	u32 c, i;
 
 	for (c = 1; c <= CONTAINERS; c++)
-		wanted[c] = rates[c] ? pool_entitlement(pool_by_id(c), NESTOR_CACHE_MEMORY, LIMIT) : 0;
+		wanted[c] = rates[c] ? cache_pool_entitlement(cache_pool_by_id(c), NESTOR_CACHE_MEMORY, LIMIT) : 0;
 	while (more || all < LIMIT) {
 		more = false;
 		for (c = 1; c <= CONTAINERS; c++) {
@@ -91,23 +91,23 @@ static void open_store(void)
 	u32 c;
 
 	frames_open(24576);
-	if (index_open(65536, kernel_frames))
+	if (cache_index_open(65536, kernel_frames))
 		exit(1);
 	frame = page_to_pfn(alloc_page(GFP_KERNEL));
-	note_prepare(frame, GFP_KERNEL);
-	memory_open();
-	pools_open();
+	cache_index_note_prepare(frame, GFP_KERNEL);
+	cache_memory_open();
+	cache_pools_open();
 	for (c = 1; c <= CONTAINERS; c++)
 		weigh(c, 0);
-	memory_set_limit(LIMIT);
-	memory_balance();
+	cache_memory_set_limit(LIMIT);
+	cache_memory_balance();
 }
 
 static void close_store(void)
 {
-	memory_close();
-	pools_close();
-	index_close();
+	cache_memory_close();
+	cache_pools_close();
+	cache_index_close();
 	frames_close();
 }
 
@@ -204,12 +204,12 @@ static void test_life(void)
 	weigh(1, 1);
 	weigh(2, 1);
 	turnover(both);
-	memory_set_limit(LIMIT / 2);
-	memory_balance();
+	cache_memory_set_limit(LIMIT / 2);
+	cache_memory_balance();
 	expect("half the limit, and each has half of that", (double[]){ 0, 25, 25, 0, 0 }, 1);
-	pool_retire(1, memory_drop_pool);
+	cache_pool_retire(1, cache_memory_drop_pool);
 	expect("one that is gone has nothing", (double[]){ 0, 0, 25, 0, 0 }, 1);
-	ok(!pool_by_id(1), "and no pool");
+	ok(!cache_pool_by_id(1), "and no pool");
 	close_store();
 }
 
@@ -234,9 +234,9 @@ static void test_cost(void)
 	is_u64(0, counts.pages - before.pages, "and no memory");
 	before = counts;
 	for (i = 0, stored = 0; i < 1000; i++, stored += taken.nr) {
-		blocks_take(where_of(1, next_block[1] - 1 - i), 1, &frame, &taken);
+		cache_blocks_take(where_of(1, next_block[1] - 1 - i), 1, &frame, &taken);
 		if (taken.nr)
-			memory_store.release(taken.places[0]);
+			cache_memory_store.release(taken.places[0]);
 	}
 	is_u64(1000, stored, "a get brings what was put");
 	is_u64(0, counts.hashes - before.hashes, "takes no hash");

@@ -20,7 +20,7 @@ static struct agent agent;
 static unsigned int shown, reloaded, reset;
 static struct doc_request asked;
 
-int show(struct agent *a, const struct doc_request *request, struct buf *out)
+int documents_make(struct agent *a, const struct doc_request *request, struct buf *out)
 {
 	MUST(request->document < DOCUMENTS && request->room < nr_rooms);
 	asked = *request;
@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_clear(&out);
 	MUST(packet);
 	memcpy(packet, data, size);
-	status = ctl_answer(&agent, NULL, packet, size, -1, &out);
+	status = control_answer(&agent, NULL, packet, size, -1, &out);
 	MUST(status <= 0 && out.len && !out.failed && strlen(out.text) == out.len);
 	MUST(shown + reloaded + reset == (says(data, size, "reload") || says(data, size, "reset") || shown));
 	MUST(reloaded == says(data, size, "reload") && reset == says(data, size, "reset"));

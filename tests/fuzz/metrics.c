@@ -82,10 +82,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	h.slots[value % HIST_SLOTS] = value;
 	MUST(m);
 	labels = metrics_labels(m, "container", a, "vm", b, NULL);
-	family_u64(metrics_family(m, "a_total", METRIC_COUNTER, "A."), labels, value);
-	family_seconds(metrics_family(m, "b_seconds", METRIC_GAUGE, "B."), "", value);
+	metrics_u64(metrics_family(m, "a_total", METRIC_COUNTER, "A."), labels, value);
+	metrics_seconds(metrics_family(m, "b_seconds", METRIC_GAUGE, "B."), "", value);
 	if (with_hist(value))
-		family_hist(metrics_family(m, "c_seconds", METRIC_HISTOGRAM, "C."), labels, &h, value);
+		metrics_hist(metrics_family(m, "c_seconds", METRIC_HISTOGRAM, "C."), labels, &h, value);
 	MUST(!metrics_render(m, &out));
 	check_lines(out.text, out.len, 2 * 2 + 2 + (with_hist(value) ? 2 + HIST_SLOTS + 2 : 0));
 	check_values(out.text, a, b, value);

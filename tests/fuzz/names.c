@@ -26,7 +26,7 @@ static bool find(const char *id, unsigned int bit, char *ret_name)
 	if (!(there & 1U << bit))
 		return false;
 	if (ret_name)
-		record_clean(recorded, ret_name);
+		runtime_record_clean(recorded, ret_name);
 	return true;
 }
 

@@ -17,7 +17,7 @@ static void check_clean(const char *text, size_t len)
 	_free_ char *copy = take_rest(&in);
 	char name[OWNER_NAME_MAX];
 
-	record_clean(copy, name);
+	runtime_record_clean(copy, name);
 	check_name(name);
 	MUST(!*copy || *name || has_control(copy));
 }
@@ -27,14 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *text = (const char *)data;
 	char name[OWNER_NAME_MAX];
 
-	if (record_parse_docker(text, size, name))
+	if (runtime_record_parse_docker(text, size, name))
 		check_name(name);
-	if (record_parse_bundle(text, size, name))
+	if (runtime_record_parse_bundle(text, size, name))
 		check_name(name);
-	if (record_parse_podman(text, size, "0123456789abcdef", name))
+	if (runtime_record_parse_podman(text, size, "0123456789abcdef", name))
 		check_name(name);
-	record_parse_runc(text, size, "/a/b", 4);
-	record_parse_crun(text, size, "/a/b", 4);
+	runtime_record_parse_runc(text, size, "/a/b", 4);
+	runtime_record_parse_crun(text, size, "/a/b", 4);
 	check_clean(text, size);
 	return 0;
 }

@@ -55,7 +55,7 @@ static void check_any(struct input in)
 	if (!in.len)
 		return;
 	send_message(in.data, in.len, fds);
-	err = reply_recv(sockets[1], 0, &status, &fd, &len);
+	err = ipc_recv_reply(sockets[1], 0, &status, &fd, &len);
 	MUST(err <= 0 && (err || fds == 1));
 	if (!err) {
 		MUST(in.len == 16 && !memcmp(&status, in.data, 4) && !memcmp(&len, in.data + 8, 8));
@@ -70,8 +70,8 @@ static void check_text(const char *text, size_t len)
 	char back[64];
 	size_t back_len;
 
-	MUST(!reply_send(sockets[0], -(int)len, text, len));
-	MUST(!reply_recv(sockets[1], 0, &status, &fd, &back_len));
+	MUST(!ipc_send_reply(sockets[0], -(int)len, text, len));
+	MUST(!ipc_recv_reply(sockets[1], 0, &status, &fd, &back_len));
 	MUST(status == -(int)len && back_len == len && read(fd, back, sizeof(back)) == (ssize_t)len &&
 	     !memcmp(back, text, len));
 	MUST(write(fd, "x", 1) < 0 && ftruncate(fd, 0) < 0);

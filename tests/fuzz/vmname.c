@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(!vmm || !strcmp(vmm, "qemu") || !strcmp(vmm, "cloud-hypervisor") || !strcmp(vmm, "firecracker"));
 	vm_name(vmm ? vmm : "qemu", &c, path, 42, name);
 	check_name(name);
-	if (cmdline_has(&c, "daemonize"))
+	if (vm_cmdline_has(&c, "daemonize"))
 		MUST(memmem(text, c.len, "-daemonize", sizeof("-daemonize") - 1));
 	check_path(path);
 	return 0;

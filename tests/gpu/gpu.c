@@ -116,7 +116,7 @@ static int by_hash(const void *a, const void *b, void *hashes)
 }
 
 /* The same in plain C, by a sort that is known to be one */
-static uint32_t doubles_here(uint64_t *hashes, uint32_t n, uint32_t *ret)
+static uint32_t duplicates_here(uint64_t *hashes, uint32_t n, uint32_t *ret)
 {
 	uint32_t *order = calloc(n, sizeof(*order)), found = 0;
 
@@ -140,8 +140,8 @@ static void test_doubles(struct gpu *g, uint32_t n, uint32_t kinds, uint64_t mas
 
 	for (uint32_t i = 0; i < n; i++)
 		hashes[i] = ((uint64_t)random() % kinds * 0x9e3779b97f4a7c15) & mask;
-	nr = doubles_here(hashes, n, expected);
-	err = doubles_find(g, hashes, n, &found);
+	nr = duplicates_here(hashes, n, expected);
+	err = duplicates_find(g, hashes, n, &found);
 	ok(!err && found.n == nr && !memcmp(found.numbers, expected, nr * sizeof(*expected)),
 	   "of %u hashes of %u kinds at most, within %llx: %u have a double", n, kinds, (unsigned long long)mask, nr);
 	free(found.numbers);
@@ -253,7 +253,7 @@ static bool finds_doubles(struct gpu *g)
 {
 	static const uint64_t hashes[] = { 7, 5, 7, 6 };
 	struct doubles found;
-	bool right = !doubles_find(g, hashes, ARRAY_SIZE(hashes), &found);
+	bool right = !duplicates_find(g, hashes, ARRAY_SIZE(hashes), &found);
 
 	if (right && (found.n != 2 || found.numbers[0] != 0 || found.numbers[1] != 2))
 		abort();

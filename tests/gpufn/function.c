@@ -85,11 +85,11 @@ static void test_formulas(void)
 	uint64_t v;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		ok(!expr_eval(good[i].text, names, ARRAY_SIZE(names), &v, why) && v == good[i].value, "'%s' is %llu",
+		ok(!formula_eval(good[i].text, names, ARRAY_SIZE(names), &v, why) && v == good[i].value, "'%s' is %llu",
 		   good[i].text, (unsigned long long)good[i].value);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		*why = '\0';
-		ok(expr_eval(bad[i].text, names, ARRAY_SIZE(names), &v, why) && !strcmp(why, bad[i].why), "'%s': %s",
+		ok(formula_eval(bad[i].text, names, ARRAY_SIZE(names), &v, why) && !strcmp(why, bad[i].why), "'%s': %s",
 		   bad[i].text, bad[i].why);
 	}
 }

@@ -23,37 +23,37 @@ struct cell {
 	double in_time[SCHED_RULES], wasted[SCHED_RULES], fixed[ARRAY_SIZE(fixed_sizes)], bound, known;
 };
 
-static void add_trace(const struct trace *t, const struct sim_device *d, struct cell *c)
+static void add_trace(const struct trace *t, const struct simulate_device *d, struct cell *c)
 {
-	struct sim_result r;
+	struct simulate_result r;
 
 	for (int rule = 0; rule < SCHED_RULES; rule++) {
-		if (sim_run(t, d, (enum sched_rule)rule, 0.01, &r) || r.in_time + r.late + r.dropped != t->n)
+		if (simulate_run(t, d, (enum sched_rule)rule, 0.01, &r) || r.in_time + r.late + r.dropped != t->n)
 			abort();
 		c->in_time[rule] += (double)r.in_time;
 		c->wasted[rule] += r.wasted;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed_sizes); i++) {
-		if (sim_run(t, d, RULE_EDF_FIXED, fixed_sizes[i], &r))
+		if (simulate_run(t, d, RULE_EDF_FIXED, fixed_sizes[i], &r))
 			abort();
 		c->fixed[i] += (double)r.in_time;
 	}
-	c->bound += sim_bound(t, d);
-	c->known += sim_clairvoyant(t, d);
+	c->bound += simulate_bound(t, d);
+	c->known += simulate_clairvoyant(t, d);
 }
 
 static struct cell run_cell(enum trace_kind kind, double load, double overhead)
 {
-	const struct sim_device d = { .overhead = overhead, .period = 9, .capacity = { 1, 0.5, 0.35 } };
+	const struct simulate_device d = { .overhead = overhead, .period = 9, .capacity = { 1, 0.5, 0.35 } };
 	struct cell c = { 0 };
 
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct trace t;
 
-		if (trace_generate(kind, TASKS, load, seed, &t))
+		if (simulate_trace_generate(kind, TASKS, load, seed, &t))
 			abort();
 		add_trace(&t, &d, &c);
-		trace_free(&t);
+		simulate_trace_free(&t);
 	}
 	return c;
 }
@@ -70,7 +70,7 @@ static void test_cell(enum trace_kind kind, double load, double overhead)
 		best_fixed = fmax(best_fixed, c.fixed[i]);
 	printf("# %s, load %.1f, overhead %.2f ms: %.0f of %d in time; %.2f of edf-late, %.2f of edf-feasible, %.2f of the "
 	       "best fixed slice, %.2f of who knows the future, %.2f of the bound\n",
-	       trace_kind_names[kind], load, overhead * 1e3, ours, TASKS * SEEDS, ours / in_time[RULE_EDF_LATE],
+	       simulate_trace_kind_names[kind], load, overhead * 1e3, ours, TASKS * SEEDS, ours / in_time[RULE_EDF_LATE],
 	       ours / in_time[RULE_EDF_FEASIBLE], ours / best_fixed, ours / c.known, ours / c.bound);
 	ok(ours >= best, "at least as many in time as by any other rule");
 	ok(ours >= 0.95 * best_fixed, "and within 5 %% of the slices that are best here, chosen afterwards");
@@ -97,17 +97,17 @@ static void test_goodput(void)
 
 /* ---- the bound, where it can be known ---- */
 
-static double bound_of(struct sched_task *tasks, size_t n, const struct sim_device *d)
+static double bound_of(struct sched_task *tasks, size_t n, const struct simulate_device *d)
 {
 	const struct trace t = { tasks, n };
 
-	return sim_bound(&t, d);
+	return simulate_bound(&t, d);
 }
 
 static void test_bound(void)
 {
-	const struct sim_device alone = { 0 }, half = { .period = 3, .capacity = { 0.5, 0.5, 0.5 } },
-				launches = { .overhead = 0.25 };
+	const struct simulate_device alone = { 0 }, half = { .period = 3, .capacity = { 0.5, 0.5, 0.5 } },
+				     launches = { .overhead = 0.25 };
 	struct sched_task one[] = { { .arrival = 0, .work = 1, .deadline = 1 } };
 	struct sched_task two[] = { { .arrival = 0, .work = 1, .deadline = 1.5 },
 				    { .arrival = 0, .work = 1, .deadline = 1.5 } };
@@ -117,8 +117,8 @@ static void test_bound(void)
 	ok(fabs(bound_of(one, 1, &half) - 0.5) < 1e-9, "half of it, on half of a device");
 	ok(fabs(bound_of(two, 2, &alone) - 1.5) < 1e-9, "one and a half of two");
 	ok(fabs(bound_of(within, 2, &alone) - 2) < 1e-9, "two, if one may be interrupted");
-	ok(sim_clairvoyant(&(struct trace){ within, 2 }, &alone) == 2, "both whole");
-	ok(sim_clairvoyant(&(struct trace){ two, 2 }, &alone) == 1, "one whole of two");
+	ok(simulate_clairvoyant(&(struct trace){ within, 2 }, &alone) == 2, "both whole");
+	ok(simulate_clairvoyant(&(struct trace){ two, 2 }, &alone) == 1, "one whole of two");
 	ok(fabs(bound_of(two, 2, &launches) - 1.5 / 1.25) < 1e-9, "fewer if launches cost something");
 }
 

@@ -71,14 +71,15 @@ static void test_load(enum trace_kind kind, double load, double fixed)
 	for (uint64_t seed = 1; seed <= 5; seed++) {
 		struct trace t;
 
-		if (trace_generate(kind, 3000, load, seed, &t))
+		if (simulate_trace_generate(kind, 3000, load, seed, &t))
 			abort();
 		whole += turn_around(&t, fixed, load, false);
 		parted += turn_around(&t, fixed, load, true);
-		trace_free(&t);
+		simulate_trace_free(&t);
 	}
-	printf("# %s, load %.2f, %.1f ms a part: %.1f ms whole, %.1f ms parted: %.0f %% better\n", trace_kind_names[kind], load,
-	       fixed * 1e3, whole / 5 * 1e3, parted / 5 * 1e3, 100 * (1 - parted / whole));
+	printf("# %s, load %.2f, %.1f ms a part: %.1f ms whole, %.1f ms parted: %.0f %% better\n",
+	       simulate_trace_kind_names[kind], load, fixed * 1e3, whole / 5 * 1e3, parted / 5 * 1e3,
+	       100 * (1 - parted / whole));
 	ok(parted <= 1.02 * whole, "never worse");
 	if (kind == TRACE_POISSON && fixed <= 0.001 && load <= 0.3) /* 43 % is the most: all of seven for four of seven */
 		ok(parted <= (load <= 0.1 ? 0.6 : 0.67) * whole, "at low load much better");

@@ -22,7 +22,7 @@ static void test_round_trip(void)
 	char *pos;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		family_u64(f, metrics_labels(m, "vm", "v", "container", names[i], NULL), 18446744073709551615ULL - i);
+		metrics_u64(f, metrics_labels(m, "vm", "v", "container", names[i], NULL), 18446744073709551615ULL - i);
 	ok(!metrics_render(m, &out), "a text");
 	pos = out.text;
 	for (size_t i = 0; i < ARRAY_SIZE(names) && prom_next(&pos, &sample); i++)

@@ -17,35 +17,35 @@ static void test_good(void)
 		const cyaml_strval_t *units;
 		__u64 value;
 	} good[] = {
-		{ "0", plain, 0 },
-		{ "4096", plain, 4096 },
-		{ "18446744073709551615", plain, ~0ULL },
-		{ "4096", sizes, 4096 },
-		{ "3kB", sizes, 3000 },
-		{ "3MB", sizes, 3000000 },
-		{ "3GB", sizes, 3000000000 },
-		{ "3TB", sizes, 3000000000000 },
-		{ "50KiB", sizes, 51200 },
-		{ "50MiB", sizes, 52428800 },
-		{ "50GiB", sizes, 53687091200 },
-		{ "50TiB", sizes, 54975581388800 },
-		{ "16777215TiB", sizes, 16777215ULL << 40 },
-		{ "0TiB", sizes, 0 },
-		{ "1000000", rates, 1000000 },
-		{ "500kbit", rates, 500000 },
-		{ "100Mbit", rates, 100000000 },
-		{ "10Gbit", rates, 10000000000 },
-		{ "2Tbit", rates, 2000000000000 },
-		{ "7ns", durations, 7 },
-		{ "500us", durations, 500000 },
-		{ "5ms", durations, 5000000 },
-		{ "1s", durations, 1000000000 },
+		{ "0", units_plain, 0 },
+		{ "4096", units_plain, 4096 },
+		{ "18446744073709551615", units_plain, ~0ULL },
+		{ "4096", units_sizes, 4096 },
+		{ "3kB", units_sizes, 3000 },
+		{ "3MB", units_sizes, 3000000 },
+		{ "3GB", units_sizes, 3000000000 },
+		{ "3TB", units_sizes, 3000000000000 },
+		{ "50KiB", units_sizes, 51200 },
+		{ "50MiB", units_sizes, 52428800 },
+		{ "50GiB", units_sizes, 53687091200 },
+		{ "50TiB", units_sizes, 54975581388800 },
+		{ "16777215TiB", units_sizes, 16777215ULL << 40 },
+		{ "0TiB", units_sizes, 0 },
+		{ "1000000", units_rates, 1000000 },
+		{ "500kbit", units_rates, 500000 },
+		{ "100Mbit", units_rates, 100000000 },
+		{ "10Gbit", units_rates, 10000000000 },
+		{ "2Tbit", units_rates, 2000000000000 },
+		{ "7ns", units_durations, 7 },
+		{ "500us", units_durations, 500000 },
+		{ "5ms", units_durations, 5000000 },
+		{ "1s", units_durations, 1000000000 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		__u64 value = UNTOUCHED;
 
-		ok(!parse_unit(good[i].text, good[i].units, &value), "%s is a value", good[i].text);
+		ok(!units_parse(good[i].text, good[i].units, &value), "%s is a value", good[i].text);
 		is_u64(good[i].value, value, "its base units");
 	}
 }
@@ -57,38 +57,38 @@ static void test_bad(void)
 		const cyaml_strval_t *units;
 		int err;
 	} bad[] = {
-		{ "", plain, -EINVAL },
-		{ "", sizes, -EINVAL },
-		{ "MiB", sizes, -EINVAL },
-		{ "-1", sizes, -EINVAL },
-		{ "+1", sizes, -EINVAL },
-		{ " 1", sizes, -EINVAL },
-		{ "1 ", sizes, -EINVAL },
-		{ "1 MB", sizes, -EINVAL },
-		{ "01", sizes, -EINVAL },
-		{ "00", plain, -EINVAL },
-		{ "0x1", plain, -EINVAL },
-		{ "1e3", plain, -EINVAL },
-		{ "1.5MB", sizes, -EINVAL },
-		{ "1mb", sizes, -EINVAL },
-		{ "1MiBs", sizes, -EINVAL },
-		{ "1Mbit", sizes, -EINVAL },
-		{ "1MB", rates, -EINVAL },
-		{ "1kB", plain, -EINVAL },
-		{ "5", durations, -EINVAL },
-		{ "0", durations, -EINVAL },
-		{ "18446744073709551616", plain, -ERANGE },
-		{ "99999999999999999999999999999999", sizes, -ERANGE },
-		{ "16777216TiB", sizes, -ERANGE },
-		{ "18446744073709551615kB", sizes, -ERANGE },
-		{ "18446744074s", durations, -ERANGE },
-		{ "18446744073709551616ns", durations, -ERANGE },
+		{ "", units_plain, -EINVAL },
+		{ "", units_sizes, -EINVAL },
+		{ "MiB", units_sizes, -EINVAL },
+		{ "-1", units_sizes, -EINVAL },
+		{ "+1", units_sizes, -EINVAL },
+		{ " 1", units_sizes, -EINVAL },
+		{ "1 ", units_sizes, -EINVAL },
+		{ "1 MB", units_sizes, -EINVAL },
+		{ "01", units_sizes, -EINVAL },
+		{ "00", units_plain, -EINVAL },
+		{ "0x1", units_plain, -EINVAL },
+		{ "1e3", units_plain, -EINVAL },
+		{ "1.5MB", units_sizes, -EINVAL },
+		{ "1mb", units_sizes, -EINVAL },
+		{ "1MiBs", units_sizes, -EINVAL },
+		{ "1Mbit", units_sizes, -EINVAL },
+		{ "1MB", units_rates, -EINVAL },
+		{ "1kB", units_plain, -EINVAL },
+		{ "5", units_durations, -EINVAL },
+		{ "0", units_durations, -EINVAL },
+		{ "18446744073709551616", units_plain, -ERANGE },
+		{ "99999999999999999999999999999999", units_sizes, -ERANGE },
+		{ "16777216TiB", units_sizes, -ERANGE },
+		{ "18446744073709551615kB", units_sizes, -ERANGE },
+		{ "18446744074s", units_durations, -ERANGE },
+		{ "18446744073709551616ns", units_durations, -ERANGE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		__u64 value = UNTOUCHED;
 
-		ok(parse_unit(bad[i].text, bad[i].units, &value) == bad[i].err, "'%s' is no value", bad[i].text);
+		ok(units_parse(bad[i].text, bad[i].units, &value) == bad[i].err, "'%s' is no value", bad[i].text);
 		is_u64(UNTOUCHED, value, "none is returned");
 	}
 }
@@ -112,14 +112,14 @@ static void test_ports(void)
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		__u32 first = UNTOUCHED, last = UNTOUCHED;
 
-		ok(!parse_ports(good[i].text, &first, &last), "%s are ports", good[i].text);
+		ok(!units_parse_ports(good[i].text, &first, &last), "%s are ports", good[i].text);
 		is_u64(good[i].first, first, "the first");
 		is_u64(good[i].last, last, "the last");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		__u32 first = UNTOUCHED, last = UNTOUCHED;
 
-		ok(parse_ports(bad[i], &first, &last) == -EINVAL && first == UNTOUCHED && last == UNTOUCHED,
+		ok(units_parse_ports(bad[i], &first, &last) == -EINVAL && first == UNTOUCHED && last == UNTOUCHED,
 		   "'%s' are no ports", bad[i]);
 	}
 }

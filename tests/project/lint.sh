@@ -54,7 +54,7 @@ passes "shellcheck" shellcheck --severity=warning --external-sources --source-pa
 no_match() { ! grep -nE "$@"; }
 passes "each file says its licence" sh -c '! grep -L "SPDX-License-Identifier: GPL-2.0" "$@" | grep .' - "${c_files[@]}" "${scripts[@]}"
 passes "the core names no room" no_match 'blkio' agent/core/agent.c agent/core/documents.c agent/core/control.c agent/http/http.c agent/http/httpd.c \
-	agent/nestord.c agent/base/metrics.c agent/base/bpf_object.c
+	agent/nestord.c agent/base/metrics.c agent/base/bpfobj.c
 # A sleep of 1000 s is a thing that hangs; VMs poll for devices, as nothing tells of them there.
 passes "tests do not sleep" sh -c '! grep -nE "^[^#]*\bsleep +([0-9]{1,2}\b|[0-9]*\.)" "$@" | grep -v ^tests/vm/init:' - "${scripts[@]}"
 passes "no function is longer than 80 lines" awk '

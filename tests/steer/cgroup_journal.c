@@ -20,34 +20,36 @@
 
 static const struct disk disk = { .name = "vda", .major = 254, .minor = 16, .seq = 7 };
 
-static void begin(struct settings *set, int dir)
+static void begin(struct cgroup_values *set, int dir)
 {
-	*set = (struct settings){ .mount = MOUNT, .run_dir = dir };
+	*set = (struct cgroup_values){ .mount = MOUNT, .run_dir = dir };
 	TAILQ_INIT(&set->list);
 }
 
-static int remember(struct settings *set, const char *path, const char *former)
+static int remember(struct cgroup_values *set, const char *path, const char *former)
 {
-	struct setting *s = settings_add(set, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+	struct cgroup_value *s =
+		cgroup_journal_add(set, &(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
 
 	if (!s)
 		return -1;
 	s->inode = 42;
 	snprintf(s->former, sizeof(s->former), "%s", former);
 	snprintf(s->now, sizeof(s->now), "rbps=1000 wbps=max riops=max wiops=max");
-	return settings_append(set, s);
+	return cgroup_journal_append(set, s);
 }
 
-static const char *former_of(const struct settings *set, const char *path)
+static const char *former_of(const struct cgroup_values *set, const char *path)
 {
-	const struct setting *s = settings_find(set, &(struct setting_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+	const struct cgroup_value *s =
+		cgroup_journal_find(set, &(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
 
 	return s ? s->former : "none";
 }
 
-static unsigned int count(const struct settings *set)
+static unsigned int count(const struct cgroup_values *set)
 {
-	const struct setting *s;
+	const struct cgroup_value *s;
 	unsigned int nr = 0;
 
 	TAILQ_FOREACH (s, &set->list, entry)
@@ -58,22 +60,22 @@ static unsigned int count(const struct settings *set)
 /* What another agent finds in @dir. */
 static void test_read(int dir, unsigned int nr, const char *path, const char *former, const char *text)
 {
-	struct settings set;
+	struct cgroup_values set;
 
 	begin(&set, dir);
-	ok(settings_load(&set) == 0 && count(&set) == nr && !strcmp(former_of(&set, path), former), "%s", text);
-	settings_close(&set);
+	ok(cgroup_journal_load(&set) == 0 && count(&set) == nr && !strcmp(former_of(&set, path), former), "%s", text);
+	cgroup_values_close(&set);
 }
 
 static void test_file(int dir, const char *file)
 {
-	struct settings set;
+	struct cgroup_values set;
 	off_t size;
 	int fd;
 
 	begin(&set, dir);
 	ok(!remember(&set, "/a", "rbps=5") && !remember(&set, "/b", "rbps=6"), "two settings are remembered");
-	settings_close(&set);
+	cgroup_values_close(&set);
 	test_read(dir, 2, "/b", "rbps=6", "and found");
 
 	fd = open(file, O_RDWR | O_CLOEXEC);
@@ -83,8 +85,8 @@ static void test_file(int dir, const char *file)
 	test_read(dir, 1, "/a", "rbps=5", "what was written before is found all the same");
 
 	begin(&set, dir);
-	ok(!settings_load(&set) && !remember(&set, "/c", "rbps=7"), "the next agent goes on");
-	settings_close(&set);
+	ok(!cgroup_journal_load(&set) && !remember(&set, "/c", "rbps=7"), "the next agent goes on");
+	cgroup_values_close(&set);
 	test_read(dir, 2, "/c", "rbps=7", "in a file that can be read");
 }
 
@@ -100,37 +102,37 @@ static void put_text(const char *file, const char *text)
 	}
 }
 
-static int set_controller(struct settings *set, const char *path)
+static int set_controller(struct cgroup_values *set, const char *path)
 {
-	struct setting *s = settings_add(set, &(struct setting_id){ .file = SETTING_CONTROLLER, .path = path });
+	struct cgroup_value *s = cgroup_journal_add(set, &(struct cgroup_value_id){ .file = SETTING_CONTROLLER, .path = path });
 
 	if (!s)
 		return -1;
-	s->inode = cgfile_inode(set->mount, path);
+	s->inode = cgroup_file_inode(set->mount, path);
 	snprintf(s->former, sizeof(s->former), "-io");
 	snprintf(s->now, sizeof(s->now), "+io");
-	return settings_append(set, s);
+	return cgroup_journal_append(set, s);
 }
 
 /* A pass of a new agent that wants nothing: so many settings are left in its memory, and for the next one. */
 static void test_pass(const char *mount, int dir, unsigned int left, const char *text)
 {
-	struct settings set;
+	struct cgroup_values set;
 
 	begin(&set, dir);
 	snprintf(set.mount, sizeof(set.mount), "%s", mount);
-	ok(!settings_load(&set), "%s: what was set is known", text);
-	settings_drop_all(&set);
+	ok(!cgroup_journal_load(&set), "%s: what was set is known", text);
+	cgroup_values_drop_all(&set);
 	ok(count(&set) == left, "%s: %u are to be put back, %u expected", text, count(&set), left);
 	ok((faccessat(dir, SETTINGS_FILE, F_OK, 0) == 0) == (left > 0), "%s: the file has them, or is gone", text);
-	settings_close(&set);
+	cgroup_values_close(&set);
 }
 
 /* @mount is no cgroup file system: libcgroup cannot write there. */
 static void test_stuck(const char *mount, int dir)
 {
 	char outer[96], inner[128], file[128], inner_file[160];
-	struct settings set;
+	struct cgroup_values set;
 
 	snprintf(outer, sizeof(outer), "%s/nestor-outer", mount);
 	snprintf(inner, sizeof(inner), "%s/inner", outer);
@@ -142,12 +144,12 @@ static void test_stuck(const char *mount, int dir)
 	begin(&set, dir);
 	snprintf(set.mount, sizeof(set.mount), "%s", mount);
 	ok(!set_controller(&set, "/nestor-outer") && !set_controller(&set, "/nestor-outer/inner"), "two settings");
-	settings_drop_all(&set);
+	cgroup_values_drop_all(&set);
 	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 1,
 	   "what cannot be put back is kept, and so is the controller that it needs");
-	settings_drop_all(&set);
+	cgroup_values_drop_all(&set);
 	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 2, "the next pass tries again");
-	settings_close(&set);
+	cgroup_values_close(&set);
 	test_pass(mount, dir, 2, "the next agent");
 
 	put_text(inner_file, "\n");

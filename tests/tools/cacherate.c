@@ -17,7 +17,7 @@
 static u64 pages;
 static u32 *frames; /* of the page cache: block i is in frames[i] */
 
-void ssd_io_write(u32 segment, struct page *const of[SEGMENT_SLOTS])
+void cache_ssd_io_write(u32 segment, struct page *const of[SEGMENT_SLOTS])
 {
 	(void)segment;
 	(void)of;
@@ -50,11 +50,11 @@ static void learn_all(void)
 	for (i = 0; i < pages; i++) {
 		u64 where = where_of(1, i);
 
-		index_grow();
+		cache_index_grow();
 		page.frame = frames[i];
-		page.hash = block_hash(memory_of_frame(frames[i]));
-		blocks_read_begin(where, 1, &ticket);
-		blocks_read_end(where, 1, &page, &ticket);
+		page.hash = cache_blocks_hash(cache_memory_of_frame(frames[i]));
+		cache_blocks_read_begin(where, 1, &ticket);
+		cache_blocks_read_end(where, 1, &page, &ticket);
 	}
 }
 
@@ -63,9 +63,9 @@ static void put_all(u64 (*order)(u64 i))
 	u64 i;
 
 	for (i = 0; i < pages; i++) {
-		if (memory_unbalanced())
-			memory_balance();
-		if (blocks_put(frames[order(i)], pool_by_id(1), NESTOR_CACHE_MEMORY)) {
+		if (cache_memory_unbalanced())
+			cache_memory_balance();
+		if (cache_blocks_put(frames[order(i)], cache_pool_by_id(1), NESTOR_CACHE_MEMORY)) {
 			fprintf(stderr, "cacherate: page %llu was not taken\n", i);
 			exit(1);
 		}
@@ -77,14 +77,14 @@ static void get(u64 block, u32 nr)
 	struct taken taken;
 	u32 i;
 
-	blocks_take(where_of(1, block), nr, &frames[block], &taken);
+	cache_blocks_take(where_of(1, block), nr, &frames[block], &taken);
 	if (taken.nr != nr) {
 		fprintf(stderr, "cacherate: block %llu: %u of %u\n", block, taken.nr, nr);
 		exit(1);
 	}
 	for (i = 0; i < nr; i++) {
-		memcpy(memory_of_frame(frames[block + i]), memory_of_frame(taken.places[i]), 4096);
-		memory_store.release(taken.places[i]);
+		memcpy(cache_memory_of_frame(frames[block + i]), cache_memory_of_frame(taken.places[i]), 4096);
+		cache_memory_store.release(taken.places[i]);
 	}
 }
 
@@ -108,19 +108,19 @@ int main(int argc, char **argv)
 
 	pages = (argc > 1 ? strtoull(argv[1], NULL, 0) : 200000) / 64 * 64;
 	frames_open(pages * 2 + 4096);
-	if (index_open(pages, kernel_frames))
+	if (cache_index_open(pages, kernel_frames))
 		return 1;
-	memory_open();
-	pools_open();
-	pool_set(&pool);
+	cache_memory_open();
+	cache_pools_open();
+	cache_pool_set(&pool);
 	frames = calloc(pages, sizeof(*frames));
 	for (i = 0; i < pages; i++) {
 		frames[i] = page_to_pfn(alloc_page(GFP_KERNEL));
-		note_prepare(frames[i], GFP_KERNEL);
-		memset(memory_of_frame(frames[i]), (int)i, 4096);
+		cache_index_note_prepare(frames[i], GFP_KERNEL);
+		memset(cache_memory_of_frame(frames[i]), (int)i, 4096);
 	}
 	learn_all();
-	memory_set_limit(pages);
+	cache_memory_set_limit(pages);
 	/* The store has all its memory after that. */
 	put_all(in_order);
 	for (i = 0; i < pages; i += 64)
@@ -141,9 +141,9 @@ int main(int argc, char **argv)
 	tell("get, in runs of 64:", since);
 	put_all(in_order);
 	since = now();
-	memory_set_limit(0);
-	while (memory_held())
-		memory_balance();
+	cache_memory_set_limit(0);
+	while (cache_memory_held())
+		cache_memory_balance();
 	tell("give back, all of it:", since);
 	return 0;
 }

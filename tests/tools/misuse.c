@@ -11,7 +11,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 
 static char log_text[65536];
 

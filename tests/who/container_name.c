@@ -403,12 +403,12 @@ static void test_damaged_records(void)
 		memcpy(copy, text, len);
 		for (int i = 0; i < round % 4; i++)
 			copy[(size_t)random() % len] = (char)random();
-		record_parse_docker(copy, len, name);
-		record_parse_podman(copy, len, PODMAN, name);
-		if (record_parse_bundle(copy, len, name) && !is_utf8(name))
+		runtime_record_parse_docker(copy, len, name);
+		runtime_record_parse_podman(copy, len, PODMAN, name);
+		if (runtime_record_parse_bundle(copy, len, name) && !is_utf8(name))
 			ok(false, "a name is UTF-8");
-		record_parse_runc(copy, len, "/rc1", 4);
-		record_parse_crun(copy, len, "/rc1", 4);
+		runtime_record_parse_runc(copy, len, "/rc1", 4);
+		runtime_record_parse_crun(copy, len, "/rc1", 4);
 	}
 	ok(true, "30000 damaged records are read");
 }

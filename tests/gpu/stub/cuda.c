@@ -103,8 +103,8 @@ static struct kernel kernels[] = {
 	{ .name = "digits_count", .run = (void (*)(void))digits_count, .items = 64 },
 	{ .name = "digits_move", .run = (void (*)(void))digits_move, .items = 64 },
 	{ .name = "counts_sum", .run = (void (*)(void))counts_sum, .items = 64, .rests = true },
-	{ .name = "doubles_count", .run = (void (*)(void))doubles_count, .items = 64 },
-	{ .name = "doubles_move", .run = (void (*)(void))doubles_move, .items = 64 },
+	{ .name = "duplicates_count", .run = (void (*)(void))duplicates_count, .items = 64 },
+	{ .name = "duplicates_move", .run = (void (*)(void))duplicates_move, .items = 64 },
 };
 
 /* The size of each parameter, in the order that they have there. False: no such kernel. */

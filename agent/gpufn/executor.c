@@ -183,7 +183,7 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 
 int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 {
-	int err = request_send(e->reports.fd, (const char *)o, sizeof(*o), fd);
+	int err = ipc_send_request(e->reports.fd, (const char *)o, sizeof(*o), fd);
 
 	if (err) { /* it hangs, and has as many orders as go in; what it does not hear of, it would keep */
 		e->retired |= o->op == GPUFN_CLOSE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What all rooms do with their BPF objects: pinning, reading maps, exporting their own cost. */
-#ifndef NESTOR_BPF_OBJECT_H
-#define NESTOR_BPF_OBJECT_H
+#ifndef NESTOR_BPFOBJ_H
+#define NESTOR_BPFOBJ_H
 
 #include <stddef.h>
 
@@ -29,28 +29,28 @@ int bpfobj_remove_pins(const char *dir, unsigned int *ret_removed);
 const char *bpfobj_verdict(char *log);
 
 /* A copy of a hash map. For a per-CPU map a value holds value_size bytes for each possible CPU. */
-struct table {
+struct bpfobj_table {
 	size_t nr;
 	size_t key_size, value_size;
 	char *keys, *values;
 };
 
 /* 0 or -errno. Entries that come and go meanwhile may be missed. */
-int table_read(const struct bpf_map *map, struct table *ret);
-void table_free(struct table *t);
+int bpfobj_table_read(const struct bpf_map *map, struct bpfobj_table *ret);
+void bpfobj_table_free(struct bpfobj_table *t);
 
-static inline const void *table_key(const struct table *t, size_t i)
+static inline const void *bpfobj_table_key(const struct bpfobj_table *t, size_t i)
 {
 	return t->keys + i * t->key_size;
 }
 
-static inline const void *table_value(const struct table *t, size_t i)
+static inline const void *bpfobj_table_value(const struct bpfobj_table *t, size_t i)
 {
 	return t->values + i * t->value_size;
 }
 
 /* Sum over all CPUs of a per-CPU value made of @words 64-bit counters. */
-void percpu_sum(const void *value, size_t words, __u64 *ret_sum);
+void bpfobj_percpu_sum(const void *value, size_t words, __u64 *ret_sum);
 
 /* What a map made by LOST_MAP() says of enum lost_reason @reason. */
 unsigned long long bpfobj_lost(const struct bpf_map *lost, __u32 reason);

@@ -16,7 +16,7 @@
 #include <bpf/btf.h>
 #include <linux/magic.h>
 
-#include "agent/base/bpf_object.h"
+#include "agent/base/bpfobj.h"
 #include "agent/lib/log.h"
 #include "agent/base/metrics.h"
 #include "agent/lib/util.h"
@@ -235,9 +235,9 @@ static size_t read_size(const struct bpf_map *map)
 }
 
 /* One system call: the buffers hold the whole map, so no bucket can be too large for a batch. */
-int table_read(const struct bpf_map *map, struct table *ret)
+int bpfobj_table_read(const struct bpf_map *map, struct bpfobj_table *ret)
 {
-	struct table t = { .key_size = bpf_map__key_size(map), .value_size = read_size(map) };
+	struct bpfobj_table t = { .key_size = bpf_map__key_size(map), .value_size = read_size(map) };
 	__u32 nr = bpf_map__max_entries(map);
 	__u64 position;
 	int err;
@@ -245,12 +245,12 @@ int table_read(const struct bpf_map *map, struct table *ret)
 	t.keys = malloc(nr * t.key_size);
 	t.values = malloc(nr * t.value_size);
 	if (!t.keys || !t.values) {
-		table_free(&t);
+		bpfobj_table_free(&t);
 		return -ENOMEM;
 	}
 	err = bpf_map_lookup_batch(bpf_map__fd(map), NULL, &position, t.keys, t.values, &nr, NULL);
 	if (err && err != -ENOENT) { /* -ENOENT: reached the end */
-		table_free(&t);
+		bpfobj_table_free(&t);
 		return err;
 	}
 	t.nr = nr;
@@ -258,14 +258,14 @@ int table_read(const struct bpf_map *map, struct table *ret)
 	return 0;
 }
 
-void table_free(struct table *t)
+void bpfobj_table_free(struct bpfobj_table *t)
 {
 	free(t->keys);
 	free(t->values);
-	*t = (struct table){};
+	*t = (struct bpfobj_table){};
 }
 
-void percpu_sum(const void *value, size_t words, __u64 *ret_sum)
+void bpfobj_percpu_sum(const void *value, size_t words, __u64 *ret_sum)
 {
 	const __u64 *cpu = value;
 
@@ -312,8 +312,8 @@ static void collect_programs(struct bpf_object *obj, const char *room, struct me
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			continue;
 		labels = metrics_labels(m, "room", room, "program", bpf_program__name(prog), NULL);
-		family_seconds(seconds, labels, info.run_time_ns);
-		family_u64(runs, labels, info.run_cnt);
+		metrics_seconds(seconds, labels, info.run_time_ns);
+		metrics_u64(runs, labels, info.run_cnt);
 	}
 }
 
@@ -335,14 +335,14 @@ static void collect_maps(const struct bpf_object *obj, const char *room, struct 
 
 	bpf_object__for_each_map (map, obj) {
 		const char *labels;
-		struct table t;
+		struct bpfobj_table t;
 
-		if (!is_own_hash(map, room) || table_read(map, &t))
+		if (!is_own_hash(map, room) || bpfobj_table_read(map, &t))
 			continue;
 		labels = metrics_labels(m, "room", room, "map", bpf_map__name(map), NULL);
-		family_u64(entries, labels, t.nr);
-		family_u64(capacity, labels, bpf_map__max_entries(map));
-		table_free(&t);
+		metrics_u64(entries, labels, t.nr);
+		metrics_u64(capacity, labels, bpf_map__max_entries(map));
+		bpfobj_table_free(&t);
 	}
 }
 
@@ -352,7 +352,7 @@ unsigned long long bpfobj_lost(const struct bpf_map *lost, __u32 reason)
 	__u64 n = 0;
 
 	if (values && !bpf_map_lookup_elem(bpf_map__fd(lost), &reason, values))
-		percpu_sum(values, 1, &n);
+		bpfobj_percpu_sum(values, 1, &n);
 	return n;
 }
 
@@ -368,8 +368,8 @@ static void collect_losses(const struct bpf_map *lost, unsigned long long nested
 
 	_Static_assert(ARRAY_SIZE(reasons) == LOST_REASONS, "a name for each reason");
 	for (__u32 i = 0; i < LOST_REASONS; i++)
-		family_u64(f, metrics_labels(m, "room", room, "reason", reasons[i], NULL), bpfobj_lost(lost, i));
-	family_u64(f, metrics_labels(m, "room", room, "reason", "nested", NULL), nested);
+		metrics_u64(f, metrics_labels(m, "room", room, "reason", reasons[i], NULL), bpfobj_lost(lost, i));
+	metrics_u64(f, metrics_labels(m, "room", room, "reason", "nested", NULL), nested);
 }
 
 void bpfobj_collect(struct bpf_object *obj, const char *room, const struct bpf_map *lost, unsigned long long nested,
