@@ -2,18 +2,13 @@
 #include <string.h>
 
 #include "agent/room.h"
+#include "agent/rooms.h"
 #include "agent/lib/util.h"
 
-extern const struct room room_blkio;
-extern const struct room room_cache;
-extern const struct room room_dedup;
-extern const struct room room_gpufn;
-extern const struct room room_net;
-extern const struct room room_pcache;
-
-const struct room *const rooms[] = {
-	&room_blkio, &room_cache, &room_dedup, &room_gpufn, &room_net, &room_pcache,
-};
+#define DECLARE(stem) extern const struct room room_##stem;
+ROOMS(DECLARE)
+#define ADDRESS(stem) &room_##stem,
+const struct room *const rooms[] = { ROOMS(ADDRESS) };
 
 const unsigned int nr_rooms = ARRAY_SIZE(rooms);
 
