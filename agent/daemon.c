@@ -2,6 +2,7 @@
 /* What makes an agent a daemon: signals, and the parts that listen. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ static void on_signal(struct source *s)
 			http_reap(d->http);
 			break;
 		default:
-			d->agent->loop.stop = true;
+			d->agent->env.loop.stop = true;
 		}
 	}
 }
@@ -57,7 +58,23 @@ static int watch_signals(struct daemon *d)
 	d->signals = (struct source){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .ready = on_signal, .data = d };
 	if (d->signals.fd < 0)
 		return log_error(-errno, "cannot receive signals: %m");
-	return loop_add(&d->agent->loop, &d->signals);
+	return loop_add(&d->agent->env.loop, &d->signals);
+}
+
+static int start_http(struct daemon *d)
+{
+	struct agent *a = d->agent;
+	const struct http_options options = {
+		.listen = a->opts.listen,
+		.user = a->opts.http_user,
+		.allow_hosts = a->opts.allow_hosts,
+		.run_dir = a->opts.run_dir,
+	};
+	int err = http_start(a, &a->env.loop, &options, &d->http);
+
+	if (!err)
+		snprintf(a->metrics_url, sizeof(a->metrics_url), "%s", http_url(d->http));
+	return err;
 }
 
 static int serve(struct daemon *d)
@@ -68,7 +85,7 @@ static int serve(struct daemon *d)
 
 	err = watch_signals(d);
 	if (!err)
-		err = http_start(a, &d->http);
+		err = start_http(d);
 	if (!err)
 		err = reload_start(a, &d->reload, &policy);
 	if (!err)
@@ -81,7 +98,7 @@ static int serve(struct daemon *d)
 		return err;
 	log_info("metrics: %s", a->metrics_url);
 	sd_notify(0, "READY=1");
-	err = loop_run(&a->loop);
+	err = loop_run(&a->env.loop);
 	sd_notify(0, "STOPPING=1");
 	return err;
 }
@@ -96,6 +113,6 @@ int daemon_run(struct agent *a)
 	reload_stop(d.reload);
 	http_stop(d.http);
 	if (d.signals.fd >= 0)
-		loop_remove(&a->loop, &d.signals);
+		loop_remove(&a->env.loop, &d.signals);
 	return err;
 }

@@ -12,11 +12,10 @@
 
 #include "agent/core/agent.h"
 #include "agent/daemon.h"
-#include "agent/dedup/helper.h"
-#include "agent/gpufn/broker.h"
-#include "agent/gpufn/executor_main.h"
 #include "agent/http/http.h"
 #include "agent/lib/log.h"
+#include "agent/room.h"
+#include "agent/rooms.h"
 #include "agent/base/defaults.h"
 
 static const char usage[] = "Usage: nestord [OPTION]…\n"
@@ -144,11 +143,40 @@ static int check(struct agent *a)
 		return log_error(-EINVAL, "%s", error.text);
 	agent_apply(a, policy);
 	healthy = agent_healthy(a);
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		printf("%-8s %s%s%s\n", rooms[i]->name, a->rooms[i].up ? "up" : "down", a->rooms[i].up ? "" : ": ",
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		printf("%-8s %s%s%s\n", a->rooms[i].room->name, a->rooms[i].up ? "up" : "down", a->rooms[i].up ? "" : ": ",
 		       a->rooms[i].reason);
 	return healthy ? 0 : -ENOTSUP;
 }
+
+/* ---- processes of the agent's own ---- */
+
+static int httpd(char **argv)
+{
+	return httpd_main(argv, rooms, nr_rooms);
+}
+
+static const struct room_process core_processes[] = { { HTTPD_NAME, httpd }, {} };
+
+static const struct room_process *find_among(const struct room_process *processes, const char *name)
+{
+	for (; processes && processes->name; processes++)
+		if (!strcmp(processes->name, name))
+			return processes;
+	return NULL;
+}
+
+/* NULL: this is the agent itself. */
+static const struct room_process *find_process(const char *name)
+{
+	const struct room_process *found = find_among(core_processes, name);
+
+	for (unsigned int i = 0; !found && i < nr_rooms; i++)
+		found = find_among(rooms[i]->processes, name);
+	return found;
+}
+
+/* ---- */
 
 int main(int argc, char **argv)
 {
@@ -159,17 +187,13 @@ int main(int argc, char **argv)
 		.http_user = "nestor",
 		.allow_hosts = "",
 	};
+	const struct room_process *process;
 	struct agent agent;
 	int err;
 
-	if (!strcmp(argv[0], HTTPD_NAME))
-		return httpd_main(argv);
-	if (!strcmp(argv[0], DEDUP_NAME))
-		return dedup_main(argv);
-	if (!strcmp(argv[0], GPUFN_BROKER_NAME))
-		return gpufn_broker_main(argv);
-	if (!strcmp(argv[0], GPUFN_EXECUTOR_NAME))
-		return gpufn_executor_main(argv);
+	process = find_process(argv[0]);
+	if (process)
+		return process->main(argv);
 	log_open("nestord", LOG_LEVEL_INFO);
 	libbpf_set_print(log_libbpf);
 	err = parse(argc, argv, &opts);
@@ -177,7 +201,7 @@ int main(int argc, char **argv)
 		return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (!opts.policy && !access(DEFAULT_POLICY, F_OK))
 		opts.policy = DEFAULT_POLICY;
-	err = agent_open(&agent, &opts);
+	err = agent_open(&agent, &opts, rooms, nr_rooms);
 	if (!err)
 		err = opts.check ? check(&agent) : daemon_run(&agent);
 	agent_close(&agent);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The contract of a room: all that the core knows of it. A room is agent/<stem>.c, which exports one
- * `const struct room room_<stem>`, and a line in rooms.c. A room includes no other room's header.
+ * The contract of a room: all that the core knows of it. A room is a folder agent/<stem>/, of which
+ * <stem>.c exports one `const struct room room_<stem>`, and a word in agent/rooms.h. A room includes no other room's header.
  *
  * Calls come from the agent's one thread. A room is not started while policy has it off.
  */
@@ -12,19 +12,25 @@
 
 #include <jansson.h>
 
-struct agent;
 struct buf;
+struct env;
 struct history;
 struct kernel;
 struct metrics;
 struct policy;
+
+/* A process of its own: this program, started by agent/lib/child.h under that name. */
+struct room_process {
+	const char *name; /* argv[0] */
+	int (*main)(char **argv); /* returns an exit status */
+};
 
 struct room {
 	const char *name; /* stem, at most 8 letters */
 	const char *doc; /* one sentence, shown by `nestorctl rooms` */
 	bool (*wanted)(const struct policy *p); /* is it on? */
 	int (*probe)(const struct kernel *k); /* 0, or -EOPNOTSUPP after log_error() of what is missing */
-	int (*start)(struct agent *a, void **ret_self); /* 0, or -errno after log_error() of why */
+	int (*start)(struct env *env, void **ret_self); /* 0, or -errno after log_error() of why */
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
 	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/base/history.h what it has counted */
@@ -35,13 +41,8 @@ struct room {
 	 */
 	int (*load)(void *self, int file, struct buf *out);
 	void (*stop)(void *self); /* detaches everything; pinned counters and limits stay */
-	void (*off)(struct agent *a); /* NULL, or: policy has it off; undoes the limits that any agent left */
+	void (*off)(struct env *env); /* NULL, or: policy has it off; undoes the limits that any agent left */
+	const struct room_process *processes; /* NULL, or: ended by one without a name */
 };
-
-extern const struct room *const rooms[];
-extern const unsigned int nr_rooms;
-
-/* NULL if there is none of that name. */
-const struct room *room_find(const char *name);
 
 #endif

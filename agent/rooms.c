@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <string.h>
-
 #include "agent/room.h"
 #include "agent/rooms.h"
 #include "agent/lib/util.h"
@@ -11,11 +9,3 @@ ROOMS(DECLARE)
 const struct room *const rooms[] = { ROOMS(ADDRESS) };
 
 const unsigned int nr_rooms = ARRAY_SIZE(rooms);
-
-const struct room *room_find(const char *name)
-{
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		if (!strcmp(rooms[i]->name, name))
-			return rooms[i];
-	return NULL;
-}

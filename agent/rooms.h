@@ -8,4 +8,9 @@
 
 #define ROOMS(X) X(blkio) X(cache) X(dedup) X(gpufn) X(net) X(pcache)
 
+/* Handed down by nestord.c alone. */
+struct room;
+extern const struct room *const rooms[];
+extern const unsigned int nr_rooms;
+
 #endif

@@ -11,6 +11,7 @@
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
+#include "agent/room.h"
 #include "agent/base/metrics.h"
 #include "agent/lib/util.h"
 #include "build/bpf/blkio/blkio.skel.h"
@@ -64,7 +65,7 @@ static int snapshot_take(struct blkio *b, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){};
-	err = counters_read(b->agent->who, &b->total, &s->rows);
+	err = counters_read(b->env->who, &b->total, &s->rows);
 	if (!err)
 		err = bpfobj_table_read(b->bpf->maps.blkio_disks, &s->disks);
 	if (err) {
@@ -259,7 +260,7 @@ static void blkio_sample(void *self, struct history *h)
 	struct blkio *b = self;
 	struct counters_rows rows;
 
-	if (!counters_read(b->agent->who, &b->total, &rows))
+	if (!counters_read(b->env->who, &b->total, &rows))
 		counters_for_each_sum(&rows, by_label_op, is_somebodys, sample_owner, h);
 	counters_free(&rows);
 	blkio_limit_sample(b, h);
@@ -328,7 +329,7 @@ static void blkio_stop(void *self)
 	blkio_limit_stop(b);
 	blkio_target_stop(b);
 	if (b->total.live)
-		who_remove_counters(b->agent->who, &b->total);
+		who_remove_counters(b->env->who, &b->total);
 	blkio_bpf__destroy(b->bpf);
 	free(b);
 }
@@ -341,9 +342,8 @@ static int load(struct blkio *b)
 	if (!b->bpf)
 		return log_error(-errno, "blkio: cannot open the BPF object: %m");
 	b->bpf->rodata->loaded_ns = now_ns();
-	b->bpf->rodata->owner_memory_v1 = b->agent->kernel.memory_v1;
-	err = bpfobj_pin(b->bpf->obj, agent_pin_dir(b->agent), &b->agent->counters_reset)
-		      ?: who_share(b->agent->who, b->bpf->obj);
+	b->bpf->rodata->owner_memory_v1 = b->env->kernel.memory_v1;
+	err = bpfobj_pin(b->bpf->obj, b->env->pin_dir, &b->env->counters_reset) ?: who_share(b->env->who, b->bpf->obj);
 	if (err)
 		return err;
 	bpf_program__set_autoattach(b->bpf->progs.blkio_watch_begin, false); /* see agent/blkio/target.c */
@@ -357,19 +357,19 @@ static int load(struct blkio *b)
 		.live_bitmap = b->bpf->maps.blkio_bitmap,
 		.gone = b->bpf->maps.blkio_gone,
 	};
-	who_add_counters(b->agent->who, &b->total);
+	who_add_counters(b->env->who, &b->total);
 	err = blkio_bpf__attach(b->bpf);
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;
 }
 
-static int blkio_start(struct agent *a, void **ret_self)
+static int blkio_start(struct env *env, void **ret_self)
 {
 	struct blkio *b = calloc(1, sizeof(*b));
 	int err;
 
 	if (!b)
 		return log_error(-ENOMEM, "blkio: out of memory");
-	b->agent = a;
+	b->env = env;
 	err = load(b) ?: blkio_limit_start(b) ?: blkio_target_start(b);
 	if (err) {
 		blkio_stop(b);

@@ -3,12 +3,12 @@
 #ifndef NESTOR_BLKIO_BLKIO_H
 #define NESTOR_BLKIO_BLKIO_H
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
 #include "agent/who/counters.h"
 #include "bpf/blkio.h"
 
 struct blkio {
-	struct agent *agent;
+	struct env *env;
 	struct blkio_bpf *bpf;
 	struct counters total; /* blkio_total and blkio_gone */
 	struct blkio_limits *limits;

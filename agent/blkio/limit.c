@@ -19,7 +19,7 @@
 
 static const struct policy *policy_of(const struct blkio_limits *l)
 {
-	return l->b->agent->policy;
+	return l->b->env->policy;
 }
 
 /* ---- io.max ---- */
@@ -395,21 +395,21 @@ static bool has_io(const struct hierarchy *h)
 }
 
 /* Why limits cannot be set on this machine; "" if they can. */
-static void check_machine(const struct agent *a, const struct hierarchy *v2, char *why, size_t size)
+static void check_machine(const struct env *env, const struct hierarchy *v2, char *why, size_t size)
 {
 	why[0] = '\0';
-	if (!agent_pin_dir(a))
+	if (!env->pin_dir)
 		snprintf(why, size, "this is only a check");
 	else if (!v2 || !has_io(v2))
 		snprintf(why, size, "the io controller is not on cgroup v2 here; cgroups are %s",
-			 kernel_cgroup_mode(&a->kernel));
-	else if (!kernel_can_limit(&a->kernel))
-		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", a->kernel.uts.release);
+			 kernel_cgroup_mode(&env->kernel));
+	else if (!kernel_can_limit(&env->kernel))
+		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", env->kernel.uts.release);
 }
 
 int blkio_limit_start(struct blkio *b)
 {
-	const struct hierarchy *v2 = kernel_hierarchy(&b->agent->kernel, 0);
+	const struct hierarchy *v2 = kernel_hierarchy(&b->env->kernel, 0);
 	struct blkio_limits *l = calloc(1, sizeof(*l));
 	int err;
 
@@ -421,15 +421,15 @@ int blkio_limit_start(struct blkio *b)
 	l->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = l };
 	l->sweep = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_sweep, .data = l };
 	TAILQ_INIT(&l->settings.list);
-	check_machine(b->agent, v2, l->why_not, sizeof(l->why_not));
+	check_machine(b->env, v2, l->why_not, sizeof(l->why_not));
 	err = l->sweep.fd < 0 ? log_error(l->sweep.fd, "blkio: no timer: %s", strerror(-l->sweep.fd))
-			      : loop_add(&b->agent->loop, &l->sweep);
+			      : loop_add(&b->env->loop, &l->sweep);
 	if (!err && !l->why_not[0])
-		err = cgroup_values_open(&l->settings, v2->mount, b->agent->run_dir_fd)
-			      ?: disk_watch_start(&l->disks, &b->agent->loop);
+		err = cgroup_values_open(&l->settings, v2->mount, b->env->run_dir_fd)
+			      ?: disk_watch_start(&l->disks, &b->env->loop);
 	if (err)
 		return err;
-	who_watch(b->agent->who, &l->watch);
+	who_watch(b->env->who, &l->watch);
 	l->watching = true;
 	return 0;
 }
@@ -455,7 +455,7 @@ int blkio_limit_apply(struct blkio *b)
 	struct blkio_limits *l = b->limits;
 	const struct policy *p = policy_of(l);
 
-	if (!agent_pin_dir(b->agent))
+	if (!b->env->pin_dir)
 		return 0;
 	if (p->blkio.mode == MODE_ENFORCE && l->why_not[0])
 		log_warning("blkio: enforces nothing: %s", l->why_not);
@@ -474,10 +474,10 @@ void blkio_limit_stop(struct blkio *b)
 	if (!l)
 		return;
 	if (l->watching)
-		who_unwatch(b->agent->who, &l->watch);
-	disk_watch_stop(&l->disks, &b->agent->loop);
+		who_unwatch(b->env->who, &l->watch);
+	disk_watch_stop(&l->disks, &b->env->loop);
 	if (l->sweep.fd >= 0)
-		loop_remove(&b->agent->loop, &l->sweep);
+		loop_remove(&b->env->loop, &l->sweep);
 	while ((lim = LIST_FIRST(&l->ones)))
 		limited_free(lim);
 	cgroup_values_close(&l->settings);
@@ -485,11 +485,11 @@ void blkio_limit_stop(struct blkio *b)
 	b->limits = NULL;
 }
 
-void blkio_limit_off(struct agent *a)
+void blkio_limit_off(struct env *env)
 {
 	unsigned int restored;
 
-	if (agent_pin_dir(a) && !cgroup_values_undo(a->run_dir_fd, &restored) && restored)
+	if (env->pin_dir && !cgroup_values_undo(env->run_dir_fd, &restored) && restored)
 		log_info("blkio: off, %u values are what they were before", restored);
 }
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
 #include "agent/steer/disk.h"
 #include "agent/steer/cgroup_values.h"
 #include "agent/who/who.h"

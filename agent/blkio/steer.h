@@ -3,12 +3,16 @@
 #ifndef NESTOR_BLKIO_STEER_H
 #define NESTOR_BLKIO_STEER_H
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
 #include "agent/steer/disk.h"
 
 struct blkio;
 struct blkio_limits;
 struct blkio_targets;
+struct history;
+struct metrics;
 
 /*
  * Limits: io.max and weights as policy has them, for containers and VMs that are there and those to come. start()
@@ -24,7 +28,7 @@ void blkio_limit_stop(struct blkio *b);
 #define BLKIO_ACTIONS_HELP "What was done to limits, or would be in mode enforce."
 
 /* Policy has the room off: puts back what it had set, also in an earlier agent. */
-void blkio_limit_off(struct agent *a);
+void blkio_limit_off(struct env *env);
 
 /* A target changed what @one may do at most: sets its io.max anew. */
 void blkio_limit_update(struct blkio *b, const struct workload *one);

@@ -35,7 +35,7 @@ struct blkio_targets {
 
 static const struct policy *policy_of(const struct blkio *b)
 {
-	return b->agent->policy;
+	return b->env->policy;
 }
 
 /* ---- what BPF counts ---- */
@@ -110,7 +110,7 @@ static void watch_add(struct blkio *b, struct guard *g, const struct owner *o, c
 
 static void watch_tree(struct blkio *b, struct guard *g, const char *dir, const struct disk *disk)
 {
-	struct owner o = { .hierarchy = b->agent->kernel.task_hierarchy };
+	struct owner o = { .hierarchy = b->env->kernel.task_hierarchy };
 	char child[PATH_MAX];
 	struct dirent *entry;
 	struct stat st;
@@ -141,7 +141,7 @@ static void watch_vm(struct blkio *b, struct guard *g, const struct disk *disk)
 /* Cgroups below a container come and go. */
 static void guard_watch(struct blkio *b, struct guard *g, const struct disk *disk)
 {
-	const struct hierarchy *h = kernel_task_hierarchy(&b->agent->kernel);
+	const struct hierarchy *h = kernel_task_hierarchy(&b->env->kernel);
 	struct watch *w, *next;
 	char dir[PATH_MAX];
 
@@ -413,7 +413,7 @@ static bool read_bytes(struct blkio *b, const struct controller *c, const struct
 
 	if (blkio_limit_path(b, o->one, path, sizeof(path), why, sizeof(why)))
 		return false;
-	snprintf(full, sizeof(full), "%s%s/io.stat", kernel_task_hierarchy(&b->agent->kernel)->mount, path);
+	snprintf(full, sizeof(full), "%s%s/io.stat", kernel_task_hierarchy(&b->env->kernel)->mount, path);
 	f = fopen(full, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "%u:%u rbytes=%llu wbytes=%llu", &major, &minor, &bytes[0], &bytes[1]) == 4 &&
@@ -480,7 +480,7 @@ int blkio_target_start(struct blkio *b)
 	t->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_tick, .data = t };
 	if (t->timer.fd < 0)
 		return log_error(t->timer.fd, "blkio: no timer: %s", strerror(-t->timer.fd));
-	return loop_add(&b->agent->loop, &t->timer);
+	return loop_add(&b->env->loop, &t->timer);
 }
 
 void blkio_target_apply(struct blkio *b)
@@ -517,7 +517,7 @@ void blkio_target_stop(struct blkio *b)
 	while ((c = LIST_FIRST(&b->targets->contests)))
 		contest_free(b, c);
 	if (b->targets->timer.fd >= 0)
-		loop_remove(&b->agent->loop, &b->targets->timer);
+		loop_remove(&b->env->loop, &b->targets->timer);
 	watching_stop(b->targets);
 	free(b->targets);
 	b->targets = NULL;

@@ -13,7 +13,10 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
+#include "agent/room.h"
 #include "agent/base/bpfobj.h"
 #include "agent/cache/program.h"
 #include "agent/cache/ssd.h"
@@ -39,7 +42,7 @@ struct pool {
 };
 
 struct cache {
-	struct agent *agent;
+	struct env *env;
 	struct cache_bpf *bpf;
 	struct cache_program *program; /* the user's, NULL: none */
 	int session;
@@ -65,7 +68,7 @@ static const char *const drop_names[NESTOR_CACHE_DROPS] = {
 
 static const struct cache_pool_rule *rule_for(const struct cache *c, const struct workload *one)
 {
-	const struct policy *p = c->agent->policy;
+	const struct policy *p = c->env->policy;
 
 	for (unsigned int i = 0; i < p->cache.pools_count; i++)
 		if (who_matches(one, p->cache.pools[i].container, NULL))
@@ -162,7 +165,7 @@ static void follow_policy(struct cache *c, const struct workload *one)
 				    NESTOR_CACHE_POOLS - 1);
 			return;
 		}
-		if (add_pool(c, id, one, cgroup_file_inode(kernel_task_hierarchy(&c->agent->kernel)->mount, one->path)))
+		if (add_pool(c, id, one, cgroup_file_inode(kernel_task_hierarchy(&c->env->kernel)->mount, one->path)))
 			return;
 	}
 	set_pool(c, id, rule->memory, rule->ssd);
@@ -197,7 +200,7 @@ static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cac
 /* What policy allows, but no more than leaves min_free available. */
 static __u64 wanted_pages(const struct cache *c)
 {
-	const struct policy *p = c->agent->policy;
+	const struct policy *p = c->env->policy;
 	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = spare_memory_available();
 	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
 
@@ -491,7 +494,7 @@ static int load(struct cache *c)
 	if (!c->bpf)
 		return log_error(-errno, "cache: cannot open the BPF object: %m");
 	c->bpf->rodata->cache_has_module = true;
-	err = bpfobj_pin(c->bpf->obj, agent_pin_dir(c->agent), &c->agent->counters_reset);
+	err = bpfobj_pin(c->bpf->obj, c->env->pin_dir, &c->env->counters_reset);
 	if (err)
 		return err;
 	err = cache_bpf__load(c->bpf) ?: cache_bpf__attach(c->bpf);
@@ -503,11 +506,11 @@ static int add_sources(struct cache *c)
 	int err;
 
 	c->check = (struct source){ .fd = loop_timer_open(CHECK_NS, CHECK_NS), .ready = on_check, .data = c };
-	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->agent->loop, &c->check);
+	err = c->check.fd < 0 ? log_error(c->check.fd, "cache: cannot have a timer") : loop_add(&c->env->loop, &c->check);
 	if (err)
 		return err;
 	c->pressure = (struct source){ .fd = spare_memory_pressure_open(&c->trigger), .ready = on_pressure, .data = c };
-	return c->pressure.fd < 0 ? 0 : loop_add(&c->agent->loop, &c->pressure);
+	return c->pressure.fd < 0 ? 0 : loop_add(&c->env->loop, &c->pressure);
 }
 
 static void cache_stop(void *self)
@@ -515,11 +518,11 @@ static void cache_stop(void *self)
 	struct cache *c = self;
 
 	if (c->watching)
-		who_unwatch(c->agent->who, &c->watch);
+		who_unwatch(c->env->who, &c->watch);
 	if (c->check.fd >= 0)
-		loop_remove(&c->agent->loop, &c->check);
+		loop_remove(&c->env->loop, &c->check);
 	if (c->pressure.fd >= 0)
-		loop_remove(&c->agent->loop, &c->pressure);
+		loop_remove(&c->env->loop, &c->pressure);
 	if (c->trigger >= 0)
 		close(c->trigger);
 	free(c->ssd);
@@ -532,14 +535,14 @@ static void cache_stop(void *self)
 	free(c);
 }
 
-static int cache_start(struct agent *a, void **ret_self)
+static int cache_start(struct env *env, void **ret_self)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	int err;
 
 	if (!c)
 		return log_error(-ENOMEM, "cache: out of memory");
-	*c = (struct cache){ .agent = a, .session = -1, .trigger = -1, .check.fd = -1, .pressure.fd = -1 };
+	*c = (struct cache){ .env = env, .session = -1, .trigger = -1, .check.fd = -1, .pressure.fd = -1 };
 	c->watch = (struct who_watch){ .born = born, .gone = gone, .data = c };
 	err = open_session(c) ?: load(c) ?: add_pool(c, OTHERS, NULL, 0) ?: set_pool(c, OTHERS, 0, 0) ?: add_sources(c);
 	if (err) {
@@ -556,9 +559,9 @@ static int cache_apply(void *self, const struct policy *policy)
 
 	set_ssd(c, policy);
 	if (c->watching)
-		who_unwatch(c->agent->who, &c->watch);
+		who_unwatch(c->env->who, &c->watch);
 	/* Tells of all that are there, again. */
-	who_watch(c->agent->who, &c->watch);
+	who_watch(c->env->who, &c->watch);
 	c->watching = true;
 	set_limit(c);
 	return 0;

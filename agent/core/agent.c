@@ -34,14 +34,14 @@ static void room_stop(struct room_state *r, const char *reason)
 /* At start, while the kernel's BTF is at hand, for rooms that are off too: they may be turned on. */
 static void room_probe(struct agent *a, struct room_state *r)
 {
-	r->impossible = r->room->probe(&a->kernel) != 0;
+	r->impossible = r->room->probe(&a->env.kernel) != 0;
 	if (r->impossible)
 		room_down(r, log_last_error());
 }
 
 static void room_start(struct agent *a, struct room_state *r)
 {
-	if (r->room->start(a, &r->self)) {
+	if (r->room->start(&a->env, &r->self)) {
 		room_down(r, log_last_error());
 		return;
 	}
@@ -59,7 +59,7 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 			log_info("%s: off", r->room->name);
 		room_stop(r, "off by policy");
 		if (r->room->off)
-			r->room->off(a);
+			r->room->off(&a->env);
 		return;
 	}
 	if (!r->up)
@@ -70,21 +70,21 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 
 void agent_apply(struct agent *a, struct policy *policy)
 {
-	policy_free(a->policy);
-	a->policy = policy;
+	policy_free(a->env.policy);
+	a->env.policy = policy;
 	if (!a->opts.log_level_given)
 		log_set_level(policy->agent.log_level);
 	if (a->self_stats)
 		bpf_stats_apply(a->self_stats, policy->agent.self_stats);
-	for (unsigned int i = 0; i < nr_rooms; i++)
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		room_apply(a, &a->rooms[i], policy);
-	who_apply(a->who, policy); /* then the rooms that count are known to it */
+	who_apply(a->env.who, policy); /* then the rooms that count are known to it */
 }
 
 bool agent_healthy(const struct agent *a)
 {
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		if (!a->rooms[i].up && a->rooms[i].room->wanted(a->policy))
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		if (!a->rooms[i].up && a->rooms[i].room->wanted(a->env.policy))
 			return false;
 	return true;
 }
@@ -93,20 +93,20 @@ int agent_reset(struct agent *a, unsigned int *ret_removed)
 {
 	int err;
 
-	for (unsigned int i = 0; i < nr_rooms; i++)
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		room_stop(&a->rooms[i], "resetting");
-	for (unsigned int i = 0; i < nr_rooms; i++)
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		if (a->rooms[i].room->off && !a->rooms[i].impossible)
-			a->rooms[i].room->off(a);
-	who_stop(a->who);
-	a->who = NULL;
+			a->rooms[i].room->off(&a->env);
+	who_stop(a->env.who);
+	a->env.who = NULL;
 	err = bpfobj_remove_pins(a->opts.bpffs, ret_removed);
-	if (who_start(a, &a->who)) {
-		a->loop.stop = true; /* nothing works without; a supervisor may start us again */
+	if (who_start(&a->env, &a->env.who)) {
+		a->env.loop.stop = true; /* nothing works without; a supervisor may start us again */
 		return -EIO;
 	}
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		room_apply(a, &a->rooms[i], a->policy);
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		room_apply(a, &a->rooms[i], a->env.policy);
 	log_info("counters reset, %u pins removed", *ret_removed);
 	return err;
 }
@@ -121,31 +121,34 @@ static int lock_run_dir(struct agent *a)
 
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", dir);
-	a->run_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (a->run_dir_fd < 0 || fstat(a->run_dir_fd, &st))
+	a->env.run_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->env.run_dir_fd < 0 || fstat(a->env.run_dir_fd, &st))
 		return log_error(-errno, "cannot open %s: %m", dir);
 	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
 		return log_error(-EPERM, "%s belongs to uid %u, mode %04o; it must be ours, and nobody else may write to it",
 				 dir, st.st_uid, st.st_mode & 07777);
-	if (flock(a->run_dir_fd, LOCK_EX | LOCK_NB))
+	if (flock(a->env.run_dir_fd, LOCK_EX | LOCK_NB))
 		return log_error(-EBUSY, "%s is in use by another nestord; give this one its own --run-dir", dir);
 	return 0;
 }
 
-int agent_open(struct agent *a, const struct options *opts)
+int agent_open(struct agent *a, const struct options *opts, const struct room *const *rooms, unsigned int nr)
 {
 	int err;
 
-	*a = (struct agent){ .opts = *opts, .run_dir_fd = -1, .bpffs_fd = -1, .started_ns = now_ns() };
-	a->rooms = calloc(nr_rooms, sizeof(*a->rooms));
-	if (loop_open(&a->loop) || !a->rooms)
+	*a = (struct agent){ .opts = *opts, .nr_rooms = nr, .bpffs_fd = -1, .started_ns = now_ns() };
+	a->env.run_dir = opts->run_dir;
+	a->env.run_dir_fd = -1;
+	a->env.pin_dir = opts->check ? NULL : opts->bpffs;
+	a->rooms = calloc(nr, sizeof(*a->rooms));
+	if (loop_open(&a->env.loop) || !a->rooms)
 		return log_error(-ENOMEM, "cannot begin: %m");
-	err = kernel_probe(&a->kernel);
-	for (unsigned int i = 0; !err && i < nr_rooms; i++) {
+	err = kernel_probe(&a->env.kernel);
+	for (unsigned int i = 0; !err && i < a->nr_rooms; i++) {
 		a->rooms[i].room = rooms[i];
 		room_probe(a, &a->rooms[i]);
 	}
-	kernel_drop_btf(&a->kernel);
+	kernel_drop_btf(&a->env.kernel);
 	if (!err && !opts->check)
 		err = lock_run_dir(a);
 	if (!err && !opts->check)
@@ -153,24 +156,24 @@ int agent_open(struct agent *a, const struct options *opts)
 	if (!err)
 		err = kernel_keep_needed();
 	if (!err)
-		err = who_start(a, &a->who);
+		err = who_start(&a->env, &a->env.who);
 	if (!err && !opts->check)
-		err = bpf_stats_start(&a->loop, &a->self_stats);
+		err = bpf_stats_start(&a->env.loop, &a->self_stats);
 	return err;
 }
 
 void agent_close(struct agent *a)
 {
-	for (unsigned int i = 0; a->rooms && i < nr_rooms; i++)
+	for (unsigned int i = 0; a->rooms && i < a->nr_rooms; i++)
 		if (a->rooms[i].up)
 			room_stop(&a->rooms[i], "stopping");
-	who_stop(a->who);
+	who_stop(a->env.who);
 	bpf_stats_stop(a->self_stats);
 	metrics_free(a->metrics);
-	policy_free(a->policy);
-	kernel_close(&a->kernel);
+	policy_free(a->env.policy);
+	kernel_close(&a->env.kernel);
 	free(a->rooms);
-	loop_close(&a->loop);
-	close_p(&a->run_dir_fd);
+	loop_close(&a->env.loop);
+	close_p(&a->env.run_dir_fd);
 	close_p(&a->bpffs_fd);
 }

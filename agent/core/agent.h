@@ -5,9 +5,8 @@
 
 #include <stdbool.h>
 
+#include "agent/base/env.h"
 #include "agent/lib/buf.h"
-#include "agent/base/kernel.h"
-#include "agent/lib/loop.h"
 #include "agent/policy/policy.h"
 #include "agent/room.h"
 #include "agent/who/who.h"
@@ -40,16 +39,12 @@ struct room_state {
 
 struct agent {
 	struct options opts;
-	struct kernel kernel;
-	struct policy *policy;
-	struct room_state *rooms; /* nr_rooms */
-	struct loop loop;
+	struct env env; /* what rooms and who see of it */
+	struct room_state *rooms;
+	unsigned int nr_rooms;
 	__u64 started_ns;
+	int bpffs_fd; /* locked, as env.run_dir_fd is: one agent each */
 
-	int run_dir_fd, bpffs_fd; /* both locked: one agent each */
-	unsigned int counters_reset;
-
-	struct who *who;
 	struct metrics *metrics; /* NULL until somebody asks for them */
 	struct history *history; /* NULL until it is sampled */
 	struct bpf_stats *self_stats;
@@ -57,8 +52,8 @@ struct agent {
 	char metrics_url[128]; /* "" until it listens */
 };
 
-/* Probes the kernel and takes run directory and bpffs. 0, or -errno after one sentence. */
-int agent_open(struct agent *a, const struct options *opts);
+/* Probes the kernel and takes run directory and bpffs. @rooms: @nr of them. 0, or -errno after one sentence. */
+int agent_open(struct agent *a, const struct options *opts, const struct room *const *rooms, unsigned int nr);
 void agent_close(struct agent *a);
 
 /* Makes @policy the one in force, which then belongs to the agent: starts, stops and tells rooms. */
@@ -67,11 +62,5 @@ void agent_apply(struct agent *a, struct policy *policy);
 bool agent_healthy(const struct agent *a);
 /* Stops the rooms, forgets all counters, starts the rooms. 0 or -errno, logged. */
 int agent_reset(struct agent *a, unsigned int *ret_removed);
-
-/* Where pinned counters go; NULL: nowhere (--check). */
-static inline const char *agent_pin_dir(const struct agent *a)
-{
-	return a->opts.check ? NULL : a->opts.bpffs;
-}
 
 #endif

@@ -41,15 +41,15 @@ static int do_show(struct agent *a, const struct doc_request *request, struct bu
 	int err = documents_make(a, request, out);
 
 	if (err == -ENETDOWN)
-		buf_printf(out, "%s is down: %s", rooms[request->room]->name, a->rooms[request->room].reason);
+		buf_printf(out, "%s is down: %s", a->rooms[request->room].room->name, a->rooms[request->room].reason);
 	return err;
 }
 
 /* Its number, or -ENOENT. */
-static int find_room(const char *name, struct buf *out)
+static int find_room(const struct agent *a, const char *name, struct buf *out)
 {
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		if (!strcmp(rooms[i]->name, name))
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		if (!strcmp(a->rooms[i].room->name, name))
 			return (int)i;
 	buf_printf(out, "there is no room %s", name);
 	return -ENOENT;
@@ -57,7 +57,7 @@ static int find_room(const char *name, struct buf *out)
 
 static int do_show_room(struct agent *a, const char *name, struct buf *out)
 {
-	int room = find_room(name, out);
+	int room = find_room(a, name, out);
 
 	return room < 0 ? room : do_show(a, &(struct doc_request){ .document = DOC_ROOM, .room = (unsigned int)room }, out);
 }
@@ -65,11 +65,11 @@ static int do_show_room(struct agent *a, const char *name, struct buf *out)
 /* @file -1: the room's own program again. */
 static int do_load(const struct agent *a, const char *name, int file, struct buf *out)
 {
-	int room = find_room(name, out);
+	int room = find_room(a, name, out);
 
 	if (room < 0)
 		return room;
-	if (!rooms[room]->load) {
+	if (!a->rooms[room].room->load) {
 		buf_printf(out, "%s takes no program but its own", name);
 		return -EOPNOTSUPP;
 	}
@@ -77,7 +77,7 @@ static int do_load(const struct agent *a, const char *name, int file, struct buf
 		buf_printf(out, "%s is down: %s", name, a->rooms[room].reason);
 		return -ENETDOWN;
 	}
-	return rooms[room]->load(a->rooms[room].self, file, out);
+	return a->rooms[room].room->load(a->rooms[room].self, file, out);
 }
 
 static int do_reload(const struct agent *a, struct reload *reload, struct buf *out)
@@ -147,7 +147,7 @@ static void drop_client(struct client *client)
 
 	TAILQ_REMOVE(&c->clients, client, entry);
 	c->nr_clients--;
-	loop_remove(&c->agent->loop, &client->source);
+	loop_remove(&c->agent->env.loop, &client->source);
 	free(client);
 }
 
@@ -198,7 +198,7 @@ static void on_connect(struct source *s)
 	client->source = (struct source){ .fd = fd, .ready = on_command, .data = client };
 	TAILQ_INSERT_TAIL(&c->clients, client, entry);
 	c->nr_clients++;
-	if (loop_add(&c->agent->loop, &client->source))
+	if (loop_add(&c->agent->env.loop, &client->source))
 		drop_client(client);
 }
 
@@ -243,7 +243,7 @@ int control_start(struct agent *a, struct reload *reload, struct control **ret)
 	err = listen_at(&c->addr, &c->listener.fd);
 	if (err)
 		return log_error(err, "cannot listen at %s: %s", c->addr.sun_path, strerror(-err));
-	return loop_add(&a->loop, &c->listener);
+	return loop_add(&a->env.loop, &c->listener);
 }
 
 void control_stop(struct control *c)
@@ -254,7 +254,7 @@ void control_stop(struct control *c)
 		drop_client(TAILQ_FIRST(&c->clients));
 	if (c->listener.fd >= 0) {
 		unlink(c->addr.sun_path);
-		loop_remove(&c->agent->loop, &c->listener);
+		loop_remove(&c->agent->env.loop, &c->listener);
 	}
 	free(c);
 }

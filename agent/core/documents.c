@@ -21,11 +21,12 @@ static void collect_core(struct agent *a, struct metrics *m)
 	f = metrics_family(m, "nestor_build_info", METRIC_GAUGE, "Version of the agent; always 1.");
 	metrics_u64(f, metrics_labels(m, "version", NESTOR_VERSION, "revision", NESTOR_REVISION, NULL), 1);
 	f = metrics_family(m, "nestor_room_up", METRIC_GAUGE, "1 if the room runs, 0 if it is off or could not start.");
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		metrics_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), a->rooms[i].up);
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		metrics_u64(f, metrics_labels(m, "room", a->rooms[i].room->name, NULL), a->rooms[i].up);
 	f = metrics_family(m, "nestor_room_wanted", METRIC_GAUGE, "1 if policy wants the room, 0 if it has it off.");
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		metrics_u64(f, metrics_labels(m, "room", rooms[i]->name, NULL), rooms[i]->wanted(a->policy));
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		metrics_u64(f, metrics_labels(m, "room", a->rooms[i].room->name, NULL),
+			    a->rooms[i].room->wanted(a->env.policy));
 	f = metrics_family(m, "nestor_policy_last_reload_successful", METRIC_GAUGE,
 			   "1 if the policy read last is in force, 0 if it was refused and the one before stays.");
 	metrics_u64(f, "", reloads->last_ok);
@@ -34,7 +35,7 @@ static void collect_core(struct agent *a, struct metrics *m)
 	metrics_u64(f, metrics_labels(m, "result", "failure", NULL), reloads->failed);
 	f = metrics_family(m, "nestor_counters_reset_total", METRIC_COUNTER,
 			   "Pinned counter maps dropped at start because their layout was another version's.");
-	metrics_u64(f, "", a->counters_reset);
+	metrics_u64(f, "", a->env.counters_reset);
 }
 
 static int show_metrics(struct agent *a, struct buf *out)
@@ -48,10 +49,10 @@ static int show_metrics(struct agent *a, struct buf *out)
 		return -ENOMEM;
 	metrics_reuse(m);
 	collect_core(a, m);
-	who_collect(a->who, m);
-	for (unsigned int i = 0; i < nr_rooms; i++)
+	who_collect(a->env.who, m);
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		if (a->rooms[i].up)
-			rooms[i]->collect(a->rooms[i].self, m);
+			a->rooms[i].room->collect(a->rooms[i].self, m);
 	return metrics_render(m, out);
 }
 
@@ -59,7 +60,7 @@ static json_t *rooms_json(const struct agent *a)
 {
 	json_t *list = json_array();
 
-	for (unsigned int i = 0; i < nr_rooms; i++) {
+	for (unsigned int i = 0; i < a->nr_rooms; i++) {
 		const struct room_state *r = &a->rooms[i];
 
 		json_array_append_new(list,
@@ -74,9 +75,9 @@ static json_t *status_json(const struct agent *a)
 	const struct reloads *reloads = &a->reloads;
 
 	return json_pack("{s:s, s:o, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "host",
-			 json_text(a->kernel.uts.nodename), "pid", (int)getpid(), "uptime_seconds",
+			 json_text(a->env.kernel.uts.nodename), "pid", (int)getpid(), "uptime_seconds",
 			 (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url, "bpffs", json_text(a->opts.bpffs),
-			 "kernel", a->kernel.uts.release, "cgroups", kernel_cgroup_mode(&a->kernel), "policy",
+			 "kernel", a->env.kernel.uts.release, "cgroups", kernel_cgroup_mode(&a->env.kernel), "policy",
 			 json_text(a->opts.policy ? a->opts.policy : "built-in"), "policy_last_reload_successful",
 			 reloads->last_ok, "policy_error", json_text(reloads->error.text), "policy_reloads_succeeded",
 			 (json_int_t)reloads->succeeded, "policy_reloads_failed", (json_int_t)reloads->failed);
@@ -108,7 +109,7 @@ static int show_history(const struct agent *a, __u64 after, struct buf *out)
 
 int documents_make(struct agent *a, const struct doc_request *request, struct buf *out)
 {
-	who_update(a->who);
+	who_update(a->env.who);
 	switch (request->document) {
 	case DOC_METRICS:
 		return show_metrics(a, out);
@@ -117,19 +118,19 @@ int documents_make(struct agent *a, const struct doc_request *request, struct bu
 	case DOC_STATUS:
 		return show_json(status_json(a), out);
 	case DOC_POLICY:
-		return show_json(policy_to_json(a->policy), out);
+		return show_json(policy_to_json(a->env.policy), out);
 	case DOC_CONTAINERS:
-		return show_json(who_show_containers(a->who), out);
+		return show_json(who_show_containers(a->env.who), out);
 	case DOC_VMS:
-		return show_json(who_show_vms(a->who), out);
+		return show_json(who_show_vms(a->env.who), out);
 	case DOC_HISTORY:
 		return show_history(a, request->after, out);
 	case DOC_ROOM:
-		if (request->room >= nr_rooms)
+		if (request->room >= a->nr_rooms)
 			return -EINVAL;
 		if (!a->rooms[request->room].up)
 			return -ENETDOWN;
-		return show_json(rooms[request->room]->show(a->rooms[request->room].self), out);
+		return show_json(a->rooms[request->room].room->show(a->rooms[request->room].self), out);
 	default:
 		return -EINVAL;
 	}

@@ -24,7 +24,7 @@ enum document {
 /* What httpd may ask for: numbers, nothing that a network client wrote. */
 struct doc_request {
 	__u32 document;
-	__u32 room; /* index into rooms[], for DOC_ROOM */
+	__u32 room; /* its place in agent->rooms, for DOC_ROOM */
 	__u64 after; /* number of a sample, for DOC_HISTORY */
 };
 

@@ -21,11 +21,11 @@ static void on_timer(struct source *timer)
 	struct agent *a = s->agent;
 
 	loop_timer_drain(timer->fd);
-	who_update(a->who);
+	who_update(a->env.who);
 	history_begin(a->history, real_ms(), now_ns());
-	for (unsigned int i = 0; i < nr_rooms; i++)
-		if (a->rooms[i].up && rooms[i]->sample)
-			rooms[i]->sample(a->rooms[i].self, a->history);
+	for (unsigned int i = 0; i < a->nr_rooms; i++)
+		if (a->rooms[i].up && a->rooms[i].room->sample)
+			a->rooms[i].room->sample(a->rooms[i].self, a->history);
 	history_end(a->history);
 }
 
@@ -44,7 +44,7 @@ int history_sampler_start(struct agent *a, struct history_sampler **ret)
 		return log_error(-ENOMEM, "out of memory");
 	if (s->timer.fd < 0)
 		return log_error(s->timer.fd, "cannot make a timer");
-	return loop_add(&a->loop, &s->timer);
+	return loop_add(&a->env.loop, &s->timer);
 }
 
 void history_sampler_stop(struct history_sampler *s)
@@ -52,7 +52,7 @@ void history_sampler_stop(struct history_sampler *s)
 	if (!s)
 		return;
 	if (s->timer.fd >= 0)
-		loop_remove(&s->agent->loop, &s->timer);
+		loop_remove(&s->agent->env.loop, &s->timer);
 	history_free(s->agent->history);
 	s->agent->history = NULL;
 	free(s);

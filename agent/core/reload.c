@@ -88,7 +88,7 @@ static int watch(struct reload *r, const char *policy)
 	r->inotify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (r->inotify.fd < 0 || inotify_add_watch(r->inotify.fd, r->dir, CHANGES) < 0)
 		return log_error(-errno, "cannot watch %s: %m", r->dir);
-	return loop_add(&r->agent->loop, &r->inotify);
+	return loop_add(&r->agent->env.loop, &r->inotify);
 }
 
 int reload_start(struct agent *a, struct reload **ret_reload, struct policy **ret_policy)
@@ -155,7 +155,7 @@ void reload_now(struct reload *r)
 		a->reloads.succeeded++;
 		a->reloads.error.text[0] = '\0';
 		log_info("policy reloaded");
-		if (a->history && !is_same(a->policy, policy))
+		if (a->history && !is_same(a->env.policy, policy))
 			history_mark(a->history, real_ms());
 		agent_apply(a, policy);
 	}
@@ -167,6 +167,6 @@ void reload_stop(struct reload *r)
 	if (!r)
 		return;
 	if (r->inotify.fd >= 0)
-		loop_remove(&r->agent->loop, &r->inotify);
+		loop_remove(&r->agent->env.loop, &r->inotify);
 	free(r);
 }

@@ -15,12 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
+#include "agent/room.h"
 #include "agent/dedup/groups.h"
 #include "agent/dedup/helper.h"
 #include "agent/dedup/domains.h"
 #include "agent/lib/json_text.h"
 #include "agent/dedup/ksm.h"
+#include "agent/lib/buf.h"
 #include "agent/lib/log.h"
 #include "agent/who/workload_list.h"
 #include "agent/lib/util.h"
@@ -29,7 +33,7 @@
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
 struct dedup {
-	struct agent *agent;
+	struct env *env;
 	struct workload_list members; /* all that live, also those of no domain */
 	struct dedup_domains domains; /* in the order of policy */
 	struct source timer; /* the next pass over all domains */
@@ -54,7 +58,7 @@ static char *directory_of(const struct dedup *d, const struct workload *one)
 {
 	char *path;
 
-	return asprintf(&path, "%s%s", kernel_task_hierarchy(&d->agent->kernel)->mount, one->path) < 0 ? NULL : path;
+	return asprintf(&path, "%s%s", kernel_task_hierarchy(&d->env->kernel)->mount, one->path) < 0 ? NULL : path;
 }
 
 static json_t *owner_json(const struct dedup *d, const struct workload *one)
@@ -86,7 +90,7 @@ static json_t *excepted(const struct dedup *d)
 
 static json_t *owners_of(const struct dedup *d, const char *domain)
 {
-	const struct policy *p = d->agent->policy;
+	const struct policy *p = d->env->policy;
 	json_t *all = json_array();
 	const struct workload_entry *m;
 
@@ -112,7 +116,7 @@ static bool is_merged(const struct policy *p, const char *domain)
 
 static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 {
-	const struct policy *p = d->agent->policy;
+	const struct policy *p = d->env->policy;
 
 	return json_pack("{s:O, s:o, s:i, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
 			 (int)p->dedup.cpu, "device", (int)p->dedup.device, "merge", is_merged(p, domain->name), "leave_huge",
@@ -123,14 +127,14 @@ static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 
 static void __attribute__((noreturn)) exec_helper(const struct dedup *d, int job, int output)
 {
-	char *argv[] = { (char *)DEDUP_NAME, (char *)d->agent->opts.run_dir, NULL };
+	char *argv[] = { (char *)DEDUP_NAME, (char *)d->env->run_dir, NULL };
 	char home[PATH_MAX + 8];
 	char *const envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
 			       getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
 	sigset_t none;
 
 	/* What drivers of devices keep for the next time they keep there. */
-	snprintf(home, sizeof(home), "HOME=%s", d->agent->opts.run_dir);
+	snprintf(home, sizeof(home), "HOME=%s", d->env->run_dir);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(job, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))
@@ -144,11 +148,11 @@ static void stop_helper(struct dedup *d)
 	if (!d->helper)
 		return;
 	kill(d->helper, SIGTERM);
-	loop_remove(&d->agent->loop, &d->output);
+	loop_remove(&d->env->loop, &d->output);
 	waitpid(d->helper, NULL, 0);
 	d->helper = 0;
 	d->now = NULL;
-	ksm_undo(d->agent->run_dir_fd);
+	ksm_undo(d->env->run_dir_fd);
 }
 
 static void on_output(struct source *s);
@@ -171,7 +175,7 @@ static int start_helper(struct dedup *d, const json_t *job)
 	}
 	buf_clear(&d->result);
 	d->output = (struct source){ .fd = pipes[0], .ready = on_output, .data = d };
-	if (loop_add(&d->agent->loop, &d->output)) {
+	if (loop_add(&d->env->loop, &d->output)) {
 		stop_helper(d);
 		return -ENOMEM;
 	}
@@ -192,7 +196,7 @@ static bool is_pressed(const struct policy *p)
 /* The next domain that has anybody; when all have had their round, the timer goes on. */
 static void begin_next(struct dedup *d)
 {
-	const struct policy *p = d->agent->policy;
+	const struct policy *p = d->env->policy;
 	struct dedup_domain *next = d->now ? TAILQ_NEXT(d->now, entry) : TAILQ_FIRST(&d->domains);
 
 	for (d->now = NULL; next && !d->now; next = TAILQ_NEXT(next, entry)) {
@@ -229,11 +233,11 @@ static void on_output(struct source *s)
 		buf_add(&d->result, text, (size_t)n);
 		return;
 	}
-	loop_remove(&d->agent->loop, s);
+	loop_remove(&d->env->loop, s);
 	waitpid(d->helper, &status, 0);
 	d->helper = 0;
 	if (status) /* it may have been killed while KSM was at work */
-		ksm_undo(d->agent->run_dir_fd);
+		ksm_undo(d->env->run_dir_fd);
 	if (d->now) /* else policy has changed meanwhile */
 		dedup_take(d->now, d->result.text ? d->result.text : "", d->result.len);
 	begin_next(d);
@@ -284,37 +288,37 @@ static void dedup_stop(void *self)
 	stop_helper(d);
 	workload_list_close(&d->members);
 	dedup_domains_free(&d->domains);
-	loop_remove(&d->agent->loop, &d->timer);
+	loop_remove(&d->env->loop, &d->timer);
 	buf_free(&d->result);
 	free(d);
 }
 
-static int dedup_start(struct agent *a, void **ret)
+static int dedup_start(struct env *env, void **ret)
 {
 	struct dedup *d = calloc(1, sizeof(*d));
 	int err;
 
 	if (!d)
 		return log_error(-ENOMEM, "dedup: out of memory");
-	d->agent = a;
+	d->env = env;
 	TAILQ_INIT(&d->domains);
 	d->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_timer, .data = d };
-	err = d->timer.fd < 0 ? log_error(d->timer.fd, "dedup: cannot make a timer") : loop_add(&a->loop, &d->timer);
-	if (!err && !a->opts.check)
-		err = ksm_undo(a->run_dir_fd); /* of an agent that was killed */
+	err = d->timer.fd < 0 ? log_error(d->timer.fd, "dedup: cannot make a timer") : loop_add(&env->loop, &d->timer);
+	if (!err && env->pin_dir)
+		err = ksm_undo(env->run_dir_fd); /* of an agent that was killed */
 	if (err) {
 		dedup_stop(d);
 		return err;
 	}
-	workload_list_open(&d->members, a->who, NULL, NULL);
+	workload_list_open(&d->members, env->who, NULL, NULL);
 	*ret = d;
 	return 0;
 }
 
-static void dedup_off(struct agent *a)
+static void dedup_off(struct env *env)
 {
-	if (agent_pin_dir(a))
-		ksm_undo(a->run_dir_fd);
+	if (env->pin_dir)
+		ksm_undo(env->run_dir_fd);
 }
 
 static void dedup_collect(void *self, struct metrics *m)
@@ -350,4 +354,5 @@ const struct room room_dedup = {
 	.show = dedup_show,
 	.stop = dedup_stop,
 	.off = dedup_off,
+	.processes = (const struct room_process[]){ { DEDUP_NAME, dedup_main }, {} },
 };

@@ -18,8 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
+#include "agent/room.h"
 #include "agent/gpufn/broker.h"
+#include "agent/gpufn/executor_main.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
 #include "agent/gpufn/metrics.h"
@@ -36,7 +40,7 @@
 #define STEADY_NS (30 * AGAIN_NS) /* if it did not live for so long */
 
 struct gpufn {
-	struct agent *agent;
+	struct env *env;
 	struct workload_list members;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
 	int listening;
@@ -101,9 +105,9 @@ static json_t *users_json(const struct policy *p)
 /* @first: also what brokers before it have learnt. */
 static void tell_broker(struct gpufn *g, bool first)
 {
-	const struct policy *p = g->agent->policy;
+	const struct policy *p = g->env->policy;
 	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
-				g->agent->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
+				g->env->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
 				(int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
 				(double)p->gpufn.slice_limit / 1e9, "profiles",
 				first ? gpufn_profiles_list(&g->profiles) : NULL);
@@ -185,7 +189,7 @@ static void on_answer(struct source *s)
 	if (err == -ETIMEDOUT)
 		return;
 	if (err) {
-		loop_remove(&g->agent->loop, s);
+		loop_remove(&g->env->loop, s);
 		status = wait_for_end(g->broker);
 		g->broker = 0;
 		json_decref(g->state);
@@ -218,7 +222,7 @@ static int start_broker(struct gpufn *g)
 		return log_error(-EAGAIN, "gpufn: cannot start a broker: %m");
 	}
 	g->answers = (struct source){ .fd = pair[0], .ready = on_answer, .data = g };
-	err = loop_add(&g->agent->loop, &g->answers);
+	err = loop_add(&g->env->loop, &g->answers);
 	if (!err)
 		tell_broker(g, true);
 	return err;
@@ -228,7 +232,7 @@ static void stop_broker(struct gpufn *g)
 {
 	if (!g->broker)
 		return;
-	loop_remove(&g->agent->loop, &g->answers); /* at which it ends; executors with it */
+	loop_remove(&g->env->loop, &g->answers); /* at which it ends; executors with it */
 	wait_for_end(g->broker);
 	g->broker = 0;
 }
@@ -251,7 +255,7 @@ static void on_again(struct source *s)
 static int find_functions(struct gpufn *g)
 {
 	static const char *const places[] = { "../share/nestor/functions", "../gpu/functions" };
-	const char *given = g->agent->policy->gpufn.functions;
+	const char *given = g->env->policy->gpufn.functions;
 	char exe[PATH_MAX], path[PATH_MAX + 32];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
@@ -271,12 +275,12 @@ static int find_functions(struct gpufn *g)
 /* Anybody may knock; who is no tenant is told so. */
 static int open_socket(struct gpufn *g)
 {
-	const struct policy *p = g->agent->policy;
+	const struct policy *p = g->env->policy;
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (!strcmp(p->gpufn.socket, "auto"))
-		snprintf(g->socket, sizeof(g->socket), "%s/gpufn.sock", g->agent->opts.run_dir);
+		snprintf(g->socket, sizeof(g->socket), "%s/gpufn.sock", g->env->run_dir);
 	else
 		snprintf(g->socket, sizeof(g->socket), "%s", p->gpufn.socket);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", g->socket);
@@ -295,7 +299,7 @@ static int open_socket(struct gpufn *g)
  */
 static int make_state_dir(struct gpufn *g)
 {
-	const char *cache = g->agent->policy->gpufn.cache;
+	const char *cache = g->env->policy->gpufn.cache;
 	struct stat st;
 
 	if (mkdir(cache, 0755) ? errno != EEXIST : chmod(cache, 0755)) /* whatever the umask: the broker is another user */
@@ -338,7 +342,7 @@ static void gpufn_stop(void *self)
 	stop_broker(g);
 	workload_list_close(&g->members);
 	if (g->again.fd >= 0)
-		loop_remove(&g->agent->loop, &g->again);
+		loop_remove(&g->env->loop, &g->again);
 	if (g->listening >= 0) {
 		close(g->listening);
 		unlink(g->socket);
@@ -356,29 +360,29 @@ static int start(struct gpufn *g)
 	if (err)
 		return err;
 	g->again = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_again, .data = g };
-	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->agent->loop, &g->again);
-	if (err || g->agent->opts.check)
+	err = g->again.fd < 0 ? log_error(g->again.fd, "gpufn: cannot make a timer") : loop_add(&g->env->loop, &g->again);
+	if (err || !g->env->pin_dir)
 		return err;
 	err = make_state_dir(g);
 	if (!err)
-		gpufn_profiles_open(&g->profiles, g->agent->policy->gpufn.cache);
+		gpufn_profiles_open(&g->profiles, g->env->policy->gpufn.cache);
 	return err ?: open_socket(g) ?: start_broker(g);
 }
 
-static int gpufn_start(struct agent *a, void **ret)
+static int gpufn_start(struct env *env, void **ret)
 {
 	struct gpufn *g = calloc(1, sizeof(*g));
 	int err;
 
 	if (!g)
 		return log_error(-ENOMEM, "gpufn: out of memory");
-	*g = (struct gpufn){ .agent = a, .listening = -1, .again = { .fd = -1 } };
+	*g = (struct gpufn){ .env = env, .listening = -1, .again = { .fd = -1 } };
 	err = start(g);
 	if (err) {
 		gpufn_stop(g);
 		return err;
 	}
-	workload_list_open(&g->members, a->who, on_members, g);
+	workload_list_open(&g->members, env->who, on_members, g);
 	*ret = g;
 	return 0;
 }
@@ -417,4 +421,7 @@ const struct room room_gpufn = {
 	.sample = gpufn_sample,
 	.show = gpufn_show,
 	.stop = gpufn_stop,
+	.processes = (const struct room_process[]){ { GPUFN_BROKER_NAME, gpufn_broker_main },
+						    { GPUFN_EXECUTOR_NAME, gpufn_executor_main },
+						    {} },
 };

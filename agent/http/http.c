@@ -17,10 +17,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "agent/core/agent.h"
 #include "agent/lib/buf.h"
 #include "agent/http/http.h"
 #include "agent/lib/log.h"
+#include "agent/lib/loop.h"
 #include "agent/lib/ipc.h"
 #include "agent/core/documents.h"
 #include "agent/lib/util.h"
@@ -30,6 +30,9 @@
 
 struct http {
 	struct agent *agent;
+	struct loop *loop;
+	struct http_options options;
+	char url[128];
 	int listen_fd;
 	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
 	struct source restart; /* timer */
@@ -127,8 +130,7 @@ static void find_url(struct http *h)
 	if (!getsockname(h->listen_fd, (struct sockaddr *)&addr, &len))
 		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
 			    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(h->agent->metrics_url, sizeof(h->agent->metrics_url),
-		 strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
+	snprintf(h->url, sizeof(h->url), strchr(host, ':') ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", host, port);
 }
 
 /* ---- the process ---- */
@@ -136,8 +138,8 @@ static void find_url(struct http *h)
 /* In the child: just the two descriptors and the log, a clean signal mask, a fresh program (and address space layout). */
 static void __attribute__((noreturn)) exec_httpd(const struct http *h, int backend)
 {
-	const struct options *o = &h->agent->opts;
-	char *argv[] = { (char *)HTTPD_NAME, (char *)o->http_user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
+	const struct http_options *o = &h->options;
+	char *argv[] = { (char *)HTTPD_NAME, (char *)o->user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
 	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
 	int spare_backend = fcntl(backend, F_DUPFD, 64), spare_listen = fcntl(h->listen_fd, F_DUPFD, 64);
 	int nothing = open("/dev/null", O_RDWR);
@@ -169,7 +171,7 @@ static int spawn(struct http *h)
 		return log_error(-errno, "cannot start httpd: %m");
 	}
 	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
-	err = loop_add(&h->agent->loop, &h->backend);
+	err = loop_add(h->loop, &h->backend);
 	if (err)
 		close_p(&h->backend.fd); /* which ends it */
 	return err;
@@ -185,7 +187,7 @@ static void on_request(struct source *s)
 
 	n = recv(s->fd, &request, sizeof(request), MSG_DONTWAIT);
 	if (n <= 0) { /* it died; SIGCHLD does the rest */
-		loop_remove(&h->agent->loop, s);
+		loop_remove(h->loop, s);
 		return;
 	}
 	buf_reuse(out);
@@ -214,7 +216,7 @@ void http_reap(struct http *h)
 		return;
 	h->pid = 0;
 	if (h->backend.fd >= 0)
-		loop_remove(&h->agent->loop, &h->backend);
+		loop_remove(h->loop, &h->backend);
 	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
@@ -232,7 +234,7 @@ static void await_end(pid_t pid)
 
 /* ---- life ---- */
 
-int http_start(struct agent *a, struct http **ret)
+int http_start(struct agent *a, struct loop *loop, const struct http_options *options, struct http **ret)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	int err;
@@ -241,18 +243,25 @@ int http_start(struct agent *a, struct http **ret)
 		return log_error(-ENOMEM, "out of memory");
 	*ret = h; /* http_stop() frees it, also after an error */
 	h->agent = a;
+	h->loop = loop;
+	h->options = *options;
 	h->listen_fd = -1;
 	h->backend.fd = -1;
 	h->restart = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_restart, .data = h };
-	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", a->opts.run_dir);
+	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", options->run_dir);
 	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", h->empty_dir);
-	err = get_listener(a->opts.listen, &h->listen_fd);
+	err = get_listener(options->listen, &h->listen_fd);
 	if (err)
 		return err;
 	find_url(h);
-	err = loop_add(&a->loop, &h->restart);
+	err = loop_add(h->loop, &h->restart);
 	return err ? err : spawn(h);
+}
+
+const char *http_url(const struct http *h)
+{
+	return h->url;
 }
 
 void http_stop(struct http *h)
@@ -260,10 +269,10 @@ void http_stop(struct http *h)
 	if (!h)
 		return;
 	if (h->backend.fd >= 0)
-		loop_remove(&h->agent->loop, &h->backend); /* which ends it */
+		loop_remove(h->loop, &h->backend); /* which ends it */
 	if (h->pid > 0)
 		await_end(h->pid);
-	loop_remove(&h->agent->loop, &h->restart);
+	loop_remove(h->loop, &h->restart);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);
 	buf_free(&h->out);

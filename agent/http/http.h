@@ -8,9 +8,20 @@
 
 struct agent;
 struct http;
+struct loop;
+struct room;
 
-/* Listens, sets a->metrics_url to the address as it is (port 0 was replaced), starts httpd. 0, or -errno, logged. */
-int http_start(struct agent *a, struct http **ret);
+struct http_options {
+	const char *listen; /* ADDR:PORT */
+	const char *user; /* that httpd becomes */
+	const char *allow_hosts; /* comma-separated, may be "" */
+	const char *run_dir;
+};
+
+/* Listens, and starts httpd, for which documents_make(@a) makes what it serves. 0, or -errno, logged. */
+int http_start(struct agent *a, struct loop *loop, const struct http_options *options, struct http **ret);
+/* Of the metrics, with the address as it is: port 0 was replaced. */
+const char *http_url(const struct http *h);
 /* After SIGCHLD: starts httpd again if it died, at most once a second. */
 void http_reap(struct http *h);
 void http_stop(struct http *h);
@@ -19,6 +30,6 @@ void http_stop(struct http *h);
 #define HTTPD_NAME "nestord-httpd"
 enum { HTTPD_BACKEND_FD = 3, HTTPD_LISTEN_FD = 4 };
 /* argv: name, user, empty directory, allowed hosts. Returns an exit status. */
-int httpd_main(char **argv);
+int httpd_main(char **argv, const struct room *const *rooms, unsigned int nr_rooms);
 
 #endif

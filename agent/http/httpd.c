@@ -62,6 +62,8 @@ struct queue {
 static struct queue reading = { .list = TAILQ_HEAD_INITIALIZER(reading.list), .max = READING_MAX };
 static struct queue answering = { .list = TAILQ_HEAD_INITIALIZER(answering.list), .max = ANSWERING_MAX };
 static const char *allowed_hosts;
+static const struct room *const *rooms;
+static unsigned int nr_rooms;
 
 /* ---- answers ---- */
 
@@ -94,7 +96,7 @@ static enum MHD_Result answer_index(struct MHD_Connection *c)
 	struct buf text = {};
 	enum MHD_Result result;
 
-	http_index(&text);
+	http_index(rooms, nr_rooms, &text);
 	result = text.failed ? MHD_NO : answer_text(c, MHD_HTTP_OK, text.text);
 	buf_free(&text);
 	return result;
@@ -205,7 +207,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 	code = check_request(c, method);
 	if (code)
 		return answer_text(c, code, refusal(code));
-	r = http_route(url);
+	r = http_route(url, rooms, nr_rooms);
 	switch (r.kind) {
 	case ROUTE_INDEX:
 		return answer_index(c);
@@ -421,7 +423,7 @@ static bool is_orphan(void)
 	return poll(&backend, 1, 0) > 0 && backend.revents & POLLHUP;
 }
 
-int httpd_main(char **argv)
+int httpd_main(char **argv, const struct room *const *all_rooms, unsigned int nr)
 {
 	struct MHD_Daemon *daemon;
 	int epoll;
@@ -434,6 +436,8 @@ int httpd_main(char **argv)
 		return EXIT_FAILURE;
 	}
 	allowed_hosts = argv[3];
+	rooms = all_rooms;
+	nr_rooms = nr;
 	tzset(); /* would read a file later */
 	if (sandbox_enter(argv[1], argv[2]))
 		return EXIT_FAILURE;

@@ -83,7 +83,7 @@ static struct route document(enum document document, const char *type)
 	return (struct route){ .kind = ROUTE_DOCUMENT, .type = type, .request.document = document };
 }
 
-static struct route route_api(const char *url)
+static struct route route_api(const char *url, const struct room *const *rooms, unsigned int nr_rooms)
 {
 	const char *number = after(url, history), *name = after(url, api);
 	struct route r = {};
@@ -102,7 +102,7 @@ static struct route route_api(const char *url)
 	return r;
 }
 
-struct route http_route(const char *url)
+struct route http_route(const char *url, const struct room *const *rooms, unsigned int nr_rooms)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (!strcmp(url, files[i].path))
@@ -117,10 +117,10 @@ struct route http_route(const char *url)
 			return document(documents[i].document, documents[i].type);
 	if (!strcmp(url, "/api/v1"))
 		return (struct route){ .kind = ROUTE_INDEX };
-	return route_api(url);
+	return route_api(url, rooms, nr_rooms);
 }
 
-void http_index(struct buf *out)
+void http_index(const struct room *const *rooms, unsigned int nr_rooms, struct buf *out)
 {
 	buf_str(out, "Nestor " NESTOR_VERSION "\n\n");
 	buf_printf(out, "%-20s %s\n%-20s %s\n", "/", "the page, for a browser", "/api/v1", "this list");

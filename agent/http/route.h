@@ -9,6 +9,7 @@
 #include "agent/core/documents.h"
 
 struct buf;
+struct room;
 
 enum route_kind {
 	ROUTE_NONE, /* there is no such page */
@@ -26,10 +27,10 @@ struct route {
 };
 
 /* @url: a path without query. */
-struct route http_route(const char *url);
+struct route http_route(const char *url, const struct room *const *rooms, unsigned int nr_rooms);
 
 /* The list of all pages, as text. */
-void http_index(struct buf *out);
+void http_index(const struct room *const *rooms, unsigned int nr_rooms, struct buf *out);
 
 /*
  * May a request be for @host, the value of its Host header? DNS rebinding needs a name that an attacker owns: an

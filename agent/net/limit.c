@@ -51,7 +51,7 @@ static void write_lane(struct net_limits *l, __u32 lane, __u64 rate, __u32 weigh
 {
 	struct netlimit_rule *r = &l->rules[lane];
 
-	__atomic_store_n(&r->enforce, l->agent->policy->net.mode == MODE_ENFORCE, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->enforce, l->env->policy->net.mode == MODE_ENFORCE, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->weight, weight, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->rate, rate, __ATOMIC_RELAXED);
 }
@@ -111,7 +111,7 @@ static void set_failure(struct net_subject *s, int err)
 /* Detaching is for the next look, when nothing wants it. */
 static void limit_one(struct net_limits *l, struct net_subject *s)
 {
-	const struct net_limit *rule = s->one ? find_rule(l->agent->policy, s->one) : NULL;
+	const struct net_limit *rule = s->one ? find_rule(l->env->policy, s->one) : NULL;
 	int err = 0;
 
 	s->limited = rule != NULL;
@@ -223,7 +223,7 @@ static void release(struct net_limits *l)
 
 static void want_fq(struct net_limits *l, const struct net_subject *s)
 {
-	bool enforce = l->bpf && l->agent->policy->net.mode == MODE_ENFORCE;
+	bool enforce = l->bpf && l->env->policy->net.mode == MODE_ENFORCE;
 	int pid;
 
 	if (net_is_vm(s)) {
@@ -245,12 +245,12 @@ static void look(struct net_limits *l)
 	const struct net_subject *s;
 
 	net_fq_begin(l->fq);
-	if (l->bpf && l->agent->policy->net.mode == MODE_ENFORCE && l->migration)
+	if (l->bpf && l->env->policy->net.mode == MODE_ENFORCE && l->migration)
 		net_fq_want_host(l->fq);
 	LIST_FOREACH (s, &l->subjects, entry)
 		want_fq(l, s);
 	l->looked = true;
-	net_pins_sweep(l->agent->opts.bpffs, is_wanted, l);
+	net_pins_sweep(l->env->pin_dir, is_wanted, l);
 	if (l->bpf)
 		forget_taps(l);
 	net_fq_end(l->fq, &l->counts);
@@ -369,13 +369,13 @@ static bool remember(void *data, const struct net_pin *pin)
 
 /* ---- life ---- */
 
-static const char *find_obstacle(const struct agent *a)
+static const char *find_obstacle(const struct env *env)
 {
-	if (strcmp(kernel_cgroup_mode(&a->kernel), "v2") != 0)
+	if (strcmp(kernel_cgroup_mode(&env->kernel), "v2") != 0)
 		return "containers are in cgroups of version 1 here, and only those of version 2 can be limited";
-	if (!kernel_can_limit(&a->kernel))
+	if (!kernel_can_limit(&env->kernel))
 		return "it takes Linux 6.12 or newer";
-	return a->opts.check ? "nothing is limited by --check" : NULL;
+	return env->pin_dir ? NULL : "nothing is limited by --check";
 }
 
 static void *map_array(const struct bpf_map *map)
@@ -401,7 +401,7 @@ static int load(struct net_limits *l, struct net *n)
 	l->bpf = netlimit_bpf__open();
 	if (!l->bpf)
 		return log_error(-errno, "net: cannot open the BPF object of limits: %m");
-	err = bpfobj_pin(l->bpf->obj, l->agent->opts.bpffs, &l->agent->counters_reset);
+	err = bpfobj_pin(l->bpf->obj, l->env->pin_dir, &l->env->counters_reset);
 	if (!err)
 		err = bpf_map__reuse_fd(l->bpf->maps.net_sockets, bpf_map__fd(n->bpf->maps.net_sockets));
 	if (!err)
@@ -421,9 +421,9 @@ static int watch(struct net_limits *l)
 
 	if (err)
 		return err;
-	net_pins_sweep(l->agent->opts.bpffs, remember, l);
+	net_pins_sweep(l->env->pin_dir, remember, l);
 	l->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = l };
-	who_watch(l->agent->who, &l->watch);
+	who_watch(l->env->who, &l->watch);
 	l->watching = true;
 	return 0;
 }
@@ -435,16 +435,16 @@ static int begin(struct net_limits *l, struct net *n)
 	if (err)
 		return err;
 	l->look = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_look, .data = l };
-	err = l->look.fd < 0 ? l->look.fd : loop_add(&l->agent->loop, &l->look);
+	err = l->look.fd < 0 ? l->look.fd : loop_add(&l->env->loop, &l->look);
 	return err ?: watch(l);
 }
 
-static struct net_limits *new_limits(struct agent *a)
+static struct net_limits *new_limits(struct env *env)
 {
 	struct net_limits *l = calloc(1, sizeof(*l));
 
 	if (l) {
-		l->agent = a;
+		l->env = env;
 		l->look.fd = -1;
 	}
 	return l;
@@ -453,9 +453,9 @@ static struct net_limits *new_limits(struct agent *a)
 static void free_limits(struct net_limits *l)
 {
 	if (l->watching)
-		who_unwatch(l->agent->who, &l->watch);
+		who_unwatch(l->env->who, &l->watch);
 	if (l->look.fd >= 0)
-		loop_remove(&l->agent->loop, &l->look);
+		loop_remove(&l->env->loop, &l->look);
 	while (!LIST_EMPTY(&l->subjects))
 		remove_subject(LIST_FIRST(&l->subjects));
 	net_fq_close(l->fq);
@@ -469,10 +469,10 @@ static void free_limits(struct net_limits *l)
 
 int net_limit_start(struct net *n)
 {
-	n->limits = new_limits(n->agent);
+	n->limits = new_limits(n->env);
 	if (!n->limits)
 		return log_error(-ENOMEM, "net: out of memory");
-	n->limits->impossible = find_obstacle(n->agent);
+	n->limits->impossible = find_obstacle(n->env);
 	return n->limits->impossible ? 0 : begin(n->limits, n);
 }
 
@@ -482,7 +482,7 @@ int net_limit_apply(struct net *n, const struct policy *p)
 	struct net_subject *s;
 
 	if (l->impossible) {
-		if (p->net.limits_count && !n->agent->opts.check)
+		if (p->net.limits_count && n->env->pin_dir)
 			log_warning("net: no limits: %s", l->impossible);
 		return 0;
 	}
@@ -503,9 +503,9 @@ void net_limit_stop(struct net *n)
 	n->limits = NULL;
 }
 
-void net_limit_undo(struct agent *a)
+void net_limit_undo(struct env *env)
 {
-	struct net_limits *l = find_obstacle(a) ? NULL : new_limits(a);
+	struct net_limits *l = find_obstacle(env) ? NULL : new_limits(env);
 
 	if (l && !watch(l))
 		look(l);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
 #include "agent/net/fq.h"
 #include "agent/who/who.h"
 #include "bpf/netlimit.h"
@@ -24,7 +24,7 @@ struct net_subject {
 };
 
 struct net_limits {
-	struct agent *agent;
+	struct env *env;
 	struct netlimit_bpf *bpf; /* NULL: only to undo, or limits are impossible here */
 	const char *impossible; /* why */
 	struct netlimit_rule *rules; /* mapped */

@@ -21,7 +21,7 @@
 
 static int open_cgroup(const struct net_limits *l, const char *path)
 {
-	return openat(kernel_hierarchy(&l->agent->kernel, 0)->mount_fd, path[1] ? path + 1 : ".",
+	return openat(kernel_hierarchy(&l->env->kernel, 0)->mount_fd, path[1] ? path + 1 : ".",
 		      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -65,7 +65,7 @@ int net_cgroup_process(const struct net_limits *l, const char *path)
 
 static int attach(struct net_limits *l, struct bpf_program *prog, const struct net_place *place, __u32 number)
 {
-	return net_pins_attach(l->agent->opts.bpffs, prog, place, number);
+	return net_pins_attach(l->env->pin_dir, prog, place, number);
 }
 
 int net_attach_container(struct net_limits *l, const struct net_subject *s)
@@ -109,7 +109,7 @@ int net_attach_vm(struct net_limits *l, const struct net_subject *s)
 
 int net_attach_migration(struct net_limits *l)
 {
-	const int root = kernel_hierarchy(&l->agent->kernel, 0)->mount_fd;
+	const int root = kernel_hierarchy(&l->env->kernel, 0)->mount_fd;
 	const struct net_place out = { .type = BPF_CGROUP_INET_EGRESS, .target = root, .id = net_cgroup_id(l, "/") };
 	const struct net_place in = { .type = BPF_CGROUP_INET_INGRESS, .target = root, .id = out.id };
 	int err = attach(l, l->bpf->progs.netlimit_mig_tx, &out, 0);

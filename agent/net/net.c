@@ -11,6 +11,7 @@
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
+#include "agent/room.h"
 #include "agent/base/metrics.h"
 #include "agent/net/net.h"
 #include "agent/net/tc.h"
@@ -82,7 +83,7 @@ static void for_each_migration(const struct net *n, counters_compare_fn compare,
 {
 	struct counters_rows rows;
 
-	if (!counters_read(n->agent->who, &n->migration, &rows))
+	if (!counters_read(n->env->who, &n->migration, &rows))
 		counters_for_each_sum(&rows, compare, NULL, emit, data);
 	counters_free(&rows);
 }
@@ -136,7 +137,7 @@ static void net_collect(void *self, struct metrics *m)
 	e.bytes = metrics_family(m, "nestor_net_bytes_total", METRIC_COUNTER, "Bytes of IP packets, headers included.");
 	e.packets = metrics_family(m, "nestor_net_packets_total", METRIC_COUNTER, "IP packets, as they are on the wire.");
 	e.retransmits = metrics_family(m, "nestor_net_retransmits_total", METRIC_COUNTER, "TCP segments sent again.");
-	if (!counters_read(n->agent->who, &n->total, &rows))
+	if (!counters_read(n->env->who, &n->total, &rows))
 		counters_for_each_sum(&rows, counters_by_label, NULL, emit_owner, &e);
 	counters_free(&rows);
 	net_limit_collect(n, m);
@@ -167,7 +168,7 @@ static void net_sample(void *self, struct history *h)
 	struct net *n = self;
 	struct counters_rows rows;
 
-	if (!counters_read(n->agent->who, &n->total, &rows))
+	if (!counters_read(n->env->who, &n->total, &rows))
 		counters_for_each_sum(&rows, counters_by_label, NULL, sample_owner, h);
 	counters_free(&rows);
 	for_each_migration(n, counters_by_label, sample_migration, h);
@@ -202,7 +203,7 @@ static json_t *net_show(void *self)
 	struct net *n = self;
 	struct counters_rows rows;
 
-	if (!counters_read(n->agent->who, &n->total, &rows))
+	if (!counters_read(n->env->who, &n->total, &rows))
 		counters_for_each_sum(&rows, counters_by_label, NULL, show_owner, list);
 	counters_free(&rows);
 	for_each_migration(n, by_label_kind, show_migration, list);
@@ -259,11 +260,11 @@ static void net_stop(void *self)
 
 	net_limit_stop(n);
 	if (n->watch.born)
-		who_unwatch(n->agent->who, &n->watch);
+		who_unwatch(n->env->who, &n->watch);
 	net_taps_drop(n, NULL);
 	if (n->total.live) {
-		who_remove_counters(n->agent->who, &n->total);
-		who_remove_counters(n->agent->who, &n->migration);
+		who_remove_counters(n->env->who, &n->total);
+		who_remove_counters(n->env->who, &n->migration);
 	}
 	net_bpf__destroy(n->bpf);
 	free(n);
@@ -276,10 +277,9 @@ static int load(struct net *n)
 	n->bpf = net_bpf__open();
 	if (!n->bpf)
 		return log_error(-errno, "net: cannot open the BPF object: %m");
-	n->bpf->rodata->owner_memory_v1 = n->agent->kernel.memory_v1;
+	n->bpf->rodata->owner_memory_v1 = n->env->kernel.memory_v1;
 	bpf_program__set_autoattach(n->bpf->progs.net_find, false);
-	err = bpfobj_pin(n->bpf->obj, agent_pin_dir(n->agent), &n->agent->counters_reset)
-		      ?: who_share(n->agent->who, n->bpf->obj);
+	err = bpfobj_pin(n->bpf->obj, n->env->pin_dir, &n->env->counters_reset) ?: who_share(n->env->who, n->bpf->obj);
 	if (err)
 		return err;
 	err = net_bpf__load(n->bpf);
@@ -295,7 +295,7 @@ static int attach_cgroup(struct bpf_program *prog, struct bpf_link **ret_link, i
 /* New sockets first, then those that are there, then packets: a packet's socket has been seen, if it can be. */
 static int attach(struct net *n)
 {
-	int root = kernel_hierarchy(&n->agent->kernel, 0)->mount_fd;
+	int root = kernel_hierarchy(&n->env->kernel, 0)->mount_fd;
 	struct net_bpf *b = n->bpf;
 	int err;
 
@@ -318,24 +318,24 @@ static int begin(struct net *n)
 		return err;
 	n->total = (struct counters){ .live = n->bpf->maps.net_total, .gone = n->bpf->maps.net_gone };
 	n->migration = (struct counters){ .live = n->bpf->maps.net_migration, .gone = n->bpf->maps.net_migr_gone };
-	who_add_counters(n->agent->who, &n->total);
-	who_add_counters(n->agent->who, &n->migration);
+	who_add_counters(n->env->who, &n->total);
+	who_add_counters(n->env->who, &n->migration);
 	err = attach(n);
 	if (err)
 		return err;
 	n->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = n };
-	who_watch(n->agent->who, &n->watch);
+	who_watch(n->env->who, &n->watch);
 	return net_limit_start(n);
 }
 
-static int net_start(struct agent *a, void **ret_self)
+static int net_start(struct env *env, void **ret_self)
 {
 	struct net *n = calloc(1, sizeof(*n));
 	int err;
 
 	if (!n)
 		return log_error(-ENOMEM, "net: out of memory");
-	n->agent = a;
+	n->env = env;
 	n->has_tcx = has_tcx;
 	err = begin(n);
 	if (err) {

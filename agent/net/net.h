@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/policy/policy.h"
 #include "agent/who/counters.h"
 #include "agent/who/who.h"
 #include "bpf/net.h"
@@ -19,7 +20,7 @@ struct net_limits;
 struct tap;
 
 struct net {
-	struct agent *agent;
+	struct env *env;
 	struct net_bpf *bpf;
 	struct net_limits *limits; /* agent/net/limit.c's own */
 	struct counters total; /* struct net_total */
@@ -55,6 +56,6 @@ int net_limit_apply(struct net *n, const struct policy *p); /* 0 or -errno, logg
 void net_limit_collect(struct net *n, struct metrics *m);
 void net_limit_sample(struct net *n, struct history *h);
 void net_limit_stop(struct net *n);
-void net_limit_undo(struct agent *a);
+void net_limit_undo(struct env *env);
 
 #endif

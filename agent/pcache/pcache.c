@@ -9,7 +9,10 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
+#include "agent/room.h"
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
@@ -23,7 +26,7 @@
 #define READAHEAD_MAX 4096 /* pages, 16 MiB */
 
 struct pcache {
-	struct agent *agent;
+	struct env *env;
 	struct pcache_bpf *bpf;
 	bool approximate; /* accesses are learnt at the entry of the kernel's functions */
 	struct counters total; /* struct pcache_total */
@@ -122,7 +125,7 @@ static void derive(void *data, const struct counters_row *sum)
 	bpf_map_lookup_elem(gone_fd, sum->key, &gone);
 	now = was;
 	derive_hits((const struct pcache_total *)sum->value, &gone, &now);
-	if (has_series(sum) && !memory_stat_read(&s->p->agent->kernel, sum->key, &stat)) {
+	if (has_series(sum) && !memory_stat_read(&s->p->env->kernel, sum->key, &stat)) {
 		if (stat.refaults > now.refaults)
 			now.refaults = stat.refaults;
 		r = find_row(s, sum->vm, sum->container);
@@ -146,7 +149,7 @@ static void count_others_pages(struct snapshot *s)
 	struct row *other = find_row(s, "", WHO_OTHER);
 	__u64 pages;
 
-	if (other && !memory_stat_read_machine(&s->p->agent->kernel, &pages) && pages > s->named_pages)
+	if (other && !memory_stat_read_machine(&s->p->env->kernel, &pages) && pages > s->named_pages)
 		other->pages = pages - s->named_pages;
 }
 
@@ -155,7 +158,7 @@ static int snapshot_take(struct pcache *p, struct snapshot *s)
 	int err;
 
 	*s = (struct snapshot){ .p = p };
-	err = counters_read(p->agent->who, &p->total, &s->total);
+	err = counters_read(p->env->who, &p->total, &s->total);
 	if (!err) {
 		s->rows = calloc(s->total.nr + 1, sizeof(*s->rows));
 		err = s->rows ? 0 : -ENOMEM;
@@ -164,7 +167,7 @@ static int snapshot_take(struct pcache *p, struct snapshot *s)
 		counters_for_each_sum(&s->total, counters_by_label, NULL, add_total, s);
 		counters_for_each_sum(&s->total, by_owner, NULL, derive, s);
 		count_others_pages(s);
-		err = counters_read(p->agent->who, &p->derived, &s->derived);
+		err = counters_read(p->env->who, &p->derived, &s->derived);
 	}
 	if (err) {
 		snapshot_free(s);
@@ -250,7 +253,7 @@ static void pcache_sample(void *self, struct history *h)
 	struct pcache *p = self;
 	struct counters_rows rows;
 
-	if (!counters_read(p->agent->who, &p->total, &rows))
+	if (!counters_read(p->env->who, &p->total, &rows))
 		counters_for_each_sum(&rows, counters_by_label, NULL, sample_owner, h);
 	counters_free(&rows);
 }
@@ -328,15 +331,15 @@ static int refused(const struct pcache *p, int err)
 
 static int load(struct pcache *p)
 {
-	struct agent *a = p->agent;
+	struct env *env = p->env;
 	int err;
 
 	p->bpf = pcache_bpf__open();
 	if (!p->bpf)
 		return log_error(-errno, "pcache: cannot open the BPF object: %m");
-	p->bpf->rodata->owner_memory_v1 = a->kernel.memory_v1;
+	p->bpf->rodata->owner_memory_v1 = env->kernel.memory_v1;
 	choose_programs(p);
-	err = bpfobj_pin(p->bpf->obj, agent_pin_dir(a), &a->counters_reset) ?: who_share(a->who, p->bpf->obj);
+	err = bpfobj_pin(p->bpf->obj, env->pin_dir, &env->counters_reset) ?: who_share(env->who, p->bpf->obj);
 	if (err)
 		return err;
 	err = pcache_bpf__load(p->bpf);
@@ -344,8 +347,8 @@ static int load(struct pcache *p)
 		return refused(p, err);
 	p->total = (struct counters){ .live = p->bpf->maps.pcache_total, .gone = p->bpf->maps.pcache_gone };
 	p->derived = (struct counters){ .live = p->bpf->maps.pcache_derived, .gone = p->bpf->maps.pcache_dgone };
-	who_add_counters(a->who, &p->total);
-	who_add_counters(a->who, &p->derived);
+	who_add_counters(env->who, &p->total);
+	who_add_counters(env->who, &p->derived);
 	err = pcache_bpf__attach(p->bpf);
 	return err ? refused(p, err) : 0;
 }
@@ -355,21 +358,21 @@ static void pcache_stop(void *self)
 	struct pcache *p = self;
 
 	if (p->total.live) {
-		who_remove_counters(p->agent->who, &p->total);
-		who_remove_counters(p->agent->who, &p->derived);
+		who_remove_counters(p->env->who, &p->total);
+		who_remove_counters(p->env->who, &p->derived);
 	}
 	pcache_bpf__destroy(p->bpf);
 	free(p);
 }
 
-static int pcache_start(struct agent *a, void **ret_self)
+static int pcache_start(struct env *env, void **ret_self)
 {
 	struct pcache *p = calloc(1, sizeof(*p));
 	int err;
 
 	if (!p)
 		return log_error(-ENOMEM, "pcache: out of memory");
-	p->agent = a;
+	p->env = env;
 	err = load(p);
 	if (err) {
 		pcache_stop(p);

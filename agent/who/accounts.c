@@ -7,7 +7,9 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
 #include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/log.h"
@@ -32,7 +34,7 @@ struct entry {
 TAILQ_HEAD(entries, entry);
 
 struct accounts {
-	struct agent *agent;
+	struct env *env;
 	struct bpf_map *map;
 	const struct workloads *census;
 	struct entries all;
@@ -129,7 +131,7 @@ static int name_cgroup(const struct accounts *o, struct entry *e)
 	char path[OWNER_PATH_MAX];
 	int err;
 
-	err = kernel_cgroup_path(&o->agent->kernel, e->owner.hierarchy, e->owner.id, path, sizeof(path));
+	err = kernel_cgroup_path(&o->env->kernel, e->owner.hierarchy, e->owner.id, path, sizeof(path));
 	if (err == -ENOTCONN) {
 		snprintf(info->name, sizeof(info->name), "cgroup:%u:%llu", e->owner.hierarchy, e->owner.id);
 		e->final = true;
@@ -185,7 +187,7 @@ static bool matches_any(char *const *globs, unsigned int nr, const char *name)
 
 static bool is_wanted(const struct accounts *o, const struct entry *e)
 {
-	const struct policy *p = o->agent->policy;
+	const struct policy *p = o->env->policy;
 	const char *name = e->info.vm[0] ? e->info.vm : e->info.name;
 
 	return matches_any(p->agent.include, p->agent.include_count, name) &&
@@ -261,7 +263,7 @@ static bool make_room(struct accounts *o)
 {
 	struct entry *dead;
 
-	if (o->nr_shown < o->agent->policy->agent.max_containers)
+	if (o->nr_shown < o->env->policy->agent.max_containers)
 		return true;
 	dead = oldest_dead(o);
 	if (dead)
@@ -278,7 +280,7 @@ static enum owner_showing verdict(struct accounts *o, const struct entry *e)
 		return OWNER_SHOWN;
 	if (e->info.dead_since_ns || (named && !wanted))
 		return OWNER_REST;
-	if (!named || now_ns() - e->seen_ns < o->agent->policy->agent.min_age * 1000000000ULL)
+	if (!named || now_ns() - e->seen_ns < o->env->policy->agent.min_age * 1000000000ULL)
 		return OWNER_NEW;
 	return make_room(o) ? OWNER_SHOWN : OWNER_REST;
 }
@@ -358,8 +360,7 @@ static bool is_due(const struct accounts *o, const struct entry *e)
 {
 	if (!e->info.dead_since_ns)
 		return false;
-	return e->info.state != OWNER_SHOWN ||
-	       now_ns() - e->info.dead_since_ns >= o->agent->policy->agent.linger * 1000000000ULL;
+	return e->info.state != OWNER_SHOWN || now_ns() - e->info.dead_since_ns >= o->env->policy->agent.linger * 1000000000ULL;
 }
 
 /* A living one of the same name, such as the same service started again; else the rest. */
@@ -449,7 +450,7 @@ static void keep_to_limit(struct accounts *o)
 	if (o->renamed)
 		count_shown(o);
 	o->renamed = false;
-	while (o->nr_shown > o->agent->policy->agent.max_containers)
+	while (o->nr_shown > o->env->policy->agent.max_containers)
 		give_up(o, oldest_dead(o) ?: last_shown(o));
 }
 
@@ -555,13 +556,13 @@ void accounts_remove_counters(struct counters *t)
 	LIST_REMOVE(t, entry);
 }
 
-int accounts_open(struct agent *a, struct bpf_map *map, const struct workloads *c, struct accounts **ret)
+int accounts_open(struct env *env, struct bpf_map *map, const struct workloads *c, struct accounts **ret)
 {
 	struct accounts *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return log_error(-ENOMEM, "who: out of memory");
-	o->agent = a;
+	o->env = env;
 	o->map = map;
 	o->census = c;
 	TAILQ_INIT(&o->all);

@@ -13,7 +13,7 @@ struct accounts;
 struct workloads;
 
 /* @map: who_owners. 0 or -errno. */
-int accounts_open(struct agent *a, struct bpf_map *map, const struct workloads *c, struct accounts **ret);
+int accounts_open(struct env *env, struct bpf_map *map, const struct workloads *c, struct accounts **ret);
 void accounts_close(struct accounts *o);
 
 void accounts_new(struct accounts *o, const struct owner *owner); /* has counters since just now */

@@ -13,7 +13,9 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
+#include "agent/policy/policy.h"
 #include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/json_text.h"
@@ -29,7 +31,7 @@
 #define UPDATE_NS (1ULL * 1000000000)
 
 struct who {
-	struct agent *agent;
+	struct env *env;
 	struct who_bpf *bpf;
 	struct ring_buffer *ring;
 	struct source events; /* ring buffer's epoll */
@@ -249,7 +251,7 @@ void who_apply(struct who *w, const struct policy *p)
 
 static int watch_events(struct who *w)
 {
-	struct loop *loop = &w->agent->loop;
+	struct loop *loop = &w->env->loop;
 
 	w->ring = ring_buffer__new(bpf_map__fd(w->bpf->maps.who_events), on_event, w, NULL);
 	if (!w->ring)
@@ -267,7 +269,7 @@ static int load(struct who *w)
 	w->bpf = who_bpf__open();
 	if (!w->bpf)
 		return log_error(-errno, "who: cannot open the BPF object: %m");
-	err = bpfobj_pin(w->bpf->obj, agent_pin_dir(w->agent), &w->agent->counters_reset);
+	err = bpfobj_pin(w->bpf->obj, w->env->pin_dir, &w->env->counters_reset);
 	if (err)
 		return err;
 	err = who_bpf__load(w->bpf);
@@ -281,9 +283,9 @@ static int begin(struct who *w)
 
 	err = load(w);
 	if (!err)
-		err = workloads_open(w->agent, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
+		err = workloads_open(w->env, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
 	if (!err)
-		err = accounts_open(w->agent, w->bpf->maps.who_owners, w->census, &w->owners);
+		err = accounts_open(w->env, w->bpf->maps.who_owners, w->census, &w->owners);
 	if (!err)
 		err = watch_events(w);
 	if (err)
@@ -295,14 +297,14 @@ static int begin(struct who *w)
 	return 0;
 }
 
-int who_start(struct agent *a, struct who **ret)
+int who_start(struct env *env, struct who **ret)
 {
 	struct who *w = calloc(1, sizeof(*w));
 	int err;
 
 	if (!w)
 		return log_error(-ENOMEM, "who: out of memory");
-	w->agent = a;
+	w->env = env;
 	w->events = (struct source){ .fd = -1, .ready = on_events, .data = w };
 	w->check = (struct source){ .fd = -1, .ready = on_check, .data = w };
 	w->update = (struct source){ .fd = -1, .ready = on_update, .data = w };
@@ -320,9 +322,9 @@ void who_stop(struct who *w)
 	if (!w)
 		return;
 	ring_buffer__free(w->ring);
-	loop_remove(&w->agent->loop, &w->events);
-	loop_remove(&w->agent->loop, &w->check);
-	loop_remove(&w->agent->loop, &w->update);
+	loop_remove(&w->env->loop, &w->events);
+	loop_remove(&w->env->loop, &w->check);
+	loop_remove(&w->env->loop, &w->update);
 	accounts_close(w->owners);
 	workloads_close(w->census);
 	who_bpf__destroy(w->bpf);

@@ -15,7 +15,7 @@
 
 #include "bpf/owner.h"
 
-struct agent;
+struct env;
 struct bpf_object;
 struct metrics;
 struct policy;
@@ -25,7 +25,7 @@ struct who;
 #define WHO_OTHER "~other"
 
 /* 0 or -errno, logged. Before any room starts: rooms share its maps. */
-int who_start(struct agent *a, struct who **ret);
+int who_start(struct env *env, struct who **ret);
 void who_stop(struct who *w);
 void who_apply(struct who *w, const struct policy *p);
 void who_collect(struct who *w, struct metrics *m);

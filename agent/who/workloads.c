@@ -8,7 +8,8 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/core/agent.h"
+#include "agent/base/env.h"
+#include "agent/who/who.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/log.h"
 #include "agent/who/container_name.h"
@@ -51,7 +52,7 @@ struct guest {
 };
 
 struct workloads {
-	struct agent *agent;
+	struct env *env;
 	int vms_fd, any_fd;
 	LIST_HEAD(, place) places[BUCKETS];
 	LIST_HEAD(, guest) machines;
@@ -163,7 +164,7 @@ static void add_place(struct workloads *c, __u64 id, const char *path)
 /* False: there is no such cgroup, or none yet. */
 static bool find_born(struct workloads *c, __u64 id)
 {
-	const struct kernel *k = &c->agent->kernel;
+	const struct kernel *k = &c->env->kernel;
 	char path[OWNER_PATH_MAX];
 
 	if (kernel_cgroup_path(k, k->task_hierarchy, id, path, sizeof(path)))
@@ -175,7 +176,7 @@ static bool find_born(struct workloads *c, __u64 id)
 
 void workloads_cgroup_born(struct workloads *c, const struct owner *owner)
 {
-	if (owner->hierarchy != c->agent->kernel.task_hierarchy || find_born(c, owner->id) || c->nr_unborn == UNBORN_MAX)
+	if (owner->hierarchy != c->env->kernel.task_hierarchy || find_born(c, owner->id) || c->nr_unborn == UNBORN_MAX)
 		return;
 	if (!c->nr_unborn)
 		loop_timer_rearm(c->late.fd, UNBORN_EVERY_NS, UNBORN_EVERY_NS);
@@ -200,7 +201,7 @@ static void on_late(struct source *s)
 
 void workloads_cgroup_gone(struct workloads *c, const struct owner *owner)
 {
-	struct place *p = owner->hierarchy == c->agent->kernel.task_hierarchy ? find_place(c, owner->id) : NULL;
+	struct place *p = owner->hierarchy == c->env->kernel.task_hierarchy ? find_place(c, owner->id) : NULL;
 
 	if (p)
 		remove_place(c, p);
@@ -248,7 +249,7 @@ static void on_settle(struct source *s)
 
 static void scan_cgroups(struct workloads *c)
 {
-	const struct hierarchy *h = kernel_task_hierarchy(&c->agent->kernel);
+	const struct hierarchy *h = kernel_task_hierarchy(&c->env->kernel);
 	char *roots[] = { (char *)(h ? h->mount : ""), NULL };
 	FTS *tree = h ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL) : NULL;
 	FTSENT *entry;
@@ -515,7 +516,7 @@ bool workloads_name_vm(const struct workloads *c, __u64 id, struct owner_info *i
 /* Are all processes of the cgroup the VM's, or kernel threads that work for it? */
 static bool is_alone(const struct workloads *c, const struct guest *m)
 {
-	const struct hierarchy *h = kernel_task_hierarchy(&c->agent->kernel);
+	const struct hierarchy *h = kernel_task_hierarchy(&c->env->kernel);
 	char path[OWNER_PATH_MAX + 256];
 	_fclose_ FILE *procs = NULL;
 	__u32 pid;
@@ -558,13 +559,13 @@ void workloads_scan(struct workloads *c)
 	vm_scan(on_pid_found, c);
 }
 
-int workloads_open(struct agent *a, struct bpf_map *vms, struct bpf_map *any, struct workloads **ret)
+int workloads_open(struct env *env, struct bpf_map *vms, struct bpf_map *any, struct workloads **ret)
 {
 	struct workloads *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return log_error(-ENOMEM, "who: out of memory");
-	c->agent = a;
+	c->env = env;
 	c->vms_fd = bpf_map__fd(vms);
 	c->any_fd = bpf_map__fd(any);
 	c->settle = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_settle, .data = c };
@@ -572,8 +573,8 @@ int workloads_open(struct agent *a, struct bpf_map *vms, struct bpf_map *any, st
 	c->late = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_late, .data = c };
 	c->links = (struct source){ .fd = vm_links_open(), .ready = on_links, .data = c };
 	*ret = c; /* workloads_close() frees it, also after an error */
-	return loop_add(&a->loop, &c->settle) ?: loop_add(&a->loop, &c->look) ?: loop_add(&a->loop, &c->late)
-		?: loop_add(&a->loop, &c->links);
+	return loop_add(&env->loop, &c->settle) ?: loop_add(&env->loop, &c->look) ?: loop_add(&env->loop, &c->late)
+		?: loop_add(&env->loop, &c->links);
 }
 
 void workloads_close(struct workloads *c)
@@ -588,9 +589,9 @@ void workloads_close(struct workloads *c)
 			remove_place(c, p);
 	while ((m = LIST_FIRST(&c->machines)))
 		remove_machine(c, m);
-	loop_remove(&c->agent->loop, &c->settle);
-	loop_remove(&c->agent->loop, &c->look);
-	loop_remove(&c->agent->loop, &c->late);
-	loop_remove(&c->agent->loop, &c->links);
+	loop_remove(&c->env->loop, &c->settle);
+	loop_remove(&c->env->loop, &c->look);
+	loop_remove(&c->env->loop, &c->late);
+	loop_remove(&c->env->loop, &c->links);
 	free(c);
 }

@@ -13,7 +13,7 @@
 struct workloads;
 
 /* @vms: who_vms, @any: who_any_vm. 0 or -errno, logged. */
-int workloads_open(struct agent *a, struct bpf_map *vms, struct bpf_map *any, struct workloads **ret);
+int workloads_open(struct env *env, struct bpf_map *vms, struct bpf_map *any, struct workloads **ret);
 void workloads_close(struct workloads *c);
 
 /* Looks at all cgroups and processes: adds who is missing, removes who is gone. */

@@ -13,16 +13,13 @@
 #include "tests/fuzz/fuzz.h"
 
 static const struct room one = { .name = "one" }, two = { .name = "two" };
-const struct room *const rooms[] = { &one, &two };
-const unsigned int nr_rooms = ARRAY_SIZE(rooms);
-
-static struct agent agent;
+static struct agent agent = { .nr_rooms = 2 };
 static unsigned int shown, reloaded, reset;
 static struct doc_request asked;
 
 int documents_make(struct agent *a, const struct doc_request *request, struct buf *out)
 {
-	MUST(request->document < DOCUMENTS && request->room < nr_rooms);
+	MUST(request->document < DOCUMENTS && request->room < a->nr_rooms);
 	asked = *request;
 	shown++;
 	if (request->document == DOC_ROOM && !a->rooms[request->room].up)
@@ -62,7 +59,7 @@ static void check_document(const uint8_t *data, size_t size)
 
 	MUST(says(data, size, commands[asked.document]));
 	if (asked.document == DOC_ROOM)
-		MUST(size > 5 && says(data + 5, size - 5, rooms[asked.room]->name));
+		MUST(size > 5 && says(data + 5, size - 5, agent.rooms[asked.room].room->name));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

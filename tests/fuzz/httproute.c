@@ -14,12 +14,12 @@
 #define ALLOWED "good.example,other"
 
 static const struct room one = { .name = "one" }, two = { .name = "two" };
-const struct room *const rooms[] = { &one, &two };
-const unsigned int nr_rooms = 2;
+static const struct room *const rooms[] = { &one, &two };
+enum { nr_rooms = 2 };
 
 static void check_route(const char *url)
 {
-	struct route r = http_route(url);
+	struct route r = http_route(url, rooms, nr_rooms);
 
 	MUST(r.kind == ROUTE_NONE || *url == '/');
 	MUST(r.kind != ROUTE_FILE || (r.len > 0 && r.text && r.type && !strstr(url, "..") && !strchr(url + 1, '/')));

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the agent gives to who and to its rooms. It outlives them. */
+#ifndef NESTOR_ENV_H
+#define NESTOR_ENV_H
+
+#include "agent/base/kernel.h"
+#include "agent/lib/loop.h"
+
+struct policy;
+struct who;
+
+struct env {
+	struct kernel kernel;
+	struct loop loop;
+	struct who *who;
+	struct policy *policy; /* in force; replaced before a room's apply() */
+	const char *run_dir;
+	int run_dir_fd; /* locked: one agent each; -1 with --check */
+	const char *pin_dir; /* of counters and limits; NULL with --check: nothing is pinned, nothing is limited */
+	unsigned int counters_reset; /* pinned maps that were dropped, since their layout was another */
+};
+
+#endif
