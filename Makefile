@@ -36,12 +36,9 @@ GPU_ARCH := sm_70
 # Kernels for GPUs, in one program: as source for OpenCL, and compiled for that.
 GPU_SOURCES := gpu/dialect.clh $(wildcard gpu/kernels/*.cl)
 GPU_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard gpu/*.c gpu/fn/*.c gpu/kernels/*.c gpu/sched/*.c)) $(B)/gpu/kernels.cl.o $(B)/gpu/kernels.ptx.o $(B)/gpu/dialect.cl.o
-# All but the two main files: what tests link against.
+# All but the two main files, for core.a: what is linked against it takes what it needs.
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out agent/nestord.c agent/nestorctl.c,$(wildcard agent/*.c agent/*/*.c))) $(B)/agent/policy/policy.yaml.o \
 	$(PAGE_OBJS) $(GPU_OBJS)
-# The client's own: not in the daemon.
-CLIENT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard agent/ctl/*.c agent/*/ctl*.c)) $(B)/agent/lib/prom_parse.o $(B)/agent/gpufn/client.o
-CTL_OBJS := $(CLIENT_OBJS) $(GPU_OBJS) $(patsubst %,$(B)/agent/%.o,nestorctl base/bpfobj lib/buf steer/cgroup_file dedup/groups dedup/sort dedup/inject dedup/pages dedup/ranges dedup/round steer/disk gpufn/profiles lib/json_text dedup/ksm lib/log lib/loop base/metrics policy/load policy/policy.yaml policy/check policy/data policy/section lib/ipc steer/cgroup_values steer/cgroup_journal lib/units lib/utf8 lib/util lib/yaml_index lib/yaml_load)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out tests/tools/% tests/fuzz/%,$(wildcard tests/*/*.c)))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
@@ -159,8 +156,12 @@ C_FILES = $(shell git ls-files '*.[ch]' | grep -v '^vmlinux.h$$')
 
 # ---- agent ----
 
-$(B)/nestord: $(filter-out $(CLIENT_OBJS),$(CORE_OBJS)) $(B)/agent/nestord.o
-$(B)/nestorctl: $(CTL_OBJS)
+$(B)/nestord: $(B)/agent/nestord.o $(B)/core.a
+$(B)/nestorctl: $(B)/agent/nestorctl.o $(B)/core.a
+$(B)/core.a: $(CORE_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rc $@ $^
 # For programs that call GPU functions.
 $(B)/libnestor-gpufn.a: $(B)/agent/gpufn/client.o
 	$(call say,AR,$@)
@@ -169,7 +170,7 @@ $(B)/libnestor-gpufn.a: $(B)/agent/gpufn/client.o
 
 $(B)/nestord $(B)/nestorctl:
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LDLIBS)
 
 # Only the client has a screen, and makes devices.
 $(B)/nestorctl $(TESTS) $(TOOLS): LDLIBS += -lncursesw -ltinfo -ldevmapper
@@ -244,12 +245,6 @@ vmlinux: ## write vmlinux.h anew from the BTF in $VMLINUX (a kernel's vmlinux, o
 	$(Q)$(BPFTOOL) btf dump file $(or $(VMLINUX),/sys/kernel/btf/vmlinux) format c > vmlinux.h
 
 # ---- tests ----
-
-# An archive: each takes what it needs.
-$(B)/core.a: $(CORE_OBJS)
-	$(call say,AR,$@)
-	$(Q)rm -f $@
-	$(Q)$(AR) rc $@ $^
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/core.a
 	$(call say,LINK,$@)
