@@ -140,7 +140,7 @@ like "to a program for the right place" 'freplace/cache_choose' "$(llvm-objdump 
 
 # example FILE: what the page shows below that name
 example() { sed -n "/^\.Pa $1:\$/,/^\.Ed/p" agent/gpufn/nestor-gpufn.7 | sed '1,/^\.Bd/d; /^\.Ed/d; s/\\e/\\/g'; }
-mkdir -p "$T/functions" "$T/include"
+mkdir -p "$T/functions" "$T/include/nestor"
 for file in brighten.yaml brighten.cl brighten.check.cl; do
 	example $file > "$T/functions/$file"
 done
@@ -148,7 +148,7 @@ run "$NESTORCTL" gpufn check "$T/functions"
 is "the function does what it is to do" 0 "$status"
 is "and nothing is said of it" "" "$err"
 example caller.c > "$T/caller.c"
-ln -s "$ROOT/agent" "$T/include/nestor"
+ln -s "$ROOT/agent/gpufn/client.h" "$T/include/nestor/gpufn_client.h"
 ok "the caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -ljansson \
 	-o "$T/caller"
 NESTOR_GPUFN_SOCKET=$T/none run "$T/caller"
@@ -183,7 +183,7 @@ completes "behind that nothing" "" blkio show ""
 completes "top takes no word" "" top ""
 completes "options of top's" "--sort" top --s
 completes "no such options elsewhere" "" status --s
-completes "a file to check" "agent/policy/policy.yaml" policy check agent/policy.y
+completes "a file to check" "agent/policy/policy.yaml" policy check agent/policy/policy.y
 completes "a directory" "agent" --run-dir agen
 same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
 	"$(offers --sort "")"
@@ -198,7 +198,7 @@ is "completion: functions" "sgemm sha256" "$(bash -c '. agent/ctl/nestorctl.bash
 	_nestorctl build/nestorctl
 	printf "%s\n" "${COMPREPLY[@]}"' | grep -v sobel | sort | paste -sd " ")"
 completes "policies of the cache" "load reset" cache policy ""
-completes "a program to load" "agent/policy/policy.yaml" cache policy load agent/policy.y
+completes "a program to load" "agent/policy/policy.yaml" cache policy load agent/policy/policy.y
 completes "options of cache top's" "--sort" cache top --s
 
 # ---- policy ----
