@@ -50,7 +50,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-8s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps all run check lint bench demo demo-cache lab lab-stress lab-debug cache-bugs cache-fuzz cache-power debug-kernel module \
+.PHONY: help deps all run check check-quick check-long lint bench demo demo-cache lab lab-stress lab-debug cache-bugs cache-fuzz cache-power debug-kernel module \
 	module-units module-install module-uninstall install uninstall fuzz fuzzers fmt clean vmlinux tests
 
 help: ## list the targets
@@ -66,12 +66,17 @@ run: ## install what is missing, build, start the agent in the foreground (sudo 
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory all
 	$(Q)exec $(B)/nestord $(ARGS)
 
-check: ## install what is missing, build, run all tests (sudo make check)
+check-quick: TESTS_KIND = --quick
+check-long: TESTS_KIND = --long
+check: ## install what is missing, build, run all tests but long ones (sudo make check)
+check-quick: ## tests that boot no VM and take little: 4 minutes
+check-long: ## tests that take long, and no other
+check check-quick check-long:
 	$(Q).ci/deps build check
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 all tests
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 SANITIZE=address,undefined all tests
 	$(Q)$(AS_USER) $(MAKE) --no-print-directory -j2 fuzzers
-	$(Q)tests/run $(TESTS_ONLY)
+	$(Q)tests/run $(TESTS_KIND) $(TESTS_ONLY)
 
 tests: $(TESTS) $(TOOLS) build/tests/cache/programs/misuse.bpf.o $(CHOICES:%=build/tests/cache/programs/choose-%.bpf.o)
 

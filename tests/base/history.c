@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// budget: 20
+// budget: 20, lane: free
 /* The history that the agent keeps for the page (agent/base/history.c): rates, who has a place in it, its bounds. */
 #include <stdlib.h>
 

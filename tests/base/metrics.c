@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 10 */
+/* budget: 10, lane: free */
 /* The text format, and the buckets of latencies. */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 60
+# budget: 60, lane: machine
 # blkio on the running kernel: exact counts on a loop device, dm above it, two containers, errors, removal.
 . "$(dirname "$0")/../harness/lib.sh"
 
@@ -48,9 +48,9 @@ check_flush() { # check_flush DEVICE NAME: writes there, and flushes
 check_flush "$loop" "$name"
 
 # device-mapper above the loop device: once per layer, and once for the container
-if dmsetup create nestor-test-$$ --table "0 $((32 * 2048)) linear $loop 0" 2> /dev/null; then
-	defer dmsetup remove nestor-test-$$
-	dm=dm-$(dmsetup info -c --noheadings -o minor nestor-test-$$) # no udev makes names in a VM
+if dmsetup create nestor-test-$ID --table "0 $((32 * 2048)) linear $loop 0" 2> /dev/null; then
+	defer dmsetup remove nestor-test-$ID
+	dm=dm-$(dmsetup info -c --noheadings -o minor nestor-test-$ID) # no udev makes names in a VM
 	before=$(count "$name" read)
 	all_before=$(metric 'nestor_blkio_latency_seconds_count{vm="",op="read"}')
 	vda_before=$(metric "nestor_blkio_ios_total{op=\"read\"}")
@@ -65,12 +65,12 @@ if dmsetup create nestor-test-$$ --table "0 $((32 * 2048)) linear $loop 0" 2> /d
 
 	check_flush "/dev/$dm" "$dm" # a bio, which has a submitter; a disk's own flush request has none
 
-	dmsetup suspend nestor-test-$$
-	dmsetup load nestor-test-$$ --table "0 $((32 * 2048)) error"
-	dmsetup resume nestor-test-$$
+	dmsetup suspend nestor-test-$ID
+	dmsetup load nestor-test-$ID --table "0 $((32 * 2048)) error"
+	dmsetup resume nestor-test-$ID
 	io read "/dev/$dm" 1 2> /dev/null
 	ok "dm: a failed read is an error" [ "$(metric "nestor_blkio_errors_total{device=\"$dm\",op=\"read\"}")" -ge 1 ]
-	dmsetup remove nestor-test-$$
+	dmsetup remove nestor-test-$ID
 	is "dm: its counts stay after its removal" 37 \
 		$(($(count "$dm" read) - $(metric "nestor_blkio_errors_total{device=\"$dm\",op=\"read\"}")))
 else

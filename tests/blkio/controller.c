@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// budget: 5
+// budget: 5, lane: free
 /* The controller of latency targets (agent/blkio/controller.c), against a model of a disk with one queue. */
 #include "agent/blkio/controller.h"
 #include "agent/blkio/steer.h"

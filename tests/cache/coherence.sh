@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 600
+# budget: 600, lane: vm
 # The second-level cache on real file systems, in VMs with Debian's kernels: 10^5 operations in all. KERNEL=debug has it on
 # that one alone, with MODULE it is another module; SEED, OPERATIONS and STAGES go into the VM.
 . "$(dirname "$0")/../harness/lib.sh"

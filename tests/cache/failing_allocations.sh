@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 500
+# budget: 500, lane: vm
 # Failing allocations in the module, and CYCLES of its removal under traffic, in a VM with the debug kernel; without that
 # kernel (make debug-kernel) they are not made.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * budget: 40
+ * budget: 40, lane: free
  * The rules of kfuncs/cache/blocks.c against a model of disk and page cache: I/O that begins, reaches the disk and ends in any
  * order, pages that are dirtied meanwhile, changed in place, dropped unseen. Whatever the store gives is what the disk has.
  *

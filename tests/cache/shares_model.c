@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * budget: 30
+ * budget: 30, lane: free
  * Who has how much of the memory store: containers that put pages at different rates, begin in different orders, and come and
  * go, over the shipped pools and stores. Beside it the same puts without pools, oldest out first.
  */

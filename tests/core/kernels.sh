@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 700
+# budget: 700, lane: vm
 # blkio on Debian's kernels 6.1, 6.12 and sid's, in VMs: it loads, attaches and counts truly, and their verifiers
 # walk no more than 10 % more instructions than tests/core/verified-instructions.tsv has. After a change that is worth
 # it: tests/core/kernels.sh --update

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* budget: 2, lane: free */
 /* The rows of nestorctl top from readings that are known: rates, quantiles, what is not known, order, filter. */
 #include <locale.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 40
+# budget: 40, lane: free
 # Boards for Grafana and rules for Prometheus: what they ask for is there, each alert fires when it should, boards are
 # alike. Metrics: each has a help text, a unit, and a line in nestord(8).
 . "$(dirname "$0")/../harness/lib.sh"
@@ -14,7 +14,7 @@ page=agent/man/nestord.8
 
 CG=/sys/fs/cgroup
 [ -e $CG/cgroup.controllers ] || CG=$CG/memory
-name=nestor-dashboards-$$
+name=nestor-dashboards-$ID
 defer rmdir $CG/$name
 mkdir $CG/$name
 # shellcheck disable=SC2317 # deferred

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 60 */
+/* budget: 60, lane: free */
 /*
  * Calls of madvise() put into other processes: all ranges are advised, and whatever the process is about meanwhile, waiting
  * or computing, with signals or without, it goes on as if nothing had been; also if whoever injects is killed at any moment.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150
+# budget: 150, lane: vm
 # Merging on Debian's kernels 6.1, 6.12 and sid's, in VMs: calls are put into processes, and KSM is told, as on the running one.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1

@@ -9,7 +9,7 @@ if [ ! -w $KSM/run ]; then
 fi
 CG=/sys/fs/cgroup
 [ -e $CG/cgroup.controllers ] || CG=$CG/memory
-base=nestor-dedup-$$
+base=nestor-dedup-$ID
 mkdir $CG/$base
 defer rmdir $CG/$base
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 10 */
+/* budget: 10, lane: free */
 /* Ranges that KSM is told of: all pages that are worth it are in them, never more ranges than may be, and the nearest joined.
  */
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 60 */
+/* budget: 60, lane: free */
 /*
  * What processes have in memory is read, hashed and grouped as a comparison of all pages with all has it: of children with
  * memory that is known, and with all that a process has besides.

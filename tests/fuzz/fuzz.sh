@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150
+# budget: 150, lane: free
 # Each fuzzer for 10 s, two at a time, from the corpus in tests/fuzz/corpus. FUZZ_SEED=N repeats another run than the
 # usual one; an input that fails stays in build/fuzz/.
 . "$(dirname "$0")/../harness/lib.sh"

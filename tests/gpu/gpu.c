@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 120 */
+/* budget: 120, lane: free */
 /*
  * The GPU layer, on each device that OpenCL has (PoCL makes the processor one), and on a stand-in for CUDA's driver
  * (tests/gpu/stub/cuda.c), each of whose calls fails once.

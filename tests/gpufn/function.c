@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 10 */
+/* budget: 10, lane: free */
 /* Descriptions of GPU functions: formulas, what is refused, and what follows from a call's numbers. No device. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120
+# budget: 120, lane: free
 # GPU functions on devices, PoCL's at least: those that come with Nestor are right, and whole is the same as in slices and in
 # parts; and what is wrong with others is found, whatever it is.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200
+# budget: 200, lane: free
 # GPU functions as their callers have them, on PoCL's device: right outputs, tenants whom the kernel names, deadlines, and
 # everything that callers and functions may do wrong, which costs nobody else anything.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -48,7 +48,7 @@ policy() {
 		    - { user: root, weight: 3, priority: 2 }
 		    - { user: nobody, weight: 1 }
 		    - { user: 2, weight: 1, queue: 2000 }
-		    - { container: "/nestor-gpufn-$$*", name: boxes, weight: 1 }
+		    - { container: "/nestor-gpufn-$ID*", name: boxes, weight: 1 }
 		blkio: { mode: off }
 		cache: { mode: off }
 		dedup: { mode: off }
@@ -121,7 +121,7 @@ is "who is no tenant is refused: status" 1 "$status"
 like "and told so" 'no policy names you' "$err"
 curl_as 1 "/v1/functions/grey?width=1&height=2&tenant=user:root" --data-binary @"$T/in"
 is "whatever the request says" 403 "$code"
-group=/sys/fs/cgroup/nestor-gpufn-$$-a
+group=/sys/fs/cgroup/nestor-gpufn-$ID-a
 [ -e /sys/fs/cgroup/cgroup.controllers ] || group=/sys/fs/cgroup/memory/${group##*/}
 mkdir "$group"
 defer rmdir "$group"

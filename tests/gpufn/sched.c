@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 30 */
+/* budget: 30, lane: free */
 /*
  * The scheduler of GPU functions in the simulator, over traces of three kinds, loads and overheads, on a device of which others
  * take up to two thirds: against the rules that it is measured with, and the bound. The seeds are fixed: it always does the

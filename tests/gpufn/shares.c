@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* budget: 2, lane: free */
 /* Whose turn it is on a device that tenants share: by turns, by weights, by fixed parts; over a clock that jumps. */
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 30 */
+/* budget: 30, lane: free */
 /* Invocations parted over unlike devices: by hand, and in a queue, against whole ones. The seeds are fixed. */
 #include <math.h>
 #include <stdio.h>

@@ -12,6 +12,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 NESTORD=${NESTORD:-$ROOT/build/nestord}
 NESTORCTL=${NESTORCTL:-$ROOT/build/nestorctl}
 T=$(mktemp -d "${TMPDIR:-/tmp}/nestor-test.XXXXXX")
+# Part of the name of whatever is no file below $T, such as a cgroup: tests/run knows by it who left one behind.
+# shellcheck disable=SC2034 # for the tests
+ID=${NESTOR_TEST_ID:-$$}
 # Never has anything to read: a pause that needs no process. Opened once: bash may stumble over a signal that comes while
 # it reads what <() holds.
 exec {never}<> <(:)

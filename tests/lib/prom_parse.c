@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* budget: 2, lane: free */
 /* The parser of the exposition: what agent/base/metrics.c writes comes back as it was, and no line harms it. */
 #include <stdlib.h>
 #include <string.h>

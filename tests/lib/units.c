@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 5 */
+/* budget: 5, lane: free */
 /* Values with units, and ports: every unit, the ends of 64 bits, and what is none. */
 #include <errno.h>
 #include <stdlib.h>

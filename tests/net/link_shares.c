@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * budget: 20
+ * budget: 20, lane: free
  * Shares of a link, by the program of a VM's tap as the running kernel runs it: what a lane told of itself is no other
  * lane's, also where the link does not have it any more. Needs root.
  */

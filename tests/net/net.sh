@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120
+# budget: 120, lane: machine
 # net on the running kernel: exact counts over veth between two network namespaces, containers that accept, die and
 # come back, sockets older than the agent, retransmissions, migrations, the tap of a VM.
 . "$(dirname "$0")/../harness/lib.sh"
 
 netio=$ROOT/build/tests/tools/netio
-me=nestor-net-$$
+me=nestor-net-$ID
 A=$me-a B=$me-b # two containers, each in a network namespace of that name
 rules="net: {migration: [{kind: other, mark: 77}, {kind: criu, process: 'cr[i]u*'}, {kind: cloud-hypervisor, container: '*$me-c*'}]}"
 

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 90
+# budget: 90, lane: machine
 # pcache: a file of known size is so many misses, then so many hits, read and mapped; what does not go through the
 # cache, or is written, is neither; why pages go; who had what after a restart. tests/pcache/pcache.guest.sh has the rest.
 . "$(dirname "$0")/../harness/lib.sh"
 
 CG=/sys/fs/cgroup
 [ -e $CG/cgroup.controllers ] || CG=$CG/memory
-name=nestor-pcache-$$
+name=nestor-pcache-$ID
 PAGES=5000
 
 # A container with a process that uses files as it is told.

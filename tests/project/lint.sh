@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150
+# budget: 150, lane: free
 # Style and static analysis of all that is ours: clang-format, clang-tidy, cppcheck, shellcheck, and house rules.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
@@ -57,6 +57,7 @@ passes "the core names no room" no_match 'blkio' agent/core/agent.c agent/core/d
 	agent/nestord.c agent/base/metrics.c agent/base/bpfobj.c
 # A sleep of 1000 s is a thing that hangs; VMs poll for devices, as nothing tells of them there.
 passes "tests do not sleep" sh -c '! grep -nE "^[^#]*\bsleep +([0-9]{1,2}\b|[0-9]*\.)" "$@" | grep -v ^tests/vm/init:' - "${scripts[@]}"
+passes "what tests name has the test's id, not a process's" no_match 'nestor-[a-z-]*-\$\$' tests/*/*.sh
 passes "no function is longer than 80 lines" awk '
 	/^[A-Za-z].*\)$/ || /^(static|int|void|bool|const|enum|struct) .*[^;]$/ { start = FNR }
 	/^}$/ && FNR - start > 80 { print FILENAME ":" start ": " FNR - start " lines"; bad = 1 } END { exit bad }' "${units[@]}"

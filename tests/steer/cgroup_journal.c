@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * budget: 20
+ * budget: 20, lane: free
  * The file that remembers what limits replaced: it is read as it was written, also if the agent died as it wrote the
  * last line; and a value that could not be put back stays in it.
  */

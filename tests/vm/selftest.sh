@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 100
+# budget: 100, lane: vm
 # The VM harness itself: what goes in and out, how a run may end, what it leaves behind. About 35 s on 2 cores
 # where the kernels are cached.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -27,7 +27,7 @@ ends() { # ends NAME STATUS PATTERN TEXT: the status, and the sentence on stderr
 
 # gone PID: ended, though perhaps not yet reaped
 # shellcheck disable=SC2317 # called by name
-gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
+gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 
 # start NAME: a guest that stays; run is $pid, its QEMU $qemu, once the command runs
 start() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * budget: 30
+ * budget: 30, lane: free
  * Names of containers: every form of path that runtimes make on cgroup v1, hybrid and v2 hosts, with records as they
  * write them in a tree that stands for /, without, and with odd ones. Built with sanitizers.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* budget: 10 */
+/* budget: 10, lane: free */
 /* The names of VMs, from command lines and cgroups, and the search of /proc on this test itself. */
 #include <errno.h>
 #include <stdlib.h>

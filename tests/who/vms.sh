@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120
+# budget: 120, lane: machine
 # VMs: real QEMU processes are seen as they come and go, with their names and taps; what a guest reads is its VM's,
 # whichever way QEMU does it. Vhost and macvtap in a VM of Linux 6.1, where vhost workers are kernel threads; with
 # VMS_KERNELS="6.1 6.12 sid" on those too.
@@ -264,9 +264,9 @@ is "its counts stay" "$written" "$(ours write 0 worker '')"
 # ---- a cgroup with a VM and nothing else is that VM: what is charged to it, and no thread of the VM does
 cg=/sys/fs/cgroup
 [ -e $cg/cgroup.controllers ] || cg=$cg/memory
-mkdir "$cg/nestor-alone-$$"
-defer rmdir "$cg/nestor-alone-$$"
-bash -c "echo \$\$ > $cg/nestor-alone-$$/cgroup.procs; exec $qemu -S -display none -machine q35 -accel tcg -m 64 -nodefaults \
+mkdir "$cg/nestor-alone-$ID"
+defer rmdir "$cg/nestor-alone-$ID"
+bash -c "echo \$\$ > $cg/nestor-alone-$ID/cgroup.procs; exec $qemu -S -display none -machine q35 -accel tcg -m 64 -nodefaults \
 	-name alone -drive if=none,id=d,format=raw,file=${loops[0]},cache=writeback -device virtio-blk-pci,drive=d" 2> /dev/null &
 alone=$!
 defer kill -KILL $alone
@@ -277,7 +277,7 @@ evicted() { # the pages that QEMU read at its start
 	[ "$(evictions 'vm="alone"')" -ge 1 ]
 }
 ok "its pages that others drop are its own" until_ok 5 evicted
-is "and not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$$\"")"
+is "and not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
 end_qemu $alone
 
 wait $in_vms

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200
+# budget: 200, lane: machine
 # Who is who: containers are seen as they are born and die, policy says who has series, nobody's counts get lost or
 # become another's.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -8,7 +8,7 @@
 # The hierarchy that tasks are known by: the memory controller's on a v1 or hybrid host.
 CG=/sys/fs/cgroup
 [ -e $CG/cgroup.controllers ] || CG=$CG/memory
-base=nestor-who-$$
+base=nestor-who-$ID
 mkdir $CG/$base
 defer rmdir $CG/$base
 
