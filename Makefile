@@ -28,9 +28,8 @@ AS_USER := $(if $(filter-out root,$(SUDO_USER)),runuser -u $(SUDO_USER) --)
 
 BPF_OBJS := $(patsubst %.bpf.c,build/%.bpf.o,$(wildcard bpf/*/*.bpf.c))
 SKELETONS := $(BPF_OBJS:.bpf.o=.skel.h)
-# The page at "/", and what draws its charts, from Debian's libjs-chart.js.
-CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
-PAGE_OBJS := $(patsubst %,$(B)/%.o,$(wildcard dashboards/web/*) dashboards/web/chart.js)
+.DEFAULT_GOAL := help
+include dashboards/rules.mk
 # The oldest of NVIDIA's architectures that is supported; drivers compile it for newer ones.
 GPU_ARCH := sm_70
 # Kernels for GPUs, in one program: as source for OpenCL, and compiled for that.
@@ -193,13 +192,6 @@ define embed
 endef
 $(B)/%.yaml.o: %.yaml
 	$(embed)
-$(B)/dashboards/web/%.o: dashboards/web/%
-	$(embed)
-$(B)/dashboards/web/chart.js.o: build/dashboards/web/chart.js
-	$(embed)
-build/dashboards/web/chart.js: $(CHART_JS)
-	$(Q)mkdir -p $(@D)
-	$(Q)cp $< $@
 
 # ---- gpu ----
 

@@ -15,6 +15,7 @@
 struct buf;
 struct env;
 struct history;
+struct history_quantity;
 struct kernel;
 struct metrics;
 struct policy;
@@ -34,6 +35,7 @@ struct room {
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */
 	void (*collect)(void *self, struct metrics *m); /* at scrape time */
 	void (*sample)(void *self, struct history *h); /* NULL, or: tells agent/base/history.h what it has counted */
+	const struct history_quantity *quantities; /* what sample() tells, up to one without a name; NULL: nothing */
 	json_t *(*show)(void *self); /* for `nestorctl <stem> show` and /api/v1/<stem>; a new reference */
 	/*
 	 * NULL, or: a program of the user's in the place of one of its own, from the BPF object file that @file is open on;

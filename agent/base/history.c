@@ -22,9 +22,17 @@
 
 /* The samples of one owner; slot i belongs to the sample whose number is i modulo HISTORY_SAMPLES. */
 struct ring {
-	float values[HISTORY_QUANTITIES][HISTORY_SAMPLES]; /* NAN: not known */
 	__u32 latency[HISTORY_SAMPLES][HIST_SLOTS];
 	__u64 used; /* number of the last sample in which anything was told */
+	float values[][HISTORY_SAMPLES]; /* of each quantity; NAN: not known */
+};
+
+/* A quantity of one owner. */
+struct reading {
+	__u64 was, is; /* a counter in the last sample and in this one */
+	double now; /* counters: growth; gauges: value */
+	bool counted, counts; /* did the last sample tell the counter, does this one? */
+	bool known; /* has it a value now? */
 };
 
 struct track {
@@ -32,20 +40,11 @@ struct track {
 	struct ring *ring; /* NULL: not one of the busiest */
 	double busy;
 	__u64 seen; /* number of the last sample that told of it */
-	__u32 counted, counts; /* counters that the last sample told, and that this one tells */
-	__u64 was[HISTORY_QUANTITIES], is[HISTORY_QUANTITIES];
-	__u32 known; /* quantities that have a value now */
-	double now[HISTORY_QUANTITIES]; /* counters: growth; gauges: value */
 	bool had_latency, has_latency;
 	struct hist latency_was, latency_now; /* now: what is told, then what it grew by */
 	LIST_ENTRY(track) in_bucket;
 	TAILQ_ENTRY(track) entry;
-};
-
-struct quantity {
-	const char *name;
-	bool counter;
-	double total; /* growth of all owners in this sample */
+	struct reading readings[]; /* of each quantity */
 };
 
 TAILQ_HEAD(track_list, track);
@@ -56,11 +55,14 @@ struct history {
 	__u64 marks[HISTORY_MARKS], nr_marks; /* mark n is in the slot of n modulo HISTORY_MARKS */
 	__u64 began_ms; /* of the first sample: which agent's numbers these are */
 	__u64 ns, last_ns;
-	struct quantity quantities[HISTORY_QUANTITIES];
 	unsigned int nr_quantities, nr_tracks, nr_rings;
 	struct track *machine;
 	struct track_list tracks; /* with the machine */
 	LIST_HEAD(, track) buckets[BUCKETS];
+	struct quantity {
+		const struct history_quantity *is;
+		double total; /* growth of all owners in this sample */
+	} quantities[];
 };
 
 static unsigned int slot_of(__u64 number)
@@ -81,11 +83,21 @@ static unsigned int bucket_of(const char *vm, const char *container)
 	return hash % BUCKETS;
 }
 
-static struct ring *ring_new(void)
+static size_t track_size(const struct history *h)
 {
-	struct ring *r = calloc(1, sizeof(*r));
+	return sizeof(struct track) + h->nr_quantities * sizeof(struct reading);
+}
 
-	for (unsigned int q = 0; r && q < HISTORY_QUANTITIES; q++)
+static size_t ring_size(const struct history *h)
+{
+	return sizeof(struct ring) + h->nr_quantities * sizeof(float[HISTORY_SAMPLES]);
+}
+
+static struct ring *ring_new(const struct history *h)
+{
+	struct ring *r = calloc(1, ring_size(h));
+
+	for (unsigned int q = 0; r && q < h->nr_quantities; q++)
 		for (unsigned int i = 0; i < HISTORY_SAMPLES; i++)
 			r->values[q][i] = NAN;
 	return r;
@@ -106,7 +118,7 @@ static void track_free(struct history *h, struct track *t)
 
 static struct track *track_new(struct history *h, const char *vm, const char *container)
 {
-	struct track *t = h->nr_tracks < TRACKS_MAX ? calloc(1, sizeof(*t)) : NULL;
+	struct track *t = h->nr_tracks < TRACKS_MAX ? calloc(1, track_size(h)) : NULL;
 
 	if (!t)
 		return NULL;
@@ -149,42 +161,43 @@ static bool adds_to_machine(const struct history *h, const struct track *t)
 
 /* ---- what rooms tell ---- */
 
-/* The index of the quantity, or -1: there are too many. */
-static int quantity_index(struct history *h, const char *name, bool counter)
+/* The owner's reading of the quantity. NULL: it is in no list, or there are too many owners, or no memory. */
+static struct reading *reading_get(struct history *h, const char *vm, const char *container, const char *name, bool counter)
 {
-	for (unsigned int i = 0; i < h->nr_quantities; i++)
-		if (!strcmp(h->quantities[i].name, name))
-			return (int)i;
-	if (h->nr_quantities == HISTORY_QUANTITIES)
-		return -1;
-	h->quantities[h->nr_quantities] = (struct quantity){ .name = name, .counter = counter };
-	return (int)h->nr_quantities++;
+	for (unsigned int q = 0; q < h->nr_quantities; q++) {
+		const struct history_quantity *quantity = h->quantities[q].is;
+
+		if (quantity->counter == counter && !strcmp(quantity->name, name)) {
+			struct track *t = track_get(h, vm, container);
+
+			return t ? &t->readings[q] : NULL;
+		}
+	}
+	return NULL;
 }
 
-static void add(struct track *t, int q, double value)
+static void add(struct reading *r, double value)
 {
-	t->now[q] = t->known & 1U << q ? t->now[q] + value : value;
-	t->known |= 1U << q;
+	r->now = r->known ? r->now + value : value;
+	r->known = true;
 }
 
 void history_counter(struct history *h, const char *vm, const char *container, const char *quantity, __u64 value)
 {
-	int q = quantity_index(h, quantity, true);
-	struct track *t = q < 0 ? NULL : track_get(h, vm, container);
+	struct reading *r = reading_get(h, vm, container, quantity, true);
 
-	if (!t)
+	if (!r)
 		return;
-	t->is[q] = t->counts & 1U << q ? t->is[q] + value : value;
-	t->counts |= 1U << q;
+	r->is = r->counts ? r->is + value : value;
+	r->counts = true;
 }
 
 void history_gauge(struct history *h, const char *vm, const char *container, const char *quantity, double value)
 {
-	int q = quantity_index(h, quantity, false);
-	struct track *t = q < 0 ? NULL : track_get(h, vm, container);
+	struct reading *r = reading_get(h, vm, container, quantity, false);
 
-	if (t)
-		add(t, q, value);
+	if (r)
+		add(r, value);
 }
 
 static void hist_grow(struct hist *to, const struct hist *now, const struct hist *was)
@@ -219,7 +232,8 @@ void history_begin(struct history *h, __u64 ms, __u64 ns)
 	for (unsigned int q = 0; q < h->nr_quantities; q++)
 		h->quantities[q].total = 0;
 	TAILQ_FOREACH (t, &h->tracks, entry) {
-		t->known = t->counts = 0;
+		for (unsigned int q = 0; q < h->nr_quantities; q++)
+			t->readings[q].known = t->readings[q].counts = false;
 		t->has_latency = false;
 		memset(&t->latency_now, 0, sizeof(t->latency_now));
 	}
@@ -232,8 +246,8 @@ static double parts(const struct history *h, const struct track *t)
 	double sum = 0;
 
 	for (unsigned int q = 0; q < h->nr_quantities; q++)
-		if (h->quantities[q].counter && t->known & 1U << q && h->quantities[q].total > 0)
-			sum += t->now[q] / h->quantities[q].total;
+		if (h->quantities[q].is->counter && t->readings[q].known && h->quantities[q].total > 0)
+			sum += t->readings[q].now / h->quantities[q].total;
 	return sum;
 }
 
@@ -253,7 +267,7 @@ static void give_ring(struct history *h, struct track *t)
 	struct track *least;
 
 	if (h->nr_rings < HISTORY_OWNERS) {
-		t->ring = ring_new();
+		t->ring = ring_new(h);
 		h->nr_rings += t->ring != NULL;
 		return;
 	}
@@ -269,18 +283,19 @@ static void give_ring(struct history *h, struct track *t)
 static void grow_counters(struct history *h, struct track *t)
 {
 	for (unsigned int q = 0; q < h->nr_quantities; q++) {
-		double growth = (double)(t->is[q] - t->was[q]);
+		struct reading *r = &t->readings[q];
+		double growth = (double)(r->is - r->was);
 
 		/* What went down was reset. */
-		if (!(t->counted & t->counts & 1U << q) || t->is[q] < t->was[q])
-			continue;
-		add(t, q, growth);
-		h->quantities[q].total += growth;
-		if (adds_to_machine(h, t))
-			add(h->machine, q, growth);
+		if (r->counted && r->counts && r->is >= r->was) {
+			add(r, growth);
+			h->quantities[q].total += growth;
+			if (adds_to_machine(h, t))
+				add(&h->machine->readings[q], growth);
+		}
+		r->counted = r->counts;
+		r->was = r->is;
 	}
-	t->counted = t->counts;
-	memcpy(t->was, t->is, sizeof(t->was));
 }
 
 static void grow_latency(struct history *h, struct track *t)
@@ -308,10 +323,10 @@ static void keep(const struct history *h, struct track *t)
 	unsigned int slot = slot_of(h->number);
 
 	for (unsigned int q = 0; q < h->nr_quantities; q++) {
-		double divisor = h->quantities[q].counter ? seconds : 1;
-		bool told = t->known & 1U << q && divisor > 0;
+		double divisor = h->quantities[q].is->counter ? seconds : 1;
+		bool told = t->readings[q].known && divisor > 0;
 
-		t->ring->values[q][slot] = told ? (float)(t->now[q] / divisor) : NAN;
+		t->ring->values[q][slot] = told ? (float)(t->readings[q].now / divisor) : NAN;
 		if (told)
 			t->ring->used = h->number;
 	}
@@ -405,9 +420,22 @@ static json_t *owner_json(const struct history *h, const struct track *t, __u64 
 	json_t *values = json_object();
 
 	for (unsigned int q = 0; q < h->nr_quantities; q++)
-		json_object_set_new(values, h->quantities[q].name, values_json(h, t->ring, q, first));
+		json_object_set_new(values, h->quantities[q].is->name, values_json(h, t->ring, q, first));
 	return json_pack("{s:o, s:o, s:o, s:o}", "vm", json_text(t->vm), "container", json_text(t->container), "values", values,
 			 "latency", latency_json(h, t->ring, first));
+}
+
+static json_t *quantities_json(const struct history *h)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < h->nr_quantities; i++) {
+		const struct history_quantity *q = h->quantities[i].is;
+
+		json_array_append_new(list, json_pack("{s:s, s:s+, s:s}", "name", q->name, "unit", q->unit,
+						      q->counter ? "/s" : "", "doc", q->doc));
+	}
+	return list;
 }
 
 /* Those since @since_ms, the oldest first. */
@@ -436,34 +464,42 @@ json_t *history_show(const struct history *h, __u64 after)
 	TAILQ_FOREACH (t, &h->tracks, entry)
 		if (t->ring && first <= h->number)
 			json_array_append_new(owners, owner_json(h, t, first));
-	return json_pack("{s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:o}", "began", (json_int_t)h->began_ms, "number",
+	return json_pack("{s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "began", (json_int_t)h->began_ms, "number",
 			 (json_int_t)h->number, "interval_seconds", HISTORY_SECONDS, "window_seconds",
-			 HISTORY_SECONDS * HISTORY_SAMPLES, "latency_bounds", HIST_BOUNDS, "times", times, "policy_changes",
-			 marks_json(h, oldest_ms), "owners", owners);
+			 HISTORY_SECONDS * HISTORY_SAMPLES, "latency_bounds", HIST_BOUNDS, "quantities", quantities_json(h),
+			 "times", times, "policy_changes", marks_json(h, oldest_ms), "owners", owners);
 }
 
 size_t history_bytes(const struct history *h)
 {
-	size_t bytes = sizeof(*h);
+	size_t bytes = sizeof(*h) + h->nr_quantities * sizeof(h->quantities[0]);
 	const struct track *t;
 
 	TAILQ_FOREACH (t, &h->tracks, entry)
-		bytes += sizeof(*t) + strlen(t->vm) + strlen(t->container) + 2 + (t->ring ? sizeof(*t->ring) : 0);
+		bytes += track_size(h) + strlen(t->vm) + strlen(t->container) + 2 + (t->ring ? ring_size(h) : 0);
 	return bytes;
 }
 
 /* ---- life ---- */
 
-struct history *history_new(void)
+struct history *history_new(const struct history_quantity *const *lists, unsigned int nr)
 {
-	struct history *h = calloc(1, sizeof(*h));
+	struct history *h;
+	unsigned int all = 0;
 
+	for (unsigned int i = 0; i < nr; i++)
+		for (const struct history_quantity *q = lists[i]; q && q->name; q++)
+			all++;
+	h = calloc(1, sizeof(*h) + all * sizeof(h->quantities[0]));
 	if (!h)
 		return NULL;
+	for (unsigned int i = 0; i < nr; i++)
+		for (const struct history_quantity *q = lists[i]; q && q->name; q++)
+			h->quantities[h->nr_quantities++].is = q;
 	TAILQ_INIT(&h->tracks);
 	h->machine = track_new(h, "", "");
 	if (h->machine)
-		h->machine->ring = ring_new();
+		h->machine->ring = ring_new(h);
 	if (h->machine && h->machine->ring)
 		return h;
 	history_free(h);

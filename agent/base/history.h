@@ -8,6 +8,7 @@
 #ifndef NESTOR_HISTORY_H
 #define NESTOR_HISTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -18,13 +19,21 @@
 #define HISTORY_SECONDS 5 /* between samples */
 #define HISTORY_SAMPLES 180 /* that are kept: 15 minutes */
 #define HISTORY_OWNERS 64 /* whose samples are kept, besides the machine */
-#define HISTORY_QUANTITIES 28 /* that all rooms together may tell of an owner */
 #define HISTORY_MARKS 32 /* changes of policy that are kept: the last ones */
 #define HISTORY_BYTES_MAX (8U << 20)
 
 struct history;
 
-struct history *history_new(void); /* NULL: no memory */
+/* What a room tells of an owner. */
+struct history_quantity {
+	const char *name; /* no other room's */
+	const char *unit; /* bytes, bytes/s, pages, …; of a counter without "/s", which is added as it becomes a rate */
+	const char *doc; /* a few words */
+	bool counter; /* else a gauge */
+};
+
+/* @lists: @nr lists of quantities, each up to one without a name, or NULL; they live as long. NULL: no memory. */
+struct history *history_new(const struct history_quantity *const *lists, unsigned int nr);
 void history_free(struct history *h);
 
 /* @ms: CLOCK_REALTIME in milliseconds; @ns: CLOCK_MONOTONIC, which rates are made of. */
@@ -33,8 +42,8 @@ void history_end(struct history *h);
 
 /*
  * A room tells what it knows of an owner: @vm and @container as on its series. The machine, of which both are "", is
- * the sum of all. @quantity is a name for the page, and lives as long as the history. A counter becomes a rate per
- * second; a gauge stays as it is. What one sample tells more than once adds up. An owner has one histogram, of latencies.
+ * the sum of all. @quantity is the name of one in the lists, of this kind; others are left out. A counter becomes a rate
+ * per second; a gauge stays as it is. What one sample tells more than once adds up. An owner has one histogram, of latencies.
  */
 void history_counter(struct history *h, const char *vm, const char *container, const char *quantity, __u64 value);
 void history_gauge(struct history *h, const char *vm, const char *container, const char *quantity, double value);

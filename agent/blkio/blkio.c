@@ -245,6 +245,16 @@ static void blkio_collect(void *self, struct metrics *m)
 
 /* ---- history ---- */
 
+static const struct history_quantity blkio_quantities[] = {
+	{ "reads", "I/Os", "reads that ended", true },
+	{ "writes", "I/Os", "writes that ended", true },
+	{ "read_bytes", "bytes", "read from block devices", true },
+	{ "written_bytes", "bytes", "written to block devices", true },
+	{ "read_limit", "bytes/s", "limit of reads in force, of all disks together", false },
+	{ "write_limit", "bytes/s", "limit of writes in force, of all disks together", false },
+	{},
+};
+
 static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct blkio_total *total = total_of(sum);
@@ -400,6 +410,7 @@ const struct room room_blkio = {
 	.apply = blkio_apply,
 	.collect = blkio_collect,
 	.sample = blkio_sample,
+	.quantities = blkio_quantities,
 	.show = blkio_show,
 	.stop = blkio_stop,
 	.off = blkio_limit_off,

@@ -385,6 +385,16 @@ static void cache_collect(void *self, struct metrics *m)
 
 /* ---- history ---- */
 
+static const struct history_quantity cache_quantities[] = {
+	{ "cache_memory", "bytes", "held in memory", false },
+	{ "cache_memory_share", "bytes", "entitlement in memory", false },
+	{ "cache_ssd", "bytes", "held on the SSD", false },
+	{ "cache_ssd_share", "bytes", "entitlement on the SSD", false },
+	{ "cache_hits", "pages", "pages that the stores gave back", true },
+	{ "cache_puts", "pages", "pages that the stores took in", true },
+	{},
+};
+
 static void sample_pool(struct history *h, const char *container, const struct nestor_cache_pool_state *state)
 {
 	const __u64 *hits = state->counters.hits, *puts = state->counters.puts;
@@ -581,6 +591,7 @@ const struct room room_cache = {
 	.apply = cache_apply,
 	.collect = cache_collect,
 	.sample = cache_sample,
+	.quantities = cache_quantities,
 	.show = cache_show,
 	.load = cache_load,
 	.stop = cache_stop,

@@ -29,6 +29,20 @@ static void on_timer(struct source *timer)
 	history_end(a->history);
 }
 
+/* Of the quantities that rooms have declared, also those that are down. NULL: no memory. */
+static struct history *new_history(const struct agent *a)
+{
+	const struct history_quantity **lists = calloc(a->nr_rooms, sizeof(*lists));
+	struct history *h = NULL;
+
+	for (unsigned int i = 0; lists && i < a->nr_rooms; i++)
+		lists[i] = a->rooms[i].room->quantities;
+	if (lists)
+		h = history_new(lists, a->nr_rooms);
+	free(lists);
+	return h;
+}
+
 /* The first sample is taken at once: it is what the second is compared with. */
 int history_sampler_start(struct agent *a, struct history_sampler **ret)
 {
@@ -38,7 +52,7 @@ int history_sampler_start(struct agent *a, struct history_sampler **ret)
 		return log_error(-ENOMEM, "out of memory");
 	*ret = s; /* history_sampler_stop() frees it, also after an error */
 	s->agent = a;
-	a->history = history_new();
+	a->history = new_history(a);
 	s->timer = (struct source){ .fd = loop_timer_open(1, EVERY_NS), .ready = on_timer, .data = s };
 	if (!a->history)
 		return log_error(-ENOMEM, "out of memory");

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "agent/base/env.h"
+#include "agent/base/history.h"
 #include "agent/who/who.h"
 #include "agent/policy/policy.h"
 #include "agent/room.h"
@@ -328,6 +329,12 @@ static void dedup_collect(void *self, struct metrics *m)
 	dedup_domains_collect(&d->domains, m);
 }
 
+static const struct history_quantity dedup_quantities[] = {
+	{ "dedup_potential", "bytes", "that merging would free", false },
+	{ "dedup_saved", "bytes", "that KSM has merged", false },
+	{},
+};
+
 static void dedup_sample(void *self, struct history *h)
 {
 	const struct dedup *d = self;
@@ -351,6 +358,7 @@ const struct room room_dedup = {
 	.apply = dedup_apply,
 	.collect = dedup_collect,
 	.sample = dedup_sample,
+	.quantities = dedup_quantities,
 	.show = dedup_show,
 	.stop = dedup_stop,
 	.off = dedup_off,

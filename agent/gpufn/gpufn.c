@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/base/env.h"
+#include "agent/base/history.h"
 #include "agent/who/who.h"
 #include "agent/policy/policy.h"
 #include "agent/room.h"
@@ -394,6 +395,12 @@ static void gpufn_collect(void *self, struct metrics *m)
 	gpufn_stats_collect(g->state, g->restarts, m);
 }
 
+static const struct history_quantity gpufn_quantities[] = {
+	{ "gpufn_done", "calls", "calls that ended in time", true },
+	{ "gpufn_missed", "calls", "calls that were late, dropped, refused or failed", true },
+	{},
+};
+
 static void gpufn_sample(void *self, struct history *h)
 {
 	const struct gpufn *g = self;
@@ -419,6 +426,7 @@ const struct room room_gpufn = {
 	.apply = gpufn_apply,
 	.collect = gpufn_collect,
 	.sample = gpufn_sample,
+	.quantities = gpufn_quantities,
 	.show = gpufn_show,
 	.stop = gpufn_stop,
 	.processes = (const struct room_process[]){ { GPUFN_BROKER_NAME, gpufn_broker_main },

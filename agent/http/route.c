@@ -8,35 +8,22 @@
 #include "agent/room.h"
 #include "agent/lib/util.h"
 
-/* ---- files of the page, linked in as they are (see Makefile) ---- */
+/* ---- files of the page, linked in as they are (see dashboards/rules.mk) ---- */
 
-#define FILE_SYMBOLS(name) extern const char _binary_##name##_start[], _binary_##name##_end[]
+#define PAGE(path, type, name) extern const char _binary_##name##_start[], _binary_##name##_end[];
+#include "build/dashboards/page.h"
+#undef PAGE
 
-FILE_SYMBOLS(dashboards_web_index_html);
-FILE_SYMBOLS(dashboards_web_nestor_css);
-FILE_SYMBOLS(dashboards_web_nestor_js);
-FILE_SYMBOLS(dashboards_web_charts_js);
-FILE_SYMBOLS(dashboards_web_gpufn_js);
-FILE_SYMBOLS(dashboards_web_store_js);
-FILE_SYMBOLS(dashboards_web_icon_svg);
-FILE_SYMBOLS(build_dashboards_web_chart_js);
-
-#define FILE_TEXT(name) _binary_##name##_start, _binary_##name##_end
-
+/* Types, named after the suffix of a file. */
 static const char html[] = "text/html; charset=utf-8", css[] = "text/css; charset=utf-8",
-		  javascript[] = "text/javascript; charset=utf-8", svg[] = "image/svg+xml";
+		  js[] = "text/javascript; charset=utf-8", svg[] = "image/svg+xml";
 
 static const struct file {
 	const char *path, *type, *start, *end;
 } files[] = {
-	{ "/", html, FILE_TEXT(dashboards_web_index_html) },
-	{ "/nestor.css", css, FILE_TEXT(dashboards_web_nestor_css) },
-	{ "/nestor.js", javascript, FILE_TEXT(dashboards_web_nestor_js) },
-	{ "/charts.js", javascript, FILE_TEXT(dashboards_web_charts_js) },
-	{ "/gpufn.js", javascript, FILE_TEXT(dashboards_web_gpufn_js) },
-	{ "/store.js", javascript, FILE_TEXT(dashboards_web_store_js) },
-	{ "/chart.js", javascript, FILE_TEXT(build_dashboards_web_chart_js) },
-	{ "/icon.svg", svg, FILE_TEXT(dashboards_web_icon_svg) },
+#define PAGE(path, type, name) { path, type, _binary_##name##_start, _binary_##name##_end },
+#include "build/dashboards/page.h"
+#undef PAGE
 };
 
 /* ---- documents ---- */

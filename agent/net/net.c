@@ -145,6 +145,16 @@ static void net_collect(void *self, struct metrics *m)
 
 /* ---- history ---- */
 
+static const struct history_quantity net_quantities[] = {
+	{ "received_bytes", "bytes", "received", true },
+	{ "sent_bytes", "bytes", "sent", true },
+	{ "retransmits", "segments", "TCP segments sent again", true },
+	{ "migration_bytes", "bytes", "received and sent by migrations", true },
+	{ "receive_limit", "bytes/s", "limit of receiving in force", false },
+	{ "send_limit", "bytes/s", "limit of sending in force", false },
+	{},
+};
+
 static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct net_total *total = total_of(sum);
@@ -365,6 +375,7 @@ const struct room room_net = {
 	.apply = net_apply,
 	.collect = net_collect,
 	.sample = net_sample,
+	.quantities = net_quantities,
 	.show = net_show,
 	.stop = net_stop,
 	.off = net_limit_undo,

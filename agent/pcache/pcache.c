@@ -234,6 +234,14 @@ static void pcache_collect(void *self, struct metrics *m)
 
 /* ---- history ---- */
 
+static const struct history_quantity pcache_quantities[] = {
+	{ "accesses", "pages", "pages of files that were asked for", true },
+	{ "misses", "pages", "pages that had to be read", true },
+	{ "evictions", "pages", "pages that the kernel reclaimed", true },
+	{ "invalidations", "pages", "pages that were dropped with their file or by request", true },
+	{},
+};
+
 static void sample_owner(void *data, const struct counters_row *sum)
 {
 	const struct pcache_total *total = (const struct pcache_total *)sum->value;
@@ -403,6 +411,7 @@ const struct room room_pcache = {
 	.apply = pcache_apply,
 	.collect = pcache_collect,
 	.sample = pcache_sample,
+	.quantities = pcache_quantities,
 	.show = pcache_show,
 	.stop = pcache_stop,
 };

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Charts of one owner. Each is a figure with a sentence that says in words what it shows.
-
-const PERCENTILES = [0.5, 0.99];
+// Charts of one owner. Each is a figure with a sentence that says in words what it shows. Rooms say which there are.
 
 // ---- numbers for people
 
@@ -28,7 +26,7 @@ function bytesStep(most) {
 
 export const perSecond = (n) => `${n >= 100 ? Math.round(n).toLocaleString("en") : Number(n.toPrecision(2))}/s`;
 
-const percent = (n) => `${Number((n * 100).toPrecision(3))} %`;
+export const percent = (n) => `${Number((n * 100).toPrecision(3))} %`;
 
 export function seconds(s) {
 	if (s < 1e-3)
@@ -59,6 +57,8 @@ function powerTicks({ min, max }) {
 	return list;
 }
 
+const plain = (n) => Number(n.toPrecision(3)).toLocaleString("en");
+
 export const clock = (ms) => new Date(ms).toTimeString().slice(0, 8);
 
 // ---- latencies
@@ -81,84 +81,16 @@ function quantile(pairs, bounds, q) {
 
 export const quantiles = (owner, bounds, q) => owner.latency.map((pairs) => quantile(pairs, bounds, q));
 
-/** A page that readahead brings is missed before it is asked for, perhaps in an earlier sample. */
-function ratios(owner) {
-	const { accesses = [], misses = [] } = owner.values;
+// ---- lines of charts, and columns of the table: values of a quantity, or what "of" makes of the owner's
 
-	return accesses.map((a, i) => (!a || misses[i] == null ? null : Math.max(0, 1 - misses[i] / a)));
+export const valuesOf = (line, view) => (line.of ? line.of(view.owner, view.bounds) : view.owner.values[line.quantity] ?? []);
+
+/** The line's own format, or that of its quantity's unit. */
+export function formatOf(line, view) {
+	const unit = view.units.get(line.quantity) ?? "";
+
+	return line.format ?? { bytes: size, "bytes/s": bytes }[unit] ?? (unit.endsWith("/s") ? perSecond : plain);
 }
-
-// ---- which charts there are: a list of lines each, "of" gives the values; or areas, "used" and "share" are the names of
-// their values. Optional ones are not shown of a room that is off
-
-const value = (name) => (owner) => owner.values[name] ?? [];
-
-export const CHARTS = [
-	{ id: "heat", title: "Latency of block I/O", room: "blkio", heat: true },
-	{
-		id: "latency", title: "Latency, percentiles", room: "blkio", format: seconds, logarithmic: true,
-		lines: [
-			{ name: "99 of 100 within", color: 2, of: (o, bounds) => quantiles(o, bounds, PERCENTILES[1]) },
-			{ name: "half within", color: 1, of: (o, bounds) => quantiles(o, bounds, PERCENTILES[0]) },
-		],
-	},
-	{
-		id: "bytes", title: "Block I/O", room: "blkio", format: bytes,
-		lines: [
-			{ name: "read", color: 1, of: value("read_bytes") },
-			{ name: "written", color: 2, of: value("written_bytes") },
-			{ name: "limit of reads", color: 1, limit: true, of: value("read_limit") },
-			{ name: "limit of writes", color: 2, limit: true, of: value("write_limit") },
-		],
-	},
-	{
-		id: "hits", title: "Page cache, hit ratio", room: "pcache", format: percent, most: 1,
-		lines: [{ name: "hit ratio", color: 3, of: ratios }],
-	},
-	{
-		id: "evictions", title: "Page cache, pages that left", room: "pcache", format: perSecond,
-		lines: [
-			{ name: "evicted", color: 2, of: value("evictions") },
-			{ name: "dropped", color: 4, of: value("invalidations") },
-			{ name: "missed", color: 1, of: value("misses") },
-		],
-	},
-	{
-		id: "cachememory", title: "Second-level cache in memory, and shares (dashed)", room: "cache", format: size, optional: true,
-		areas: { used: "cache_memory", share: "cache_memory_share" },
-	},
-	{
-		id: "cachessd", title: "Second-level cache on the SSD, and shares (dashed)", room: "cache", format: size, optional: true,
-		areas: { used: "cache_ssd", share: "cache_ssd_share" },
-	},
-	{
-		id: "cachepages", title: "Second-level cache, pages", room: "cache", format: perSecond, optional: true,
-		lines: [
-			{ name: "given back", color: 3, of: value("cache_hits") },
-			{ name: "taken in", color: 1, of: value("cache_puts") },
-		],
-	},
-	{
-		id: "net", title: "Network", room: "net", format: bytes,
-		lines: [
-			{ name: "received", color: 1, of: value("received_bytes") },
-			{ name: "sent", color: 2, of: value("sent_bytes") },
-			{ name: "limit of receiving", color: 1, limit: true, of: value("receive_limit") },
-			{ name: "limit of sending", color: 2, limit: true, of: value("send_limit") },
-		],
-	},
-	{
-		id: "gpufn", title: "Calls of GPU functions", room: "gpufn", format: perSecond, optional: true,
-		lines: [
-			{ name: "in time", color: 3, of: value("gpufn_done") },
-			{ name: "late, dropped, failed or refused", color: 2, of: value("gpufn_missed") },
-		],
-	},
-	{
-		id: "migration", title: "Migration traffic", room: "net", format: bytes,
-		lines: [{ name: "migration", color: 4, of: value("migration_bytes") }],
-	},
-];
 
 // ---- drawing
 
@@ -228,6 +160,7 @@ class LineFigure extends Figure {
 	draw(view) {
 		const lines = this.lines(view);
 
+		this.format = formatOf(this.spec.lines?.[0] ?? { quantity: this.spec.areas.used }, view);
 		this.root.hidden = Boolean(this.spec.optional) && !lines.length && view.isOff(this.spec.room);
 		this.say(lines.length ? this.sentence(lines) : "", lines.length ? "" : view.reason(this.spec.room));
 		if (!lines.length)
@@ -235,20 +168,20 @@ class LineFigure extends Figure {
 		this.chart ??= new Chart(this.canvas, this.config());
 		this.paint(view);
 		this.chart.data.datasets = lines.map((line, n) => this.dataset(line, n));
-		if (this.spec.format === bytes || this.spec.format === size)
+		if (this.format === bytes || this.format === size)
 			this.chart.options.scales.y.ticks.stepSize = bytesStep(this.most(lines));
 		this.chart.update("none");
 	}
 
 	/** Those of which anything is known. */
 	lines(view) {
-		return this.spec.lines.map((line) => ({ ...line, data: points(view, line.of(view.owner, view.bounds)) }))
+		return this.spec.lines.map((line) => ({ ...line, data: points(view, valuesOf(line, view)) }))
 			.filter((line) => line.data.some((p) => p.y !== null));
 	}
 
 	/** "read now 3 MiB/s, at most 10 MiB/s; …": what it shows, in words. */
 	sentence(lines) {
-		const { format } = this.spec;
+		const { format } = this;
 
 		return lines.map((line) => {
 			const known = line.data.map((p) => p.y).filter((y) => y !== null);
@@ -273,7 +206,7 @@ class LineFigure extends Figure {
 	}
 
 	config() {
-		const { format, most, logarithmic } = this.spec;
+		const { most, logarithmic } = this.spec, format = (n) => this.format(n);
 
 		return {
 			type: "line",
@@ -289,7 +222,7 @@ class LineFigure extends Figure {
 					},
 					y: {
 						type: logarithmic ? "logarithmic" : "linear", beginAtZero: true, suggestedMax: most,
-						ticks: { maxTicksLimit: 5, callback: (v) => format(v) },
+						ticks: { maxTicksLimit: 5, callback: format },
 						afterBuildTicks: (axis) => logarithmic && (axis.ticks = powerTicks(axis).map((value) => ({ value }))),
 					},
 				},
@@ -357,7 +290,7 @@ class AreaFigure extends LineFigure {
 
 	/** "/web now 3.0 MiB of a share of 6.0 MiB; …" */
 	sentence(lines) {
-		const now = (line) => this.spec.format(line.data.findLast((p) => p.y !== null).y), nr = lines.length / 2;
+		const now = (line) => this.format(line.data.findLast((p) => p.y !== null).y), nr = lines.length / 2;
 
 		return lines.slice(0, nr).map((line, i) => `${line.name} now ${now(line)} of a share of ${now(lines[nr + i])}`).join("; ");
 	}
@@ -487,14 +420,18 @@ class HeatFigure extends Figure {
 	remove() {}
 }
 
-/** All charts of the owner that is chosen. */
+/**
+ * All charts of the owner that is chosen. Each of @specs has an id, a title, its room, and what it draws: "heat" of the
+ * latencies; "areas", which names the quantities "used" and "share"; or "lines" with a name and a colour each, whose values
+ * are those of a "quantity", or what "of" makes of the owner's. An "optional" one is not shown of a room that is off.
+ */
 export class Charts {
-	constructor(root) {
-		this.figures = CHARTS.map((spec) => new (spec.heat ? HeatFigure : spec.areas ? AreaFigure : LineFigure)(spec));
+	constructor(root, specs) {
+		this.figures = specs.map((spec) => new (spec.heat ? HeatFigure : spec.areas ? AreaFigure : LineFigure)(spec));
 		root.replaceChildren(...this.figures.map((f) => f.root));
 	}
 
-	/** @view: {owner, parts: [{name, owner}], times, marks, from, to, interval, bounds, reason(room), isOff(room)} */
+	/** @view: {owner, parts: [{name, owner}], times, marks, from, to, interval, bounds, units, reason(room), isOff(room)} */
 	draw(view) {
 		for (const figure of this.figures)
 			figure.draw(view);

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 // The page: a tree of the machine's containers and VMs, and what the chosen one did.
+//
+// rooms/<stem>.js is a room's part of it. It may export:
+//   order   a number: where its charts, facts and panel stand among those of other rooms
+//   charts  for Charts in charts.js; a chart may have an order of its own
+//   facts   columns of the table: {title, quantity}, or {title, format, of}; the mean of a minute, of "worst" the greatest;
+//           "traffic" counts in the tree, too
+//   panel   {title, draw(document)}, which makes elements of what /api/v1/<stem> tells, while the room is up and all of the
+//           machine is shown; "pick" gives the part of it that draw() gets, null if there is nothing to draw
 
-import { Charts, bytes, clock, element, perSecond, quantiles, seconds, size } from "./charts.js";
-import { gpufnParts } from "./gpufn.js";
+import { Charts, bytes, clock, element, formatOf, valuesOf } from "./charts.js";
+import * as modules from "./rooms.js"; // made by make: a name for each module in rooms/
 import { MACHINE, Store, keyOf } from "./store.js";
 
 const STALE_MS = 15000; // without an answer for so long, what is shown is called old
@@ -10,8 +18,16 @@ const NOTICE_MS = 120000; // for so long a restart is told of
 
 const $ = (id) => document.getElementById(id);
 
-const charts = new Charts($("charts"));
-const store = new Store(show);
+/* Each chart, fact or panel, with its room, in order. */
+const ofRooms = (what) => Object.entries(modules)
+	.flatMap(([room, module]) => [module[what] ?? []].flat().map((part) => ({ room, order: module.order ?? 100, ...part })))
+	.sort((a, b) => a.order - b.order);
+
+const charts = new Charts($("charts"), ofRooms("charts"));
+const facts = ofRooms("facts");
+const panels = ofRooms("panel");
+
+const store = new Store(show, panels.map((panel) => panel.room));
 let chosen = MACHINE;
 
 // ---- the tree
@@ -59,10 +75,9 @@ const leaf = (member, name, children) => ({
 const last = (owner, name) => owner?.values[name]?.findLast((v) => v !== null) ?? 0;
 
 function rateOf(owner) {
-	const io = last(owner, "read_bytes") + last(owner, "written_bytes");
-	const net = last(owner, "received_bytes") + last(owner, "sent_bytes");
+	const rate = facts.filter((fact) => fact.traffic).reduce((sum, fact) => sum + last(owner, fact.quantity), 0);
 
-	return io + net > 0 ? bytes(io + net) : "";
+	return rate > 0 ? bytes(rate) : "";
 }
 
 const matches = (node, text) => node.name.toLowerCase().includes(text) || node.children.some((c) => matches(c, text));
@@ -222,7 +237,7 @@ const LONGEST_MS = 15 * 60000, SHORTEST_MS = 60000; // that the axes of time spa
 const NOTHING = { values: {}, latency: [] };
 
 function drawDetail(node) {
-	const { times, marks, bounds } = store.history, to = times.at(-1) ?? Date.now();
+	const { times, marks, bounds, units } = store.history, to = times.at(-1) ?? Date.now();
 	const from = Math.max(to - LONGEST_MS, Math.min(times[0] ?? to, to - SHORTEST_MS));
 	const owner = node.owner ?? { ...NOTHING, latency: times.map(() => []) };
 
@@ -230,7 +245,7 @@ function drawDetail(node) {
 	$("detail-about").textContent = about(node);
 	drawChanges(marks);
 	charts.draw({
-		owner, parts: parts(node), times, marks: marks.filter((ms) => ms >= from && ms <= to), bounds, from, to, interval: 5000,
+		owner, parts: parts(node), times, marks: marks.filter((ms) => ms >= from && ms <= to), bounds, units, from, to, interval: 5000,
 		reason: (room) => reasonOf(room, node),
 		isOff: (room) => store.rooms.find((r) => r.room === room)?.reason === "off by policy",
 	});
@@ -240,32 +255,23 @@ function drawDetail(node) {
 
 // ---- the table
 
-const COLUMNS = [
-	["Read", "read_bytes", bytes], ["Written", "written_bytes", bytes], ["Reads", "reads", perSecond],
-	["Writes", "writes", perSecond], ["Page accesses", "accesses", perSecond], ["Misses", "misses", perSecond],
-	["Evicted", "evictions", perSecond], ["Received", "received_bytes", bytes], ["Sent", "sent_bytes", bytes],
-	["Migration", "migration_bytes", bytes], ["Cached in memory", "cache_memory", size],
-	["its share", "cache_memory_share", size], ["Cached on the SSD", "cache_ssd", size], ["its share", "cache_ssd_share", size],
-	["Given back", "cache_hits", perSecond],
-];
+const mean = (list) => list.reduce((a, b) => a + b) / list.length;
 
-const mean = (list) => (list.length ? list.reduce((a, b) => a + b) / list.length : null);
+const worst = (list) => list.reduce((a, b) => Math.max(a, b));
 
 function drawTable(owner) {
-	const { times, marks, bounds } = store.history, slow = quantiles(owner, bounds, 0.99);
+	const { times, marks, bounds, units } = store.history, view = { owner, bounds, units };
+	const columns = facts.map((fact) => ({ format: formatOf(fact, view), values: valuesOf(fact, view), of: fact.worst ? worst : mean }));
 	const minuteOf = (ms) => Math.floor(ms / 60000);
 	const minutes = [...new Set(times.map(minuteOf))].reverse();
 	const cells = (minute) => {
 		const within = times.map((t, i) => i).filter((i) => minuteOf(times[i]) === minute);
-		const known = (list) => within.map((i) => list[i]).filter((v) => v != null);
-		const worst = known(slow);
 
 		return [
-			worst.length ? seconds(Math.max(...worst)) : "–",
-			...COLUMNS.map(([, name, format]) => {
-				const value = mean(known(owner.values[name] ?? []));
+			...columns.map((column) => {
+				const known = within.map((i) => column.values[i]).filter((v) => v != null);
 
-				return value === null ? "–" : format(value);
+				return known.length ? column.format(column.of(known)) : "–";
 			}),
 			marks.filter((ms) => minuteOf(ms) === minute).map(clock).join(", ") || "–",
 		];
@@ -273,71 +279,36 @@ function drawTable(owner) {
 
 	$("values").replaceChildren(
 		element("caption", {}, "Means of each minute; the slowest 99th percentile"),
-		element("thead", {}, element("tr", {}, ...["Minute", "p99", ...COLUMNS.map((c) => c[0]), "Policy changed"]
+		element("thead", {}, element("tr", {}, ...["Minute", ...facts.map((fact) => fact.title), "Policy changed"]
 			.map((text) => element("th", { scope: "col" }, text)))),
 		element("tbody", {}, ...minutes.map((minute) => element("tr", {},
 			element("th", { scope: "row" }, clock(minute * 60000).slice(0, 5)),
 			...cells(minute).map((text) => element("td", {}, text))))));
 }
 
-// ---- memory in common
+// ---- panels
 
-const OWNERS_SHOWN = 16; // those that have most in common with others
+for (const panel of panels) {
+	const id = `panel-${panel.room}`;
 
-/** What each has in common with each, and, on the diagonal, twice itself; bytes. */
-function commonOf(domain) {
-	const of = new Map();
-
-	for (const o of domain.owners)
-		of.set(`${o.owner}\n${o.owner}`, o.own_bytes);
-	for (const p of domain.pairs)
-		for (const key of [`${p.owner}\n${p.and}`, `${p.and}\n${p.owner}`])
-			of.set(key, p.common_bytes);
-	return (a, b) => of.get(`${a}\n${b}`) ?? 0;
+	panel.body = element("div");
+	panel.root = element("section", { id, "aria-labelledby": `${id}-title` },
+		element("h3", { id: `${id}-title` }, panel.title), panel.body);
+	$("panels").append(panel.root);
 }
 
-function heatMap(domain) {
-	const names = [...domain.owners].sort((a, b) => b.potential_bytes - a.potential_bytes).slice(0, OWNERS_SHOWN).map((o) => o.owner);
-	const common = commonOf(domain), most = Math.max(1, ...names.flatMap((a) => names.map((b) => common(a, b))));
-	const cell = (a, b) => {
-		const td = element("td", {}, common(a, b) ? size(common(a, b)) : "–");
+/** Drawn anew when there is something new, and where one has scrolled to stays. */
+function drawPanel(panel, visible) {
+	const document = store.documents[panel.room] ?? null;
+	const part = panel.pick && document ? panel.pick(document) : document, text = JSON.stringify(part);
+	const scrolled = [...panel.body.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
 
-		td.style.setProperty("--part", 0.35 * common(a, b) / most);
-		return td;
-	};
-	const left = domain.owners.length - names.length;
-	const merged = domain.merge ? `, ${size(domain.merge.merged_pages * 4096)} merged` : "";
-
-	return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Memory in common in ${domain.domain}` },
-		element("table", { class: "heat" },
-			element("caption", {}, `Domain ${domain.domain}: merging would free ${size(domain.potential_bytes)}${merged}. ` +
-				`What each has in common with each, and twice itself${left ? `; ${left} more have less` : ""}.`),
-			element("thead", {}, element("tr", {}, element("td"), ...names.map((n) => element("th", { scope: "col" }, n)))),
-			element("tbody", {}, ...names.map((a) => element("tr", {}, element("th", { scope: "row" }, a),
-				...names.map((b) => cell(a, b)))))));
-}
-
-/** Of the last rounds; drawn anew when there was one, so that what is being read or scrolled stays. */
-function drawCommon(visible) {
-	const known = store.domains.filter((d) => d.owners?.length), text = JSON.stringify(known);
-
-	$("common").hidden = !visible || !known.length;
-	if ($("common").hidden || $("domains").dataset.shown === text)
+	panel.root.hidden = !visible || part === null;
+	if (panel.root.hidden || panel.shown === text)
 		return;
-	$("domains").dataset.shown = text;
-	$("domains").replaceChildren(...known.map(heatMap));
-}
-
-// ---- GPU functions
-
-function drawGpufn(visible) {
-	const scrolled = $("gpufn-parts").querySelector(".scroll")?.scrollLeft ?? 0;
-
-	$("gpufn").hidden = !visible || !store.gpufn;
-	if ($("gpufn").hidden)
-		return;
-	$("gpufn-parts").replaceChildren(...gpufnParts(store.gpufn));
-	$("gpufn-parts").querySelector(".scroll")?.scrollTo(scrolled, 0);
+	panel.shown = text;
+	panel.body.replaceChildren(...panel.draw(part));
+	panel.body.querySelectorAll(".scroll").forEach((e, i) => e.scrollTo(scrolled[i] ?? 0, 0));
 }
 
 // ---- rooms, policy, what is wrong
@@ -403,11 +374,11 @@ function show() {
 	drawRooms();
 	drawPolicy();
 
-	const root = drawTree();
+	const root = drawTree(), node = find(root, chosen) ?? root;
 
-	drawDetail(find(root, chosen) ?? root);
-	drawCommon(!find(root, chosen) || chosen === MACHINE);
-	drawGpufn(!find(root, chosen) || chosen === MACHINE);
+	drawDetail(node);
+	for (const panel of panels)
+		drawPanel(panel, node === root);
 }
 
 $("tree").addEventListener("keydown", onTreeKey);

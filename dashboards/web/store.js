@@ -17,6 +17,7 @@ export class History {
 		this.began = 0;
 		this.number = 0;
 		this.bounds = 0;
+		this.units = new Map(); // of quantities
 	}
 
 	/** Takes over what came after sample this.number; all, if the agent is another one than before. */
@@ -32,6 +33,7 @@ export class History {
 		this.began = answer.began;
 		this.number = answer.number;
 		this.bounds = answer.latency_bounds;
+		this.units = new Map(answer.quantities.map((q) => [q.name, q.unit]));
 		this.trim(answer.window_seconds * 1000);
 		return restarted;
 	}
@@ -94,7 +96,7 @@ export class History {
 }
 
 async function read(path) {
-	const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+	const answer = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
 
 	if (!answer.ok)
 		throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
@@ -102,15 +104,16 @@ async function read(path) {
 }
 
 export class Store {
-	constructor(onChange) {
+	/** @documented: the rooms whose documents are wanted. */
+	constructor(onChange, documented) {
 		this.onChange = onChange;
+		this.documented = documented;
 		this.history = new History();
 		this.status = null;
 		this.rooms = [];
 		this.containers = [];
 		this.vms = [];
-		this.domains = []; // of the room dedup; none while it is down
-		this.gpufn = null; // the room gpufn's devices and tenants; null while it is down
+		this.documents = {}; // of rooms that are up
 		this.readAt = 0; // when the agent answered last
 		this.away = false;
 		this.restartedAt = 0;
@@ -126,13 +129,12 @@ export class Store {
 				read("api/v1/vms"),
 			]);
 
-			const isUp = (room) => rooms.some((r) => r.room === room && r.state === "up");
-			const domains = isUp("dedup") ? await read("api/v1/dedup") : [];
-			const gpufn = isUp("gpufn") ? await read("api/v1/gpufn") : null;
+			const up = this.documented.filter((room) => rooms.some((r) => r.room === room && r.state === "up"));
+			const documents = Object.fromEntries(await Promise.all(up.map(async (room) => [room, await read(`api/v1/${room}`)])));
 
 			if (this.history.merge(history))
 				this.restartedAt = Date.now();
-			Object.assign(this, { status, rooms, containers, vms, domains, gpufn, readAt: Date.now(), away: false });
+			Object.assign(this, { status, rooms, containers, vms, documents, readAt: Date.now(), away: false });
 		} catch (error) {
 			this.away = true;
 			console.info(`Nestor does not answer: ${error.message}`);

@@ -4,10 +4,16 @@
 #include <stdlib.h>
 
 #include "agent/base/history.h"
+#include "agent/lib/util.h"
 #include "tests/harness/tap.h"
 
 #define MS 1700000000000ULL
 #define SECOND 1000000000ULL
+
+static const struct history_quantity some[] = { { "bytes", "bytes", "b", true }, { "ios", "I/Os", "i", true }, {} },
+				     others[] = { { "else", "things", "e", true }, { "limit", "bytes/s", "l", false }, {} };
+static const struct history_quantity *const lists[] = { some, NULL,
+							others }; /* as of three rooms, of which one tells nothing */
 
 static __u64 now; /* in seconds */
 
@@ -61,7 +67,7 @@ static void sample(struct history *h, const char *container, const char *quantit
 
 static void test_rates(void)
 {
-	struct history *h = history_new();
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 
 	sample(h, "a", "bytes", 1000);
 	is_str("none", values(h, 0, "", "a", "bytes"), "one sample of a counter is no rate");
@@ -95,7 +101,7 @@ static void test_rates(void)
 
 static void test_machine(void)
 {
-	struct history *h = history_new();
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 
 	for (__u64 i = 0; i < 2; i++) {
 		begin(h);
@@ -115,7 +121,7 @@ static void test_machine(void)
 static void test_latency(void)
 {
 	struct hist reads = {}, writes = {};
-	struct history *h = history_new();
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 	json_t *shown;
 	char *text;
 
@@ -157,7 +163,7 @@ static const char *marks(const struct history *h, __u64 after)
 
 static void test_marks(void)
 {
-	struct history *h = history_new();
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 
 	now = 0;
 	is_str("", marks(h, 0), "no sample, no change of policy");
@@ -191,7 +197,7 @@ static void tell_many(struct history *h, unsigned int nr, __u64 round)
 
 static void test_busiest(void)
 {
-	struct history *h = history_new();
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 	json_t *shown;
 	char name[16];
 
@@ -233,25 +239,58 @@ static void test_busiest(void)
 	history_free(h);
 }
 
+static void test_quantities(void)
+{
+	struct history *h = history_new(lists, ARRAY_SIZE(lists));
+	json_t *shown = history_show(h, 0);
+	char *text = json_dumps(json_object_get(shown, "quantities"), JSON_COMPACT);
+
+	is_str("[{\"name\":\"bytes\",\"unit\":\"bytes/s\",\"doc\":\"b\"},{\"name\":\"ios\",\"unit\":\"I/Os/s\",\"doc\":\"i\"},"
+	       "{\"name\":\"else\",\"unit\":\"things/s\",\"doc\":\"e\"},{\"name\":\"limit\",\"unit\":\"bytes/"
+	       "s\",\"doc\":\"l\"}]",
+	       text, "quantities of all rooms are listed with the units of what is shown");
+	free(text);
+	json_decref(shown);
+	for (unsigned int i = 0; i < 2; i++) {
+		begin(h);
+		history_counter(h, "", "a", "bytes", i);
+		history_counter(h, "", "a", "unheard", i);
+		history_gauge(h, "", "a", "unheard", i);
+		history_gauge(h, "", "a", "ios", i);
+		history_counter(h, "", "a", "limit", i);
+		end(h);
+	}
+	is_str("none", values(h, 0, "", "a", "unheard"), "a quantity that is in no list is left out");
+	is_str("none", values(h, 0, "", "a", "ios"), "a counter is no gauge");
+	is_str("none", values(h, 0, "", "a", "limit"), "a gauge is no counter");
+	history_free(h);
+	h = history_new(NULL, 0);
+	sample(h, "a", "bytes", 1);
+	is_str("none", values(h, 0, "", "a", "bytes"), "without quantities a sample tells nothing");
+	history_free(h);
+}
+
+#define MANY 32 /* quantities: more than all rooms have */
+
 static void test_bounds(void)
 {
-	struct history *h = history_new();
+	static struct history_quantity many[MANY + 1];
+	static const struct history_quantity *const list[] = { many };
+	static char names[MANY][8];
+	struct history *h;
 
+	for (unsigned int i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof(names[i]), "q%u", i);
+		many[i] = (struct history_quantity){ i == 0 ? "bytes" : i == 1 ? "ios" : names[i], "", "", true };
+	}
+	h = history_new(list, 1);
 	for (__u64 round = 0; round < 3; round++) {
 		begin(h);
 		tell_many(h, 5000, round);
 		end(h);
 	}
-	ok(history_bytes(h) <= HISTORY_BYTES_MAX, "%zu bytes for 5000 owners with long names, at most 8 MiB", history_bytes(h));
-	begin(h);
-	for (unsigned int i = 0; i < 100; i++) {
-		static char names[100][8];
-
-		snprintf(names[i], sizeof(names[i]), "q%u", i);
-		history_counter(h, "", "a", names[i], i);
-	}
-	end(h);
-	ok(true, "more quantities than there is room for are left out");
+	ok(history_bytes(h) <= HISTORY_BYTES_MAX, "%u quantities of 5000 owners with long names take %zu bytes, at most 8 MiB",
+	   MANY, history_bytes(h));
 	for (unsigned int i = 0; i < HISTORY_SAMPLES; i++) {
 		begin(h);
 		end(h);
@@ -268,6 +307,7 @@ int main(void)
 	test_latency();
 	test_marks();
 	test_busiest();
+	test_quantities();
 	test_bounds();
 	return done_testing();
 }

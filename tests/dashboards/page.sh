@@ -52,10 +52,10 @@ like "policy is shown as in force" 'in force' "$(js "return document.querySelect
 for chart in heat latency bytes hits evictions cachememory cachepages net migration; do
 	ok "the machine: $chart is drawn" until_ok 60 drawn $chart
 done
-in_common() { js_true "return document.querySelectorAll('#domains .heat tbody tr').length >= 4 && /[0-9] [KM]iB/.test(document.querySelector('#domains tbody').textContent)"; }
+in_common() { js_true "return document.querySelectorAll('#panel-dedup .heat tbody tr').length >= 4 && /[0-9] [KM]iB/.test(document.querySelector('#panel-dedup tbody').textContent)"; }
 ok "what containers have in common is a table with heat" until_ok 60 in_common
 like "which says what merging would free" 'Domain demo: merging would free [0-9.]+ [KM]?i?B' \
-	"$(js "return document.querySelector('#domains caption').textContent")"
+	"$(js "return document.querySelector('#panel-dedup caption').textContent")"
 shares='/mail now [0-9.]+ MiB of a share of 6.40 MiB; /web now [0-9.]+ MiB of a share of 9.60 MiB'
 ok "who has what of the cache, in words" until_ok 20 says cachememory "^$shares\$"
 stacks() { # stacks STACK: the highest that these areas or lines are, in MiB

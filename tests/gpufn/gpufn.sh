@@ -376,12 +376,12 @@ is "entitlements are by weight" "0.5 0.166667" \
 mkdir -p build/page
 browser_start || ok "Chromium starts" false
 open_page "$URL/"
-shown() { js_true "return document.querySelectorAll('#gpufn table tbody tr').length === 4 && !document.querySelector('#gpufn').hidden"; }
+shown() { js_true "return document.querySelectorAll('#panel-gpufn table tbody tr').length === 4 && !document.querySelector('#panel-gpufn').hidden"; }
 ok "the page has a row for each tenant" until_ok 30 shown
-slices() { call root slow n=5 && js_true "return document.querySelectorAll('#gpufn svg rect').length > 0"; }
+slices() { call root slow n=5 && js_true "return document.querySelectorAll('#panel-gpufn svg rect').length > 0"; }
 ok "and slices by time" until_ok 30 slices
-like "which have words, too" '^[a-z]+ of user:(root|nobody), call [0-9]+, ' "$(js "return document.querySelector('#gpufn svg rect title').textContent")"
-js "document.querySelector('#gpufn').scrollIntoView()" > /dev/null
+like "which have words, too" '^[a-z]+ of user:(root|nobody), call [0-9]+, ' "$(js "return document.querySelector('#panel-gpufn svg rect title').textContent")"
+js "document.querySelector('#panel-gpufn').scrollIntoView()" > /dev/null
 screenshot build/page/gpufn.png
 is "and no error" "" "$(console_errors)"
 

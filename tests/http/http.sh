@@ -62,20 +62,22 @@ check_page() {
 	local path found
 	served / 'text/html; charset=utf-8'
 	found=$(grep -oE '(src|href)="[^"#/]+"' "$T/body" | sed 's/.*="/\//; s/"//')
-	for path in /nestor.js /charts.js; do
+	for path in /nestor.js /rooms.js; do
 		code "$URL$path" > /dev/null
-		found+=$'\n'$(sed -n 's/.* from "\.\(\/.*\)";/\1/p' "$T/body")
+		found+=$'\n'$(sed -n 's/.* from "\.\(\/.*\)";.*/\1/p' "$T/body")
 	done
 	found=$(grep . <<< "$found" | sort -u)
-	is "it consists of these" "/chart.js /charts.js /gpufn.js /icon.svg /nestor.css /nestor.js /store.js" \
-		"$(paste -sd ' ' <<< "$found")"
+	is "it consists of all files in dashboards/web, and of what is made of them" \
+		"$({ printf '/%s\n' chart.js rooms.css rooms.js; cd "$ROOT/dashboards/web" && find . -type f ! -name index.html ! -path './rooms/*.css' | cut -c 2-; } | sort)" "$found"
+	code "$URL/rooms.css" > /dev/null
+	ok "styles of all rooms are served as one" cmp -s "$T/body" <(cat "$ROOT"/dashboards/web/rooms/*.css)
 	while read -r path; do
 		case $path in
 		*.css) served "$path" 'text/css; charset=utf-8' ;;
 		*.svg) served "$path" image/svg\\+xml ;;
 		*) served "$path" 'text/javascript; charset=utf-8' ;;
 		esac
-		[ "$path" = /chart.js ] || ok "$path is that of the repository" cmp -s "$T/body" "$ROOT/dashboards/web$path"
+		[[ $path =~ ^/(chart|rooms)\. ]] || ok "$path is that of the repository" cmp -s "$T/body" "$ROOT/dashboards/web$path"
 	done <<< "$found"
 	is "nothing from elsewhere may run in it" "Content-Security-Policy: default-src 'self'" \
 		"$(get --head "$URL/" | tr -d '\r' | grep '^Content-Security-Policy')"
@@ -89,6 +91,11 @@ check_history() {
 	number=$(jq .number "$T/history")
 	is "as many times as samples" "$number" "$(jq '.times | length' "$T/history")"
 	is "all lists of all owners are so long" "$number" "$(jq '[.owners[] | .latency, .values[] | length] | unique | .[]' "$T/history")"
+	jq -r '.quantities[].name' "$T/history" | sort > "$T/quantities"
+	is "no quantity is declared twice" "" "$(uniq -d "$T/quantities")"
+	is "each has a unit and a few words" "" "$(jq -r '.quantities[] | select(.unit == "" or .doc == "").name' "$T/history")"
+	is "the page asks for no others" "" \
+		"$(grep -ohE '(quantity|used|share): "[a-z_]+"' "$ROOT"/dashboards/web/rooms/*.js | sed 's/.*: "\(.*\)"/\1/' | sort -u | comm -23 - "$T/quantities")"
 	is "after a sample come those that are newer" true "$(get "$URL/api/v1/history/$number" | jq "(.times | length) == .number - $number")"
 	is "after the first all others" true "$(get "$URL/api/v1/history/1" | jq '(.times | length) == .number - 1')"
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // GPU functions: which slices ran where in the last ten seconds, and how tenants fared.
 
-import { element, seconds, size } from "./charts.js";
+import { element, seconds, size } from "../charts.js";
 
 const SPAN = 10; // seconds that the broker keeps slices for
 const WIDTH = 1000, ROW = 26, BAR = 18; // of the picture, in units of its own
@@ -68,8 +68,20 @@ function table(state, tenants) {
 			element("tbody", {}, ...state.tenants.map((t) => row(t, all, tenants)))));
 }
 
-/** @state: of /api/v1/gpufn; without devices before the broker has told anything. */
-export function gpufnParts(state) {
+export const order = 60;
+
+export const charts = [
+	{
+		id: "gpufn", title: "Calls of GPU functions", optional: true,
+		lines: [
+			{ name: "in time", color: 3, quantity: "gpufn_done" },
+			{ name: "late, dropped, failed or refused", color: 2, quantity: "gpufn_missed" },
+		],
+	},
+];
+
+/** @state: without devices before the broker has told anything. */
+function draw(state) {
 	const tenants = (state.tenants ?? []).map((t) => t.tenant).sort();
 
 	if (!state.devices)
@@ -77,3 +89,5 @@ export function gpufnParts(state) {
 	return [gantt(state, tenants), tenants.length ? table(state, tenants)
 		: element("p", { class: "note" }, "Nobody has called a function yet.")];
 }
+
+export const panel = { title: "GPU functions", draw };
