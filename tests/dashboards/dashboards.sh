@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # budget: 40, lane: free
 # Boards for Grafana and rules for Prometheus: what they ask for is there, each alert fires when it should, boards are
-# alike. Metrics: each has a help text, a unit, and a line in nestord(8).
+# alike. Metrics: each has a help text, a unit, and a line in nestord(8) or in its room's manual.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
 boards=(dashboards/grafana/*.json)
 rules=(dashboards/prometheus/*.rules.yml)
-page=agent/man/nestord.8
+pages=(agent/man/nestord.8 agent/*/nestor-*.7)
 
 # ---- a running agent that has as much to tell as this machine can
 
@@ -57,7 +57,7 @@ scraped() {
 			text = substr(text, RSTART + RLENGTH) } }' types="$T/types" "$T/metrics" | sort -u
 }
 
-# of the manual
+# of the manuals
 documented() {
 	awk '
 		/^\.It Li nestor_/ {
@@ -72,7 +72,7 @@ documented() {
 				k = split(labels, list, ",")
 				for (j = 1; j <= k; j++)
 					print name suffix, list[j]
-			} }' "$page" | sort -u
+			} }' "${pages[@]}" | sort -u
 }
 
 scraped > "$T/scraped"
@@ -83,12 +83,12 @@ sort -u "$T/scraped" "$T/documented" > "$T/known"
 
 # shellcheck disable=SC2016 # for jq and awk
 families() { sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$T/metrics"; }
-in_code() { grep -ohE '"nestor_(agent|blkio|bpf|build|cache|container|counters|dedup|events|gpufn|net|pcache|policy|room|vm)_[a-z0-9_]+"' agent/*/*.[ch] | tr -d '"' |
+in_code() { grep -ohE '"nestor_[a-z]+_[a-z0-9_]+"' agent/*/*.[ch] | tr -d '"' |
 	sed 's/_bucket$//' | sort -u; } # the client looks for that
-in_page() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "$page" | sort -u; }
+in_pages() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "${pages[@]}" | sort -u; }
 ok "there are families" [ "$(families | wc -l)" -ge 25 ]
-is "the manual has the metrics of the code, and the code those of the manual" "" "$(diff <(in_code) <(in_page))"
-is "each family that was scraped is in the manual" "" "$(comm -23 <(families | sort) <(in_page))"
+is "the manuals have the metrics of the code, and the code those of the manuals" "" "$(diff <(in_code) <(in_pages))"
+is "each family that was scraped is in a manual" "" "$(comm -23 <(families | sort) <(in_pages))"
 is "and each label" "" "$(comm -23 <(grep ' ' "$T/scraped") <(grep ' ' "$T/documented"))"
 is "each family has a help text, one sentence" "" "$(families | while read -r one; do
 	grep -qE "^# HELP $one [A-Z0-9].*\.$" "$T/metrics" || echo "$one"
@@ -106,8 +106,8 @@ wrong_units() { # of lines NAME TYPE
 	grep -vE "^$unitless gauge\$" | grep -vE '_total counter$|_(seconds|bytes|pages|ratio|info|bits_per_second) gauge$|_(seconds|bytes) histogram$'
 }
 is "each family is named after its unit" "" "$(wrong_units < "$T/types")"
-types_in_page() { awk '/^\.It Li nestor_/ { name = $3; sub(/\{.*/, "", name); getline; sub(/[.,]$/, "", $1); print name, tolower($1) }' "$page"; }
-is "those too that only the manual has" "" "$(types_in_page | sort -u | wrong_units)"
+types_in_pagess() { awk '/^\.It Li nestor_/ { name = $3; sub(/\{.*/, "", name); getline; sub(/[.,]$/, "", $1); print name, tolower($1) }' "${pages[@]}"; }
+is "those too that only a manual has" "" "$(types_in_pages | sort -u | wrong_units)"
 is "planted: one without a unit" "nestor_blkio_latency histogram" "$(wrong_units <<< 'nestor_blkio_latency histogram')"
 is "planted: a counter that is not named as one" "nestor_blkio_bytes counter" "$(wrong_units <<< 'nestor_blkio_bytes counter')"
 
@@ -181,8 +181,8 @@ FNR == 1 { FS = "\t"; $0 = $0 }
 END
 missing() { awk -v known_file="$T/known" -v words_file="$T/words" -f "$T/missing.awk" "$T/known" "$T/words" -; }
 
-# Words that labels are compared with: those in the scrape, and those that the manual explains.
-{ grep -oE '="[a-z_]+"' "$T/metrics" | tr -d '="'; sed -n 's/^\.\(It \)\?Cm //p' "$page" | tr -cs 'a-z_' '\n'; } | sort -u > "$T/words"
+# Words that labels are compared with: those in the scrape, and those that the manuals explain.
+{ grep -oE '="[a-z_]+"' "$T/metrics" | tr -d '="'; sed -n 's/^\.\(It \)\?Cm //p' "${pages[@]}" | tr -cs 'a-z_' '\n'; } | sort -u > "$T/words"
 sed -n 's/^ *- record: //p' "${rules[@]}" >> "$T/known"
 { board_expressions; variable_expressions; rule_expressions; } > "$T/expressions"
 is "boards and rules ask for nothing that is not there" "" "$(missing < "$T/expressions")"

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 5
-# lane: free
+# budget: 5, lane: free
 # The page's own files name no room: what is a room's stands in its module, dashboards/web/rooms/<stem>.js.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1

@@ -105,12 +105,19 @@ check_served() {
 	served /api/v1 'text/plain; charset=utf-8'
 	grep -o '^/[^ ]*' "$T/body" > "$T/paths"
 	ok "/api/v1 lists pages" grep -qx /metrics "$T/paths"
+	get "$URL/api/v1/rooms" | jq -r '.[] | select(.state == "down") | "/api/v1/" + .room' > "$T/down"
+	ok "some rooms are off" [ -s "$T/down" ]
 	while read -r path; do
 		case $path in
 		/ | /api/v1) ;;
-		/api/v1/cache | /api/v1/gpufn) is "$path: a room that is off" 503 "$(code "$URL$path")" ;;
 		/metrics) served "$path" 'text/plain; version=0.0.4; charset=utf-8' ;;
-		*) served "$path" application/json ;;
+		*)
+			if grep -qx "$path" "$T/down"; then
+				is "$path: a room that is off" 503 "$(code "$URL$path")"
+			else
+				served "$path" application/json
+			fi
+			;;
 		esac
 	done < "$T/paths"
 	for path in /nothing /metrics/ //metrics /Metrics /api /api/v1/ /api/v1/blki /api/v1/blkio/ /metrics%20 /index.html \
