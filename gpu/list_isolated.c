@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/lib/child.h"
 #include "gpu/gpu.h"
 
 /* Pointers in it are to constants of this program, which is the same in both. */
@@ -17,7 +18,7 @@ int gpu_list_apart(struct gpu_list *ret)
 
 	if (pipe2(ends, O_CLOEXEC))
 		return -errno;
-	pid = fork();
+	pid = child_fork(SIGKILL);
 	if (!pid) {
 		gpu_list(ret);
 		_exit(write(ends[1], ret, sizeof(*ret)) == sizeof(*ret) ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -28,6 +29,6 @@ int gpu_list_apart(struct gpu_list *ret)
 	close(ends[0]);
 	if (pid < 0)
 		return -EAGAIN;
-	waitpid(pid, NULL, 0);
+	child_wait(pid, -1, NULL);
 	return n == sizeof(*ret) ? 0 : -EIO;
 }

@@ -26,6 +26,7 @@
 #include "agent/lib/json_text.h"
 #include "agent/dedup/ksm.h"
 #include "agent/lib/buf.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/who/workload_list.h"
 #include "agent/lib/util.h"
@@ -126,34 +127,28 @@ static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 
 /* ---- the helper ---- */
 
-static void __attribute__((noreturn)) exec_helper(const struct dedup *d, int job, int output)
-{
-	char *argv[] = { (char *)DEDUP_NAME, (char *)d->env->run_dir, NULL };
-	char home[PATH_MAX + 8];
-	char *const envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
-			       getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
-	sigset_t none;
-
-	/* What drivers of devices keep for the next time they keep there. */
-	snprintf(home, sizeof(home), "HOME=%s", d->env->run_dir);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(job, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))
-		_exit(127);
-	execve("/proc/self/exe", argv, envp);
-	_exit(127);
-}
-
 static void stop_helper(struct dedup *d)
 {
 	if (!d->helper)
 		return;
 	kill(d->helper, SIGTERM);
 	loop_remove(&d->env->loop, &d->output);
-	waitpid(d->helper, NULL, 0);
+	child_wait(d->helper, -1, NULL);
 	d->helper = 0;
 	d->now = NULL;
 	ksm_undo(d->env->run_dir_fd);
+}
+
+static int exec_helper(struct dedup *d, int job, int output)
+{
+	char home[PATH_MAX + 8]; /* what drivers of devices keep for the next time they keep there */
+	const char *const argv[] = { DEDUP_NAME, d->env->run_dir, NULL };
+	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
+				     getenv("JOURNAL_STREAM") ? "JOURNAL_STREAM=1" : NULL, NULL };
+	const int fds[] = { job, output, STDERR_FILENO };
+
+	snprintf(home, sizeof(home), "HOME=%s", d->env->run_dir);
+	return child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &d->helper, NULL);
 }
 
 static void on_output(struct source *s);
@@ -161,18 +156,15 @@ static void on_output(struct source *s);
 static int start_helper(struct dedup *d, const json_t *job)
 {
 	_close_ int file = memfd_create("dedup-job", MFD_CLOEXEC), write_end = -1;
-	int pipes[2];
+	int pipes[2], err;
 
 	if (file < 0 || json_dumpfd(job, file, 0) || lseek(file, 0, SEEK_SET) || pipe2(pipes, O_CLOEXEC))
 		return log_error(-errno, "dedup: cannot begin a round: %m");
 	write_end = pipes[1];
-	d->helper = fork();
-	if (!d->helper)
-		exec_helper(d, file, write_end);
-	if (d->helper < 0) {
-		d->helper = 0;
+	err = exec_helper(d, file, write_end);
+	if (err) {
 		close(pipes[0]);
-		return log_error(-errno, "dedup: cannot begin a round: %m");
+		return log_error(err, "dedup: cannot begin a round: %s", strerror(-err));
 	}
 	buf_clear(&d->result);
 	d->output = (struct source){ .fd = pipes[0], .ready = on_output, .data = d };
@@ -228,14 +220,14 @@ static void on_output(struct source *s)
 	struct dedup *d = s->data;
 	char text[65536];
 	ssize_t n = read(s->fd, text, sizeof(text));
-	int status;
+	int status = 0;
 
 	if (n > 0) {
 		buf_add(&d->result, text, (size_t)n);
 		return;
 	}
 	loop_remove(&d->env->loop, s);
-	waitpid(d->helper, &status, 0);
+	child_wait(d->helper, -1, &status);
 	d->helper = 0;
 	if (status) /* it may have been killed while KSM was at work */
 		ksm_undo(d->env->run_dir_fd);

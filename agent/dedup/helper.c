@@ -13,6 +13,7 @@
 
 #include "agent/dedup/helper.h"
 #include "agent/dedup/merge.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
@@ -137,8 +138,8 @@ int dedup_main(char **argv)
 	int err;
 
 	log_open(DEDUP_NAME, LOG_LEVEL_WARNING);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	err = keep_needed();
+	err = err ?: child_follow_parent(SIGTERM, STDOUT_FILENO);
 	if (!err && (run_dir < 0 || !job))
 		err = log_error(-EINVAL, "dedup: there is no job");
 	if (!err && pthread_create(&watcher, NULL, watch, NULL))

@@ -27,6 +27,7 @@
 #include <linux/rseq.h>
 
 #include "agent/dedup/inject.h"
+#include "agent/lib/child.h"
 #include "agent/lib/util.h"
 
 #define STEP_NS 600000 /* after which a step is cut short: two stops and a call that is under way come on top */
@@ -537,21 +538,19 @@ struct shared {
 int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t child, parent = getpid();
+	pid_t child;
 	int err;
 
 	if (s == MAP_FAILED)
 		return -EAGAIN;
 	s->err = -EAGAIN;
-	child = fork();
+	child = child_fork(SIGKILL);
 	if (!child) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		s->err = getppid() == parent ? inject(pid, advice, ranges, n, &s->done) : 0;
+		s->err = inject(pid, advice, ranges, n, &s->done);
 		_exit(0);
 	}
 	if (child > 0)
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
+		child_wait(child, -1, NULL);
 	*ret = s->done;
 	err = s->err;
 	munmap(s, sizeof(*s));

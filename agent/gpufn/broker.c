@@ -19,6 +19,7 @@
 #include "agent/gpufn/broker.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/ipc.h"
 #include "agent/lib/util.h"
@@ -389,8 +390,7 @@ int gpufn_broker_main(char **argv)
 	TAILQ_INIT(&b.calls);
 	b.functions_dir = argv[2];
 	err = become(argv[1]);
-	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL))
-		err = -errno;
+	err = err ?: child_follow_parent(SIGKILL, GPUFN_AGENT_FD);
 	err = err ?: gpufn_make_dir(argv[3], own_dir, sizeof(own_dir));
 	b.state_dir = own_dir;
 	err = err ?: open_all(&b);

@@ -12,6 +12,7 @@
 
 #include "agent/gpufn/ctl.h"
 #include "agent/gpufn/profiles.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 #include "gpu/fn/check.h"
@@ -50,7 +51,6 @@ static _Noreturn void work_here(int to, work_fn work, const struct gpu_info *inf
 	char why[192];
 	struct gpu *g;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	g = gpu_open(info, why);
 	if (g)
@@ -67,8 +67,7 @@ static void reap(pid_t pid, bool in_time, unsigned int seconds, struct outcome *
 	int status = 0;
 
 	kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	child_wait(pid, -1, &status);
 	if (!in_time)
 		snprintf(ret->failed, sizeof(ret->failed), "does not end within %u s", seconds);
 	else if (WIFSIGNALED(status))
@@ -87,7 +86,7 @@ static void work_apart(work_fn work, const struct gpu_info *info, const struct f
 
 	*ret = (struct outcome){ 0 };
 	fflush(NULL);
-	if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0) {
+	if (pipe2(ends, O_CLOEXEC) || (pid = child_fork(SIGKILL)) < 0) {
 		snprintf(ret->failed, sizeof(ret->failed), "%s", strerror(errno));
 		return;
 	}
@@ -100,7 +99,7 @@ static void work_apart(work_fn work, const struct gpu_info *info, const struct f
 	else if (read(ends[0], ret, sizeof(*ret)) != sizeof(*ret))
 		reap(pid, true, seconds, ret);
 	else
-		waitpid(pid, NULL, 0);
+		child_wait(pid, -1, NULL);
 	close(ends[0]);
 }
 

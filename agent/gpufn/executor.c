@@ -13,6 +13,7 @@
 #include "agent/gpufn/broker.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/executor_main.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/ipc.h"
 #include "agent/lib/util.h"
@@ -21,31 +22,6 @@
 #define IDLE_SECONDS 60 /* after which one that has nothing to do goes */
 
 /* ---- starting ---- */
-
-/* In the child: its socket and the log, nothing else. */
-static void __attribute__((noreturn)) exec_executor(const struct executor *e, int orders)
-{
-	char nr[16], home[300], cache[300], temporary[300];
-	char *argv[] = { (char *)GPUFN_EXECUTOR_NAME,
-			 (char *)e->device->info.backend,
-			 nr,
-			 (char *)e->broker->functions_dir,
-			 (char *)e->dir,
-			 NULL };
-	char *envp[GPUFN_PASSED_MAX + 5] = { (char *)"PATH=/usr/bin:/bin", home, cache, temporary };
-	int nothing = open("/dev/null", O_RDWR), spare = fcntl(orders, F_DUPFD, 64);
-
-	gpufn_pass_environment(envp + 4);
-	snprintf(nr, sizeof(nr), "%u", e->device->info.nr);
-	snprintf(home, sizeof(home), "HOME=%s", e->dir);
-	snprintf(cache, sizeof(cache), "POCL_CACHE_DIR=%s", e->dir);
-	snprintf(temporary, sizeof(temporary), "TMPDIR=%s", e->dir);
-	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare, GPUFN_ORDERS_FD) < 0 ||
-	    close_range(GPUFN_ORDERS_FD + 1, ~0U, 0))
-		_exit(127);
-	execve("/proc/self/exe", argv, envp);
-	_exit(127);
-}
 
 static void forget(struct executor *e)
 {
@@ -78,7 +54,7 @@ static void reap(struct broker *b)
 	unsigned int left = 0;
 
 	for (unsigned int i = 0; i < b->nr_dying; i++)
-		if (!waitpid(b->dying[i], NULL, WNOHANG))
+		if (child_wait(b->dying[i], 0, NULL) == -ETIMEDOUT)
 			b->dying[left++] = b->dying[i];
 	b->nr_dying = left;
 }
@@ -93,8 +69,7 @@ static void end(struct executor *e, const char *why)
 		kill(e->pid, SIGKILL);
 		bury(e->broker, e->pid);
 	} else {
-		while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
-			;
+		child_wait(e->pid, -1, &status);
 		why = end_of(status, text, sizeof(text));
 	}
 	if (!LIST_EMPTY(&e->parts))
@@ -135,20 +110,22 @@ static void on_report(struct source *s)
 
 static int spawn(struct executor *e)
 {
-	int pair[2];
+	char nr[16], home[300], cache[300], temporary[300];
+	const char *const argv[] = { GPUFN_EXECUTOR_NAME, e->device->info.backend, nr, e->broker->functions_dir, e->dir, NULL };
+	const char *envp[GPUFN_PASSED_MAX + 5] = { "PATH=/usr/bin:/bin", home, cache, temporary };
+	const int fds[] = { CHILD_NULL, CHILD_NULL, STDERR_FILENO, [GPUFN_ORDERS_FD] = CHILD_SOCKET };
+	int err, sock;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return log_error(-errno, "cannot talk to an executor: %m");
-	e->pid = fork();
-	if (!e->pid)
-		exec_executor(e, pair[1]);
-	close(pair[1]);
-	if (e->pid < 0) {
-		close(pair[0]);
-		return log_error(-EAGAIN, "cannot start an executor: %m");
-	}
-	fcntl(pair[0], F_SETFL, O_NONBLOCK); /* nobody waits for one that hangs */
-	e->reports = (struct source){ .fd = pair[0], .ready = on_report, .data = e };
+	gpufn_pass_environment((char **)envp + 4);
+	snprintf(nr, sizeof(nr), "%u", e->device->info.nr);
+	snprintf(home, sizeof(home), "HOME=%s", e->dir);
+	snprintf(cache, sizeof(cache), "POCL_CACHE_DIR=%s", e->dir);
+	snprintf(temporary, sizeof(temporary), "TMPDIR=%s", e->dir);
+	err = child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &e->pid, &sock);
+	if (err)
+		return log_error(err, "cannot start an executor: %s", strerror(-err));
+	fcntl(sock, F_SETFL, O_NONBLOCK); /* nobody waits for one that hangs */
+	e->reports = (struct source){ .fd = sock, .ready = on_report, .data = e };
 	return loop_add(&e->broker->loop, &e->reports);
 }
 

@@ -17,6 +17,7 @@
 #include "agent/gpufn/confine.h"
 #include "agent/gpufn/executor_main.h"
 #include "agent/gpufn/wire.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/ipc.h"
 #include "agent/lib/util.h"
@@ -332,7 +333,8 @@ int gpufn_executor_main(char **argv)
 	struct executor e = { .calls = LIST_HEAD_INITIALIZER(e.calls) };
 
 	log_open("nestord: gpufn executor", LOG_LEVEL_INFO);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (child_follow_parent(SIGKILL, GPUFN_ORDERS_FD))
+		return EXIT_FAILURE;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	e.functions = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (e.functions < 0)

@@ -29,13 +29,14 @@
 #include "agent/gpufn/profiles.h"
 #include "agent/gpufn/metrics.h"
 #include "agent/lib/json_text.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/who/workload_list.h"
 #include "agent/lib/ipc.h"
 #include "agent/lib/util.h"
 
 #define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
-#define END_TRIES 150 /* of 20 ms */
+#define END_TIMEOUT_MS 3000
 #define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another, ... */
 #define AGAIN_MAX_NS (64 * AGAIN_NS) /* ... and twice as long each time, up to this, */
 #define STEADY_NS (30 * AGAIN_NS) /* if it did not live for so long */
@@ -130,40 +131,16 @@ static void on_members(void *data)
 
 /* ---- the broker ---- */
 
-/* In the child: its two sockets and the log. */
-static void __attribute__((noreturn)) exec_broker(const struct gpufn *g, int agent)
-{
-	char *argv[] = { (char *)GPUFN_BROKER_NAME, (char *)USER, (char *)g->functions, (char *)g->state_dir, NULL };
-	char *envp[GPUFN_PASSED_MAX + 3] = { (char *)"PATH=/usr/bin:/bin" };
-	int spare_agent = fcntl(agent, F_DUPFD, 64), spare_listen = fcntl(g->listening, F_DUPFD, 64);
-	int nothing = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	gpufn_pass_environment(envp + 1);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_agent, GPUFN_AGENT_FD) < 0 ||
-	    dup2(spare_listen, GPUFN_LISTEN_FD) < 0 || close_range(GPUFN_LISTEN_FD + 1, ~0U, 0))
-		_exit(127);
-	execve("/proc/self/exe", argv, envp);
-	_exit(127);
-}
-
 /*
  * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all
  * the same is left behind, and dies with the agent.
  */
 static int wait_for_end(pid_t broker)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 	int status = 0;
 
-	for (int i = 0; i < END_TRIES; i++) {
-		if (waitpid(broker, &status, WNOHANG))
-			return status;
-		nanosleep(&pause, NULL);
-	}
-	log_warning("gpufn: the broker, process %d, does not end", broker);
+	if (child_wait(broker, END_TIMEOUT_MS, &status))
+		log_warning("gpufn: the broker, process %d, does not end", broker);
 	return status;
 }
 
@@ -208,21 +185,18 @@ static void on_answer(struct source *s)
 
 static int start_broker(struct gpufn *g)
 {
-	int pair[2], err;
+	const char *const argv[] = { GPUFN_BROKER_NAME, USER, g->functions, g->state_dir, NULL };
+	const char *envp[GPUFN_PASSED_MAX + 3] = { "PATH=/usr/bin:/bin" };
+	const int fds[] = { CHILD_NULL, CHILD_NULL,
+			    STDERR_FILENO, [GPUFN_AGENT_FD] = CHILD_SOCKET, [GPUFN_LISTEN_FD] = g->listening };
+	int err, sock;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return log_error(-errno, "gpufn: cannot talk to a broker: %m");
+	gpufn_pass_environment((char **)envp + 1);
 	g->started_at = now_ns();
-	g->broker = fork();
-	if (!g->broker)
-		exec_broker(g, pair[1]);
-	close(pair[1]);
-	if (g->broker < 0) {
-		g->broker = 0;
-		close(pair[0]);
-		return log_error(-EAGAIN, "gpufn: cannot start a broker: %m");
-	}
-	g->answers = (struct source){ .fd = pair[0], .ready = on_answer, .data = g };
+	err = child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &g->broker, &sock);
+	if (err)
+		return log_error(err, "gpufn: cannot start a broker: %s", strerror(-err));
+	g->answers = (struct source){ .fd = sock, .ready = on_answer, .data = g };
 	err = loop_add(&g->env->loop, &g->answers);
 	if (!err)
 		tell_broker(g, true);

@@ -3,15 +3,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +16,7 @@
 
 #include "agent/lib/buf.h"
 #include "agent/http/http.h"
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/loop.h"
 #include "agent/lib/ipc.h"
@@ -135,42 +133,21 @@ static void find_url(struct http *h)
 
 /* ---- the process ---- */
 
-/* In the child: just the two descriptors and the log, a clean signal mask, a fresh program (and address space layout). */
-static void __attribute__((noreturn)) exec_httpd(const struct http *h, int backend)
-{
-	const struct http_options *o = &h->options;
-	char *argv[] = { (char *)HTTPD_NAME, (char *)o->user, (char *)h->empty_dir, (char *)o->allow_hosts, NULL };
-	char *const envp[] = { getenv("JOURNAL_STREAM") ? (char *)"JOURNAL_STREAM=1" : NULL, NULL };
-	int spare_backend = fcntl(backend, F_DUPFD, 64), spare_listen = fcntl(h->listen_fd, F_DUPFD, 64);
-	int nothing = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(spare_backend, HTTPD_BACKEND_FD) < 0 ||
-	    dup2(spare_listen, HTTPD_LISTEN_FD) < 0 || close_range(HTTPD_LISTEN_FD + 1, ~0U, 0))
-		_exit(127);
-	execve("/proc/self/exe", argv, envp);
-	_exit(127);
-}
-
 static void on_request(struct source *s);
 
 static int spawn(struct http *h)
 {
-	int pair[2], err;
+	const struct http_options *o = &h->options;
+	const char *const argv[] = { HTTPD_NAME, o->user, h->empty_dir, o->allow_hosts, NULL };
+	const char *const envp[] = { getenv("JOURNAL_STREAM") ? "JOURNAL_STREAM=1" : NULL, NULL };
+	const int fds[] = { CHILD_NULL, CHILD_NULL,
+			    STDERR_FILENO, [HTTPD_BACKEND_FD] = CHILD_SOCKET, [HTTPD_LISTEN_FD] = h->listen_fd };
+	int err, sock;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return log_error(-errno, "cannot talk to httpd: %m");
-	h->pid = fork();
-	if (!h->pid)
-		exec_httpd(h, pair[1]);
-	close(pair[1]);
-	if (h->pid < 0) {
-		close(pair[0]);
-		return log_error(-errno, "cannot start httpd: %m");
-	}
-	h->backend = (struct source){ .fd = pair[0], .ready = on_request, .data = h };
+	err = child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &h->pid, &sock);
+	if (err)
+		return log_error(err, "cannot start httpd: %s", strerror(-err));
+	h->backend = (struct source){ .fd = sock, .ready = on_request, .data = h };
 	err = loop_add(h->loop, &h->backend);
 	if (err)
 		close_p(&h->backend.fd); /* which ends it */
@@ -212,7 +189,7 @@ void http_reap(struct http *h)
 {
 	int status;
 
-	if (h->pid <= 0 || waitpid(h->pid, &status, WNOHANG) != h->pid)
+	if (h->pid <= 0 || child_wait(h->pid, 0, &status))
 		return;
 	h->pid = 0;
 	if (h->backend.fd >= 0)
@@ -220,16 +197,6 @@ void http_reap(struct http *h)
 	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
-}
-
-/* If it does not come to an end by itself the kernel kills it when we end. */
-static void await_end(pid_t pid)
-{
-	_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd ended = { .fd = fd, .events = POLLIN };
-
-	if (fd >= 0 && poll(&ended, 1, END_TIMEOUT_MS) == 1)
-		waitpid(pid, NULL, 0);
 }
 
 /* ---- life ---- */
@@ -271,7 +238,7 @@ void http_stop(struct http *h)
 	if (h->backend.fd >= 0)
 		loop_remove(h->loop, &h->backend); /* which ends it */
 	if (h->pid > 0)
-		await_end(h->pid);
+		child_wait(h->pid, END_TIMEOUT_MS, NULL); /* one that hangs is killed by the kernel when we end */
 	loop_remove(h->loop, &h->restart);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);

@@ -416,13 +416,6 @@ static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll
 	}
 }
 
-static bool is_orphan(void)
-{
-	struct pollfd backend = { .fd = HTTPD_BACKEND_FD };
-
-	return poll(&backend, 1, 0) > 0 && backend.revents & POLLHUP;
-}
-
 int httpd_main(char **argv, const struct room *const *all_rooms, unsigned int nr)
 {
 	struct MHD_Daemon *daemon;
@@ -439,9 +432,7 @@ int httpd_main(char **argv, const struct room *const *all_rooms, unsigned int nr
 	rooms = all_rooms;
 	nr_rooms = nr;
 	tzset(); /* would read a file later */
-	if (sandbox_enter(argv[1], argv[2]))
-		return EXIT_FAILURE;
-	if (is_orphan()) /* nestord died before the death signal was set */
+	if (sandbox_enter(argv[1], argv[2], HTTPD_BACKEND_FD))
 		return EXIT_FAILURE;
 	daemon = start_daemon();
 	epoll = daemon ? start_epoll(daemon) : -1;

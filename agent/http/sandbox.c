@@ -15,6 +15,7 @@
 #include <cap-ng.h>
 #include <seccomp.h>
 
+#include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/http/sandbox.h"
 #include "agent/lib/util.h"
@@ -109,7 +110,7 @@ static int self_test(void)
 	return 0;
 }
 
-int sandbox_enter(const char *name, const char *empty_dir)
+int sandbox_enter(const char *name, const char *empty_dir, int parent_fd)
 {
 	const struct passwd *user = find_user(name); /* while /etc can be read */
 	int err;
@@ -123,9 +124,9 @@ int sandbox_enter(const char *name, const char *empty_dir)
 		err = change_user(user);
 	if (!err)
 		err = drop_capabilities();
-	/* Changing the user cleared the death signal: no sandboxed process outlives nestord. */
-	if (!err &&
-	    (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
+	if (!err) /* no sandboxed process outlives nestord */
+		err = child_follow_parent(SIGKILL, parent_fd);
+	if (!err && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
 		err = log_error(-errno, "cannot give up privileges: %m");
 	if (!err)
 		err = filter_syscalls();

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/close_range.h>
+
+#include "agent/lib/child.h"
+#include "agent/lib/util.h"
+
+#define FDS_MAX 16
+
+/* ---- in the child ---- */
+
+static int real_fd(int fd, int null, int socket)
+{
+	return fd == CHILD_NULL ? null : fd == CHILD_SOCKET ? socket : fd;
+}
+
+/* Copies first, above all of their places: one may stand where another is to be. */
+static int place_fds(const struct child *c, int socket)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), copies[FDS_MAX];
+
+	for (unsigned int i = 0; i < c->nr_fds; i++) {
+		copies[i] = fcntl(real_fd(c->fds[i], null, socket), F_DUPFD_CLOEXEC, FDS_MAX);
+		if (copies[i] < 0)
+			return -errno;
+	}
+	for (unsigned int i = 0; i < c->nr_fds; i++)
+		if (dup2(copies[i], (int)i) < 0)
+			return -errno;
+	return close_range(c->nr_fds, ~0U, CLOSE_RANGE_CLOEXEC) ? -errno : 0;
+}
+
+/* Tells @failure, which exec closes, why there is no program. */
+static _Noreturn void execute(const struct child *c, int socket, int failure)
+{
+	int high = fcntl(failure, F_DUPFD_CLOEXEC, FDS_MAX), err;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	err = high < 0 ? -errno : place_fds(c, socket);
+	if (!err) {
+		execve("/proc/self/exe", (char *const *)c->argv, (char *const *)c->envp);
+		err = -errno;
+	}
+	_exit(write(high, &err, sizeof(err)) == sizeof(err) ? 127 : 126);
+}
+
+int child_follow_parent(int signal, int fd)
+{
+	struct pollfd parent = { .fd = fd };
+
+	if (prctl(PR_SET_PDEATHSIG, signal))
+		return -errno;
+	/* It may have ended before that. A socket's end hangs up, a pipe without a reader is an error. */
+	return poll(&parent, 1, 0) > 0 && parent.revents & (POLLHUP | POLLERR) ? -ESRCH : 0;
+}
+
+/* ---- in the parent ---- */
+
+pid_t child_fork(int signal)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (!pid && (prctl(PR_SET_PDEATHSIG, signal) || getppid() != parent))
+		_exit(127);
+	return pid;
+}
+
+/* 0 once the program runs, or -errno. */
+static int wait_for_exec(int failure)
+{
+	int err = 0;
+	ssize_t n;
+
+	do
+		n = read(failure, &err, sizeof(err));
+	while (n < 0 && errno == EINTR);
+	return n ? err : 0;
+}
+
+static int fork_and_exec(const struct child *c, int socket, pid_t *ret_pid)
+{
+	_close_ int failure = -1;
+	int ends[2], err;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	failure = ends[0];
+	pid = child_fork(SIGKILL);
+	if (!pid)
+		execute(c, socket, ends[1]);
+	err = pid < 0 ? -errno : 0;
+	close(ends[1]);
+	if (err)
+		return err;
+	err = wait_for_exec(failure);
+	if (err)
+		child_wait(pid, -1, NULL);
+	else
+		*ret_pid = pid;
+	return err;
+}
+
+int child_start(const struct child *c, pid_t *ret_pid, int *ret_socket)
+{
+	int pair[2] = { -1, -1 }, err;
+
+	if (c->nr_fds > FDS_MAX)
+		return -EINVAL;
+	if (ret_socket && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	err = fork_and_exec(c, pair[1], ret_pid);
+	close_p(&pair[1]);
+	if (err)
+		close_p(&pair[0]);
+	else if (ret_socket)
+		*ret_socket = pair[0];
+	return err;
+}
+
+int child_wait(pid_t pid, int timeout_ms, int *ret_status)
+{
+	_close_ int fd = timeout_ms < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+	pid_t reaped;
+
+	if (timeout_ms >= 0) {
+		if (fd < 0)
+			return -errno;
+		if (poll(&end, 1, timeout_ms) != 1)
+			return -ETIMEDOUT;
+	}
+	do
+		reaped = waitpid(pid, ret_status, 0);
+	while (reaped < 0 && errno == EINTR);
+	return reaped < 0 ? -errno : 0;
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * budget: 5
+ * lane: free
+ * Starting a process of the agent's own. This program is its own child, under other names.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/lib/child.h"
+#include "agent/lib/util.h"
+#include "tests/harness/tap.h"
+
+enum { SOCK = 3, EXTRA = 4 };
+
+/* ---- the children ---- */
+
+struct seen {
+	pid_t pid;
+	bool null_stdin, blocked;
+	int fds; /* that are open */
+	char extra[16], environment[16], argument[16];
+};
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = -3; /* ".", ".." and that of @dir */
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void send_seen(const char *argument)
+{
+	struct seen s = { .pid = getpid(), .fds = count_fds() };
+	struct stat stdin_stat, null_stat;
+	sigset_t set;
+
+	sigprocmask(SIG_BLOCK, NULL, &set);
+	s.blocked = sigismember(&set, SIGTERM) == 1;
+	s.null_stdin = !fstat(STDIN_FILENO, &stdin_stat) && !stat("/dev/null", &null_stat) &&
+		       stdin_stat.st_rdev == null_stat.st_rdev;
+	snprintf(s.argument, sizeof(s.argument), "%s", argument);
+	snprintf(s.environment, sizeof(s.environment), "%s", getenv("GIVEN") ?: "");
+	if (pread(EXTRA, s.extra, sizeof(s.extra) - 1, 0) < 0)
+		strcpy(s.extra, "cannot be read");
+	send(SOCK, &s, sizeof(s), 0);
+}
+
+/* Ends with @status when told to. */
+static int run_reporter(char **argv)
+{
+	char status = 0;
+
+	send_seen(argv[1]);
+	recv(SOCK, &status, 1, 0);
+	return status;
+}
+
+static int start(const char *name, int extra, pid_t *pid, int *sock)
+{
+	const char *const argv[] = { name, "an argument", NULL }, *const envp[] = { "GIVEN=yes", NULL };
+	const int fds[] = { CHILD_NULL, CHILD_NULL, STDERR_FILENO, CHILD_SOCKET, extra };
+
+	return child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, pid, sock);
+}
+
+static int run_orphan(void)
+{
+	pid_t pid = getpid();
+
+	if (child_follow_parent(SIGKILL, SOCK))
+		return EXIT_FAILURE;
+	send(EXTRA, &pid, sizeof(pid), 0);
+	for (;;)
+		pause();
+}
+
+/* Starts one that ends with it, and that reports to our own parent. */
+static int run_middle(void)
+{
+	int sock;
+	pid_t pid;
+
+	if (start("orphan", SOCK, &pid, &sock))
+		return EXIT_FAILURE;
+	for (;;)
+		pause();
+}
+
+/* ---- the tests ---- */
+
+static void test_inheritance(void)
+{
+	_close_ int file = fileno(tmpfile()), leak = dup2(file, 200);
+	struct seen s = {};
+	sigset_t set;
+	pid_t pid = 0;
+	int sock = -1, status = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	ok(write(file, "content", 7) == 7 && leak == 200 && !start("reporter", file, &pid, &sock), "a child starts");
+	ok(recv(sock, &s, sizeof(s), 0) == sizeof(s) && s.pid == pid, "the parent has the other end of its socket, and its number");
+	is_str("content", s.extra, "a descriptor that is given arrives at its place");
+	is_u64(5, (unsigned int)s.fds, "no other descriptor does");
+	ok(s.null_stdin, "CHILD_NULL is /dev/null");
+	ok(!s.blocked, "no signal is blocked in a child, though its parent blocks one");
+	is_str("an argument", s.argument, "a child has its arguments");
+	is_str("yes", s.environment, "a child has the environment that is given");
+	is_u64(ETIMEDOUT, (unsigned int)-child_wait(pid, 0, NULL), "a child that runs is not waited for without time");
+	send(sock, "\7", 1, 0);
+	ok(!child_wait(pid, -1, &status) && WIFEXITED(status) && WEXITSTATUS(status) == 7, "its exit status is told");
+	ok(child_wait(pid, 0, NULL) == -ESRCH || child_wait(pid, -1, NULL) == -ECHILD, "it is reaped once");
+	close(sock);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Places that are each other's, and below all that the parent has open. */
+static void test_swapped(void)
+{
+	_close_ int one = dup2(memfd_create("one", 0), 101), two = dup2(memfd_create("two", 0), 102);
+	int low = dup2(one, 4), at_3 = dup2(two, 3), sock = -1;
+	struct seen s = {};
+	pid_t pid = 0;
+
+	ok(write(one, "one", 3) == 3 && write(two, "two", 3) == 3 && low == 4 && at_3 == 3 &&
+		   !start("reporter", at_3, &pid, &sock) && recv(sock, &s, sizeof(s), 0) > 0,
+	   "a child starts with descriptors that stand at each other's places");
+	is_str("two", s.extra, "descriptor 3 is given as 4");
+	close(sock);
+	child_wait(pid, -1, NULL);
+}
+
+static void test_no_program(void)
+{
+	static char huge[1 << 20]; /* more than the kernel takes as an argument */
+	const char *const argv[] = { huge, NULL }, *const envp[] = { NULL };
+	const int fds[] = { CHILD_NULL, CHILD_NULL, STDERR_FILENO, CHILD_SOCKET }, bad[] = { 999, CHILD_NULL, STDERR_FILENO };
+	const int before = count_fds();
+	int sock = -1;
+	pid_t pid = 0;
+
+	memset(huge, 'x', sizeof(huge) - 1);
+	is_u64(E2BIG, (unsigned int)-child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &pid, &sock),
+	       "a program that cannot be executed is an error of the parent");
+	is_u64(EBADF, (unsigned int)-child_start(&(struct child){ argv, envp, bad, ARRAY_SIZE(bad) }, &pid, NULL),
+	       "so is a descriptor that is not open");
+	ok(!pid && sock == -1 && waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "then no process is left");
+	is_u64((unsigned int)before, (unsigned int)count_fds(), "then no descriptor is left");
+}
+
+static void test_parent_killed(void)
+{
+	pid_t middle = 0, orphan = 0;
+	int sock = -1, status;
+	struct pollfd end = { .events = POLLIN };
+
+	ok(!start("middle", STDERR_FILENO, &middle, &sock) && recv(sock, &orphan, sizeof(orphan), 0) == sizeof(orphan),
+	   "a child starts a child of its own");
+	end.fd = (int)syscall(SYS_pidfd_open, orphan, 0);
+	ok(!poll(&end, 1, 0), "that runs while its parent does");
+	kill(middle, SIGKILL);
+	ok(!child_wait(middle, -1, &status) && WIFSIGNALED(status), "a child that is killed is reaped");
+	ok(end.fd >= 0 && poll(&end, 1, -1) == 1, "a child ends when its parent is killed");
+	close(end.fd);
+	close(sock);
+}
+
+static void test_follow_too_late(void)
+{
+	int pair[2], ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) || pipe(ends))
+		return;
+	ok(!child_follow_parent(0, pair[1]) && !child_follow_parent(0, ends[1]), "a parent that lives can be followed");
+	close(pair[0]);
+	close(ends[0]);
+	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, pair[1]), "one that closed its socket is gone");
+	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, ends[1]), "one that closed its end of a pipe is gone");
+	close(pair[1]);
+	close(ends[1]);
+}
+
+static void test_fork(void)
+{
+	int status = 0;
+	pid_t pid = child_fork(SIGKILL);
+
+	if (!pid)
+		_exit(3);
+	ok(pid > 0 && !child_wait(pid, -1, &status) && WEXITSTATUS(status) == 3, "a fork runs on in the same program");
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	if (!strcmp(argv[0], "reporter"))
+		return run_reporter(argv);
+	if (!strcmp(argv[0], "middle"))
+		return run_middle();
+	if (!strcmp(argv[0], "orphan"))
+		return run_orphan();
+	test_inheritance();
+	test_swapped();
+	test_no_program();
+	test_parent_killed();
+	test_follow_too_late();
+	test_fork();
+	return done_testing();
+}
