@@ -255,7 +255,7 @@ $(CACHE_USERS): $(CACHE_OBJS)
 $(CACHE_USERS): LDLIBS += -lxxhash
 $(B)/tests/tools/fsfuzz: LDLIBS += -luring
 # As the kernel has it.
-$(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter
+$(CACHE_OBJS): override CFLAGS += -Wno-unused-parameter -include tests/cache/userspace/kernel.h
 
 # ---- fuzzers ----
 

@@ -30,46 +30,4 @@ enum nestor_cache_drop {
 	NESTOR_CACHE_DROPS,
 };
 
-/* Who served a read into the page cache. */
-enum nestor_cache_source {
-	NESTOR_CACHE_FROM_MEMORY,
-	NESTOR_CACHE_FROM_SSD,
-	NESTOR_CACHE_FROM_DISK,
-	NESTOR_CACHE_SOURCES,
-};
-
-#define NESTOR_CACHE_SLOTS 29 /* of a histogram: slot i counts up to 2^i us, the last one all that took longer */
-
-/* How long reads took, each a bio: since the module was loaded. */
-struct nestor_cache_latency {
-	__u32 source; /* enum nestor_cache_source */
-	__u32 pad;
-	__u64 sum_ns;
-	__u64 slots[NESTOR_CACHE_SLOTS];
-};
-
-/* Pages, since the pool was made. */
-struct nestor_cache_counters {
-	__u64 gets; /* asked for by reads into the page cache */
-	__u64 hits[NESTOR_CACHE_STORES];
-	__u64 puts[NESTOR_CACHE_STORES];
-	__u64 evictions[NESTOR_CACHE_STORES];
-	__u64 demotions; /* from memory to SSD */
-	__u64 drops[NESTOR_CACHE_DROPS];
-};
-
-struct nestor_cache_pool {
-	__u64 cgroup; /* its number, by which reads find their pool; 0: none */
-	__u32 id; /* below NESTOR_CACHE_POOLS */
-	__u32 weight[NESTOR_CACHE_STORES]; /* up to NESTOR_CACHE_WEIGHT_MAX; 0: no share */
-	__u32 pad;
-};
-
-struct nestor_cache_pool_state {
-	struct nestor_cache_pool pool;
-	__u64 pages[NESTOR_CACHE_STORES];
-	__u64 entitlement[NESTOR_CACHE_STORES]; /* pages */
-	struct nestor_cache_counters counters;
-};
-
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the module takes from the kernel, and the differences between kernels from 6.12 on. Outside of it
- * tests/cache/userspace/kernel.h stands in, so that tests and benchmarks run the index, the pools and the memory store as they
- * are.
+ * What the module takes from the kernel, and the differences between kernels from 6.12 on. Who builds a part of the module for
+ * a process provides the same himself, before: tests do with -include.
  */
 #ifndef NESTOR_COMPAT_H
 #define NESTOR_COMPAT_H
@@ -75,8 +74,6 @@ static inline u64 folio_cgroup(struct folio *folio)
 	rcu_read_unlock();
 	return id;
 }
-#else
-#include "tests/cache/userspace/kernel.h"
 #endif
 
 #endif

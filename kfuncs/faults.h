@@ -10,14 +10,14 @@
 #ifdef CONFIG_FAULT_INJECTION
 #include <linux/sched.h>
 
-extern unsigned int module_fail_nth;
+extern unsigned int nestor_fail_nth;
 
 /* Until end_faults() in the same task; a task that has a fault of its own keeps it. May sleep or not, takes no lock. */
 static inline bool begin_faults(void)
 {
-	if (!module_fail_nth || current->fail_nth)
+	if (!nestor_fail_nth || current->fail_nth)
 		return false;
-	current->fail_nth = module_fail_nth;
+	current->fail_nth = nestor_fail_nth;
 	return true;
 }
 
@@ -25,7 +25,7 @@ static inline void end_faults(bool begun)
 {
 	if (!begun)
 		return;
-	module_fail_nth = current->fail_nth;
+	nestor_fail_nth = current->fail_nth;
 	current->fail_nth = 0;
 }
 #else

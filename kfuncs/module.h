@@ -1,16 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The module as a whole: what its parts ask of each other. */
+/*
+ * The module is made of parts, each in a folder of its own, that see neither each other nor the files of this one. main.c
+ * has the table of them; session.c brings their commands to them.
+ */
 #ifndef NESTOR_MODULE_H
 #define NESTOR_MODULE_H
 
-/* Lets a worker bring the stores and the index to the size they want, if they are not. Any context. */
-void nestor_module_balance(void);
+#include "kfuncs/compat.h"
 
-/* The agent's session is open: puts are taken. */
-bool nestor_session_is_open(void);
-int nestor_session_open(void);
-void nestor_session_close(void);
+struct nestor_session;
+struct nestor_version;
 
-int cache_kfuncs_open(void);
+struct nestor_part {
+	const char *name;
+	u64 feature; /* NESTOR_FEATURE_... */
+
+	/* With the module. open() returns 0, or -errno and leaves nothing behind. */
+	int (*open)(void);
+	/* No program, no session and no device is left: each holds the module. */
+	void (*close)(void);
+
+	/* ---- in a session: called by one task at a time ---- */
+
+	u8 first, last; /* its commands, by _IOC_NR() */
+	/* Before the first command of @session, which has the part for itself until end(). 0 or -errno. */
+	int (*begin)(struct nestor_session *session);
+	void (*end)(void);
+	long (*command)(unsigned int cmd, void __user *arg);
+	/* Says how large its arrays are; at any time. */
+	void (*describe)(struct nestor_version *version);
+};
+
+/* /dev/nestor, for the commands of @parts. 0 or -errno. */
+int nestor_sessions_open(const struct nestor_part *const *parts, unsigned int nr);
+void nestor_sessions_close(void);
+
+/* Who keeps a session beyond the call that names it takes a reference. */
+struct nestor_session *nestor_session_get(struct nestor_session *session);
+void nestor_session_put(struct nestor_session *session);
 
 #endif

@@ -1,186 +1,135 @@
 // SPDX-License-Identifier: GPL-2.0
+/*
+ * Sessions of /dev/nestor, and which of them has which part.
+ *
+ * A session takes a part at its first command to it, and not when it opens the file, as modules of interface 1 had it: so
+ * the agent's rooms open the file each for themselves, and whoever only asks for the version is in nobody's way. For an
+ * agent of interface 1 the difference is that EBUSY comes with the first command to the cache.
+ */
 #include "kfuncs/compat.h"
 
-#include "kfuncs/cache/dm.h"
-#include "kfuncs/cache/index.h"
-#include "kfuncs/cache/memory.h"
-#include "kfuncs/cache/pool.h"
-#include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/module.h"
 #include "kfuncs/session.h"
 
-static atomic_t taken; /* somebody has the file open */
-static bool accepting;
-static DEFINE_MUTEX(commands); /* one at a time */
+#define PARTS_MAX 8
 
-bool nestor_session_is_open(void)
+struct nestor_session {
+	struct kref ref; /* the file's, each part's that it has, and those of nestor_session_get() */
+};
+
+static const struct nestor_part *const *parts;
+static unsigned int nr_parts;
+
+/* Who has each part. */
+static struct {
+	struct mutex lock; /* held during its commands */
+	struct nestor_session *session; /* NULL: nobody */
+} owners[PARTS_MAX];
+
+static void free_session(struct kref *ref)
 {
-	return READ_ONCE(accepting);
+	kfree(container_of(ref, struct nestor_session, ref));
 }
 
-static int nestor_open(struct inode *inode, struct file *file)
+struct nestor_session *nestor_session_get(struct nestor_session *session)
 {
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	if (atomic_xchg(&taken, 1))
-		return -EBUSY;
-	cache_pools_open();
-	WRITE_ONCE(accepting, true);
-	return nonseekable_open(inode, file);
+	kref_get(&session->ref);
+	return session;
 }
 
-/* Reads under way may hold pages of a store for the time of a copy. */
-static void empty_stores(void)
+void nestor_session_put(struct nestor_session *session)
 {
-	cache_ssd_io_close();
-	cache_memory_set_limit(0);
-	for (cache_memory_balance(); cache_memory_held(); cache_memory_balance())
-		schedule_timeout_uninterruptible(1);
+	kref_put(&session->ref, free_session);
 }
 
-static int nestor_release(struct inode *inode, struct file *file)
+/* ---- who has a part; under its lock ---- */
+
+static int take_part(unsigned int i, struct nestor_session *session)
 {
-	WRITE_ONCE(accepting, false);
-	/* Puts have ended then. */
-	synchronize_rcu();
-	empty_stores();
-	cache_pools_close();
-	atomic_set(&taken, 0);
-	return 0;
+	int r;
+
+	if (owners[i].session)
+		return owners[i].session == session ? 0 : -EBUSY;
+	r = parts[i]->begin(session);
+	if (!r)
+		owners[i].session = nestor_session_get(session);
+	return r;
+}
+
+static void leave_part(unsigned int i, struct nestor_session *session)
+{
+	if (owners[i].session != session)
+		return;
+	parts[i]->end();
+	owners[i].session = NULL;
+	nestor_session_put(session);
 }
 
 /* ---- calls ---- */
 
-static int set_limit(void __user *arg)
+static int get_version(void __user *arg)
 {
-	struct nestor_cache_limit limit;
+	struct nestor_version version = { .abi = NESTOR_ABI, .oldest_abi = NESTOR_ABI_OLDEST, .module = NESTOR_VERSION };
+	unsigned int i;
 
-	if (copy_from_user(&limit, arg, sizeof(limit)))
-		return -EFAULT;
-	if (limit.store != NESTOR_CACHE_MEMORY || limit.pad || limit.pages > totalram_pages())
-		return -EINVAL;
-	cache_memory_set_limit(limit.pages);
-	cache_memory_balance();
-	return 0;
-}
-
-static int get_limit(void __user *arg)
-{
-	struct nestor_cache_limit limit;
-
-	if (copy_from_user(&limit, arg, sizeof(limit)))
-		return -EFAULT;
-	if (limit.store >= NESTOR_CACHE_STORES)
-		return -EINVAL;
-	limit.pages = limit.store == NESTOR_CACHE_SSD ? cache_ssd_limit() : cache_memory_limit();
-	limit.held = limit.store == NESTOR_CACHE_SSD ? cache_ssd_limit() : cache_memory_held();
-	limit.errors = limit.store == NESTOR_CACHE_SSD ? cache_ssd_io_errors() : 0;
-	return copy_to_user(arg, &limit, sizeof(limit)) ? -EFAULT : 0;
-}
-
-static int open_ssd(void __user *arg)
-{
-	struct nestor_cache_ssd want;
-
-	if (copy_from_user(&want, arg, sizeof(want)))
-		return -EFAULT;
-	return want.pad ? -EINVAL : cache_ssd_io_open(want.fd, want.pages);
-}
-
-static int set_pool(void __user *arg)
-{
-	struct nestor_cache_pool pool;
-
-	if (copy_from_user(&pool, arg, sizeof(pool)))
-		return -EFAULT;
-	return cache_pool_set(&pool);
-}
-
-static int get_pool_state(void __user *arg)
-{
-	const u64 limits[NESTOR_CACHE_STORES] = { cache_memory_limit(), cache_ssd_limit() };
-	struct nestor_cache_pool_state state;
-	int r;
-
-	if (copy_from_user(&state, arg, sizeof(state)))
-		return -EFAULT;
-	r = cache_pool_state(&state, limits);
-	if (r)
-		return r;
-	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
-}
-
-static void empty_pool(struct cache_pool *pool)
-{
-	cache_memory_drop_pool(pool);
-	cache_ssd_drop_pool(pool);
-}
-
-static int drop_pool(void __user *arg)
-{
-	u32 id;
-
-	if (copy_from_user(&id, arg, sizeof(id)))
-		return -EFAULT;
-	return cache_pool_retire(id, empty_pool);
-}
-
-static int get_latency(void __user *arg)
-{
-	struct nestor_cache_latency latency;
-	int r;
-
-	if (copy_from_user(&latency, arg, sizeof(latency)))
-		return -EFAULT;
-	r = cache_dm_latency(&latency);
-	if (r)
-		return r;
-	return copy_to_user(arg, &latency, sizeof(latency)) ? -EFAULT : 0;
-}
-
-static int get_index(void __user *arg)
-{
-	struct nestor_cache_index state;
-
-	cache_index_count(&state.entries, &state.free);
-	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
-}
-
-static long command(unsigned int cmd, void __user *p)
-{
-	switch (cmd) {
-	case NESTOR_CACHE_SET_LIMIT:
-		return set_limit(p);
-	case NESTOR_CACHE_GET_LIMIT:
-		return get_limit(p);
-	case NESTOR_CACHE_SET_POOL:
-		return set_pool(p);
-	case NESTOR_CACHE_DROP_POOL:
-		return drop_pool(p);
-	case NESTOR_CACHE_POOL_STATE:
-		return get_pool_state(p);
-	case NESTOR_CACHE_OPEN_SSD:
-		return open_ssd(p);
-	case NESTOR_CACHE_CLOSE_SSD:
-		cache_ssd_io_close();
-		return 0;
-	case NESTOR_CACHE_GET_LATENCY:
-		return get_latency(p);
-	case NESTOR_CACHE_GET_INDEX:
-		return get_index(p);
-	default:
-		return -ENOTTY;
+	for (i = 0; i < nr_parts; i++) {
+		version.features |= parts[i]->feature;
+		parts[i]->describe(&version);
 	}
+	return copy_to_user(arg, &version, sizeof(version)) ? -EFAULT : 0;
+}
+
+static long command(unsigned int i, struct nestor_session *session, unsigned int cmd, void __user *arg)
+{
+	long r;
+
+	if (mutex_lock_killable(&owners[i].lock))
+		return -EINTR;
+	r = take_part(i, session);
+	if (!r)
+		r = parts[i]->command(cmd, arg);
+	mutex_unlock(&owners[i].lock);
+	return r;
 }
 
 static long nestor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	long r;
+	unsigned int i;
 
-	mutex_lock(&commands);
-	r = command(cmd, (void __user *)arg);
-	mutex_unlock(&commands);
-	return r;
+	if (cmd == NESTOR_GET_VERSION)
+		return get_version((void __user *)arg);
+	for (i = 0; i < nr_parts && _IOC_TYPE(cmd) == 'N'; i++)
+		if (_IOC_NR(cmd) >= parts[i]->first && _IOC_NR(cmd) <= parts[i]->last)
+			return command(i, file->private_data, cmd, (void __user *)arg);
+	return -ENOTTY;
+}
+
+static int nestor_open(struct inode *inode, struct file *file)
+{
+	struct nestor_session *session;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	session = kzalloc(sizeof(*session), GFP_KERNEL);
+	if (!session)
+		return -ENOMEM;
+	kref_init(&session->ref);
+	file->private_data = session;
+	return nonseekable_open(inode, file);
+}
+
+static int nestor_release(struct inode *inode, struct file *file)
+{
+	struct nestor_session *session = file->private_data;
+	unsigned int i = nr_parts;
+
+	while (i--) {
+		mutex_lock(&owners[i].lock);
+		leave_part(i, session);
+		mutex_unlock(&owners[i].lock);
+	}
+	nestor_session_put(session);
+	return 0;
 }
 
 static const struct file_operations nestor_fops = {
@@ -197,12 +146,20 @@ static struct miscdevice nestor_device = {
 	.mode = 0600,
 };
 
-int nestor_session_open(void)
+int nestor_sessions_open(const struct nestor_part *const *all, unsigned int nr)
 {
+	unsigned int i;
+
+	if (WARN_ON(nr > PARTS_MAX))
+		return -EINVAL;
+	parts = all;
+	nr_parts = nr;
+	for (i = 0; i < nr; i++)
+		mutex_init(&owners[i].lock);
 	return misc_register(&nestor_device);
 }
 
-void nestor_session_close(void)
+void nestor_sessions_close(void)
 {
 	misc_deregister(&nestor_device);
 }

@@ -1,47 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * /dev/nestor: how the agent commands the module. The open file is the agent's session: there is one at a time, the stores
- * are empty when it begins, and when it ends (the agent's death is enough) they are emptied and nothing is put any more.
- * Devices stay, and pass all I/O through.
+ * /dev/nestor: how the agent commands the module. Wants CAP_SYS_ADMIN. Each open file is a session. The module has parts, whose
+ * commands are in headers of their own (kfuncs/cache_session.h). A session has a part from its first command to it until the
+ * file is closed (the agent's death is enough); meanwhile the part's commands fail with EBUSY in any other session.
  *
- * Wants CAP_SYS_ADMIN. All calls may sleep and fail with EFAULT, EINVAL (a value out of range), ENOMEM.
+ * All commands may sleep and fail with EFAULT, EINVAL (a value out of range, or a reserved one that is not 0), ENOMEM, ENOTTY
+ * (this module does not know it).
  */
 #ifndef NESTOR_SESSION_H
 #define NESTOR_SESSION_H
 
 #include <linux/ioctl.h>
+#include <linux/types.h>
 
-#include "kfuncs/cache.h"
+/*
+ * The interface: structs and commands of all parts. It is raised when something is not what it was; what is added is a
+ * feature. Interface 1, of modules before NESTOR_GET_VERSION, had arrays for two stores.
+ */
+#define NESTOR_ABI 2
+#define NESTOR_ABI_OLDEST 1 /* that the module still serves */
 
-struct nestor_cache_limit {
-	__u32 store; /* enum nestor_cache_store */
-	__u32 pad;
-	__u64 pages; /* that it may hold */
-	/* Told by NESTOR_CACHE_GET_LIMIT: */
-	__u64 held; /* pages that it takes, empty ones among them */
-	__u64 errors; /* reads and writes that failed, or brought something else */
+#define NESTOR_FEATURE_CACHE (1ULL << 0) /* kfuncs/cache_session.h */
+
+struct nestor_version {
+	__u32 abi; /* NESTOR_ABI of the module */
+	__u32 oldest_abi; /* it serves agents of this and all between */
+	__u64 features;
+	char module[32]; /* its version, for people */
+	/* How much of the arrays of the ABI is in use; the rest is 0. */
+	__u32 cache_stores;
+	__u32 cache_drops;
+	__u32 cache_pools;
+	__u32 reserved[17];
 };
 
-struct nestor_cache_ssd {
-	__s32 fd; /* of a block device, open for writing, and exclusively */
-	__u32 pad;
-	__u64 pages; /* of it that are used; 0: all */
-};
-
-struct nestor_cache_index {
-	__u64 entries; /* that there is memory for, 36 bytes each */
-	__u64 free;
-};
-
-#define NESTOR_CACHE_SET_LIMIT _IOW('N', 1, struct nestor_cache_limit)
-#define NESTOR_CACHE_GET_LIMIT _IOWR('N', 2, struct nestor_cache_limit)
-#define NESTOR_CACHE_SET_POOL _IOW('N', 3, struct nestor_cache_pool) /* makes it if need be */
-#define NESTOR_CACHE_DROP_POOL _IOW('N', 4, __u32) /* its number; with all its pages. ENOENT */
-#define NESTOR_CACHE_POOL_STATE _IOWR('N', 5, struct nestor_cache_pool_state) /* pool.id says of which. ENOENT */
-/* Once, or after NESTOR_CACHE_CLOSE_SSD. EBADF, ENOTBLK, EACCES (read-only), ENOSPC (smaller than 2 MiB), EEXIST */
-#define NESTOR_CACHE_OPEN_SSD _IOW('N', 7, struct nestor_cache_ssd)
-#define NESTOR_CACHE_CLOSE_SSD _IO('N', 8)
-#define NESTOR_CACHE_GET_LATENCY _IOWR('N', 9, struct nestor_cache_latency) /* source says whose */
-#define NESTOR_CACHE_GET_INDEX _IOR('N', 6, struct nestor_cache_index)
+/* Numbers of commands: 0 is the session's own, 1 to 31 are the cache's. */
+#define NESTOR_GET_VERSION _IOR('N', 0, struct nestor_version) /* in any session; ENOTTY: interface 1 */
 
 #endif

@@ -5,7 +5,6 @@
  * spare.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,12 +25,13 @@
 #include "agent/lib/log.h"
 #include "agent/cache/spare_memory.h"
 #include "agent/base/metrics.h"
+#include "agent/base/module.h"
 #include "agent/lib/util.h"
 #include "bpf/cache.h"
+#include "kfuncs/cache_session.h"
 #include "kfuncs/session.h"
 #include "build/bpf/cache/cache.skel.h"
 
-#define DEVICE "/dev/nestor"
 #define PAGE 4096
 #define CHECK_NS 1000000000ULL
 #define OTHERS 0 /* the pool of who has none */
@@ -488,12 +488,16 @@ static int cache_probe(const struct kernel *k)
 
 static int open_session(struct cache *c)
 {
-	c->session = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (c->session < 0 && errno == ENOENT)
-		return log_error(-ENOENT, "cache: there is no " DEVICE ": the kernel module nestor is not loaded");
-	if (c->session < 0 && errno == EBUSY)
-		return log_error(-EBUSY, "cache: another agent has " DEVICE " open");
-	return c->session < 0 ? log_error(-errno, "cache: cannot open " DEVICE ": %m") : 0;
+	struct nestor_cache_index index;
+
+	c->session = module_session_open("cache", NESTOR_FEATURE_CACHE);
+	if (c->session < 0)
+		return c->session;
+	/* Any command takes the cache. That comes before the BPF program, which would be in another agent's way. */
+	if (!ioctl(c->session, NESTOR_CACHE_GET_INDEX, &index))
+		return 0;
+	return errno == EBUSY ? log_error(-EBUSY, "cache: another agent commands the kernel module's cache")
+			      : log_error(-errno, "cache: the kernel module gives no session: %m");
 }
 
 static int load(struct cache *c)

@@ -14,7 +14,6 @@
 #include "agent/cache/ssd.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
-#include "kfuncs/session.h"
 
 #define TRIES 16 /* to get a loop device before somebody else does */
 

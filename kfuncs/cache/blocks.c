@@ -6,10 +6,7 @@
 
 #define BLOCK_SIZE_BYTES (1U << BLOCK_SHIFT)
 
-const struct cache_store *const cache_stores[NESTOR_CACHE_STORES] = {
-	[NESTOR_CACHE_MEMORY] = &cache_memory_store,
-	[NESTOR_CACHE_SSD] = &cache_ssd_store,
-};
+const struct cache_store *cache_stores[NESTOR_CACHE_STORES];
 
 static bool is_stored(const struct entry *e)
 {
@@ -24,8 +21,9 @@ static enum nestor_cache_store store_of(const struct entry *e)
 /* Nobody outside can know which contents share a hash. */
 static u64 hash_seed;
 
-void cache_blocks_seed(u64 seed)
+void cache_blocks_open(const struct cache_store *const stores[NESTOR_CACHE_STORES], u64 seed)
 {
+	memcpy(cache_stores, stores, sizeof(cache_stores));
 	hash_seed = seed;
 }
 
@@ -387,11 +385,13 @@ static int commit_put(u32 id, u32 frame, struct cache_pool *pool, enum nestor_ca
 int cache_blocks_put(u32 frame, struct cache_pool *pool, enum nestor_cache_store store)
 {
 	u32 id = cache_index_note_take(frame), place;
-	struct entry *e = cache_index_entry_by_id(id);
+	struct entry *e;
 	void *copy;
 
+	/* Before the first attach there are no notes and no entries. */
 	if (!id)
 		return -NESTOR_CACHE_DROP_UNKNOWN - 1;
+	e = cache_index_entry_by_id(id);
 	if (!claims(e, entry_where(e), frame))
 		return -NESTOR_CACHE_DROP_RACED - 1;
 	place = cache_stores[store]->reserve(pool, &copy);

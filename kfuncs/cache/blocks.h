@@ -21,6 +21,7 @@
 #include "kfuncs/cache.h"
 
 struct cache_pool;
+struct cache_store;
 
 #define BLOCKS_BATCH 64 /* that one call takes */
 
@@ -83,7 +84,12 @@ bool cache_blocks_move(u32 id, struct cache_pool *pool, const void *from, enum n
 void cache_blocks_forget_device(u8 device);
 
 u64 cache_blocks_hash(const void *page);
-/* Anew, while the index is empty. */
-void cache_blocks_seed(u64 seed);
+
+/* ---- life ---- */
+
+/* Before all else: the stores, by enum nestor_cache_store, and what hashes start from. */
+void cache_blocks_open(const struct cache_store *const stores[NESTOR_CACHE_STORES], u64 seed);
+/* What was handed in. */
+extern const struct cache_store *cache_stores[NESTOR_CACHE_STORES];
 
 #endif

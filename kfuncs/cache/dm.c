@@ -5,15 +5,15 @@
  *
  * Table: START LENGTH nestor-cache DEVICE
  */
+#include "kfuncs/cache/balance.h"
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/dm.h"
 #include "kfuncs/cache/index.h"
-#include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
+#include "kfuncs/cache_session.h"
 #include "kfuncs/faults.h"
-#include "kfuncs/module.h"
 
 #define DM_MSG_PREFIX "nestor-cache"
 
@@ -356,7 +356,7 @@ static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 	case IO_OTHER:
 		break;
 	}
-	nestor_module_balance();
+	cache_balance();
 	return r;
 }
 
@@ -393,6 +393,11 @@ static int set_up(struct dm_target *ti, const char *path)
 	struct cached_device *c;
 	int r;
 
+	/* Not with the module: where nothing is cached, it takes no memory. */
+	if (cache_index_open(totalram_pages(), frames_end())) {
+		ti->error = "out of memory";
+		return -ENOMEM;
+	}
 	c = kzalloc(sizeof(*c), GFP_KERNEL);
 	if (!c) {
 		ti->error = "out of memory";

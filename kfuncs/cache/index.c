@@ -24,32 +24,62 @@ static struct {
 	u64 frames;
 } known;
 
-int cache_index_open(u64 blocks, u64 frames)
+static DEFINE_MUTEX(open_lock);
+
+/* Under free_lock. */
+static void add_chunk(struct entry *chunk)
 {
-	u32 nr_groups;
-	u32 i;
+	u32 first = known.nr_chunks << CHUNK_SHIFT, i;
+
+	known.chunks[known.nr_chunks++] = chunk;
+	/* 0 is the number of none. */
+	for (i = first ? 0 : 1; i < CHUNK_ENTRIES; i++) {
+		chunk[i].chain = known.free;
+		known.free = first + i;
+		known.nr_free++;
+	}
+}
+
+static int open_index(u64 blocks, u64 frames)
+{
+	u32 max_chunks = min_t(u64, (blocks >> CHUNK_SHIFT) * 4 + 16, 1U << (32 - CHUNK_SHIFT));
+	/* Entry 0, which is none, may be looked at. */
+	struct entry *first = kvcalloc(CHUNK_ENTRIES, sizeof(*first), GFP_KERNEL);
+	unsigned long flags;
+	u32 nr_groups, i;
 
 	known.group_bits = ilog2(max_t(u64, roundup_pow_of_two(blocks) >> GROUP_SHIFT, 2));
 	nr_groups = 1U << known.group_bits;
-	known.max_chunks = min_t(u64, (blocks >> CHUNK_SHIFT) * 4 + 16, 1U << (32 - CHUNK_SHIFT));
-	known.frames = frames;
 	known.groups = kvcalloc(nr_groups, sizeof(*known.groups), GFP_KERNEL);
 	known.buckets = kvcalloc(nr_groups, GROUP_BLOCKS * sizeof(*known.buckets), GFP_KERNEL);
-	known.chunks = kvcalloc(known.max_chunks, sizeof(*known.chunks), GFP_KERNEL);
+	known.chunks = kvcalloc(max_chunks, sizeof(*known.chunks), GFP_KERNEL);
 	known.leaves = kvcalloc((frames >> LEAF_SHIFT) + 1, sizeof(*known.leaves), GFP_KERNEL);
 	spin_lock_init(&known.free_lock);
-	if (!known.groups || !known.buckets || !known.chunks || !known.leaves) {
+	if (!known.groups || !known.buckets || !known.chunks || !known.leaves || !first) {
+		kvfree(first);
 		cache_index_close();
 		return -ENOMEM;
 	}
 	for (i = 0; i < nr_groups; i++)
 		spin_lock_init(&known.groups[i].lock);
-	/* Entry 0, which is none, may be looked at. */
-	if (cache_index_grow()) {
-		cache_index_close();
-		return -ENOMEM;
-	}
+	/* Puts and the balance go on meanwhile: for them there is no index before these two. */
+	spin_lock_irqsave(&known.free_lock, flags);
+	WRITE_ONCE(known.max_chunks, max_chunks);
+	add_chunk(first);
+	spin_unlock_irqrestore(&known.free_lock, flags);
+	smp_store_release(&known.frames, frames);
 	return 0;
+}
+
+int cache_index_open(u64 blocks, u64 frames)
+{
+	int r = 0;
+
+	mutex_lock(&open_lock);
+	if (!known.frames)
+		r = open_index(blocks, frames);
+	mutex_unlock(&open_lock);
+	return r;
 }
 
 void cache_index_close(void)
@@ -76,41 +106,26 @@ struct entry *cache_index_entry_by_id(u32 id)
 
 bool cache_index_wants_growth(void)
 {
-	return READ_ONCE(known.nr_free) < FREE_LOW && READ_ONCE(known.nr_chunks) < known.max_chunks;
-}
-
-static void index_add_chunk(struct entry *chunk)
-{
-	unsigned long flags;
-	u32 first, i;
-
-	spin_lock_irqsave(&known.free_lock, flags);
-	if (known.nr_chunks == known.max_chunks) {
-		spin_unlock_irqrestore(&known.free_lock, flags);
-		kvfree(chunk);
-		return;
-	}
-	first = known.nr_chunks << CHUNK_SHIFT;
-	known.chunks[known.nr_chunks++] = chunk;
-	/* 0 is the number of none. */
-	for (i = first ? 0 : 1; i < CHUNK_ENTRIES; i++) {
-		chunk[i].chain = known.free;
-		known.free = first + i;
-		known.nr_free++;
-	}
-	spin_unlock_irqrestore(&known.free_lock, flags);
+	return READ_ONCE(known.nr_free) < FREE_LOW && READ_ONCE(known.nr_chunks) < READ_ONCE(known.max_chunks);
 }
 
 int cache_index_grow(void)
 {
 	struct entry *chunk;
+	unsigned long flags;
 
 	if (!cache_index_wants_growth())
 		return 0;
 	chunk = kvcalloc(CHUNK_ENTRIES, sizeof(*chunk), GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
-	index_add_chunk(chunk);
+	spin_lock_irqsave(&known.free_lock, flags);
+	if (known.nr_chunks < known.max_chunks) {
+		add_chunk(chunk);
+		chunk = NULL;
+	}
+	spin_unlock_irqrestore(&known.free_lock, flags);
+	kvfree(chunk);
 	return 0;
 }
 
@@ -248,7 +263,7 @@ int cache_index_note_prepare(u64 frame, gfp_t gfp)
 
 static u32 *note_of(u64 frame)
 {
-	u32 *leaf = frame < known.frames ? READ_ONCE(known.leaves[frame >> LEAF_SHIFT]) : NULL;
+	u32 *leaf = frame < smp_load_acquire(&known.frames) ? READ_ONCE(known.leaves[frame >> LEAF_SHIFT]) : NULL;
 
 	return leaf ? &leaf[frame & ((1U << LEAF_SHIFT) - 1)] : NULL;
 }

@@ -74,11 +74,14 @@ struct group {
 	u32 blind; /* of them, those that left no entries behind */
 };
 
-/* For about so many blocks, of pages in frames below @frames. 0 or -ENOMEM. May sleep. */
+/*
+ * For about so many blocks, of pages in frames below @frames; if it is open already, nothing. Until then there are no notes
+ * and no entries, and of all functions only those that say so may be called. 0 or -ENOMEM. May sleep.
+ */
 int cache_index_open(u64 blocks, u64 frames);
 void cache_index_close(void);
 
-/* Are few entries free, and may there be more? */
+/* Are few entries free, and may there be more? Also before it is open. */
 bool cache_index_wants_growth(void);
 /* Makes room for some more, if so. 0 or -ENOMEM. May sleep. */
 int cache_index_grow(void);
@@ -106,9 +109,9 @@ void cache_index_for_each(u8 device, void (*each)(u32 id, void *arg), void *arg)
 int cache_index_note_prepare(u64 frame, gfp_t gfp);
 /* False: no memory for it. Else *@ret_before is what it was. */
 bool cache_index_note_set(u64 frame, u32 id, u32 *ret_before);
-u32 cache_index_note_take(u64 frame);
+u32 cache_index_note_take(u64 frame); /* also before it is open */
 
-/* Entries in all, and free ones among them. */
+/* Entries in all, and free ones among them. Also before it is open. */
 void cache_index_count(u64 *ret_all, u64 *ret_free);
 
 #endif

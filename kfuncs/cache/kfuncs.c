@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What BPF programs may call. */
+#include "kfuncs/cache/balance.h"
 #include "kfuncs/cache/blocks.h"
+#include "kfuncs/cache/commands.h"
 #include "kfuncs/cache/kfuncs.h"
 #include "kfuncs/cache/pool.h"
-#include "kfuncs/module.h"
 
 static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_cache_store store)
 {
@@ -32,7 +33,7 @@ static void forget_folio(struct folio *folio)
 
 static struct cache_pool *pool_for(u32 pool, u32 store)
 {
-	struct cache_pool *p = nestor_session_is_open() ? cache_pool_by_id(pool) : NULL;
+	struct cache_pool *p = cache_in_session() ? cache_pool_by_id(pool) : NULL;
 
 	if (!p)
 		return NULL;
@@ -63,7 +64,7 @@ __bpf_kfunc int bpf_cache_put_folio(struct folio *folio, u32 pool, u32 store)
 	else
 		forget_folio(folio);
 	rcu_read_unlock();
-	nestor_module_balance();
+	cache_balance();
 	return stored;
 }
 

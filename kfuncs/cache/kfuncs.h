@@ -19,6 +19,8 @@ extern int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store) __k
 #else
 struct folio;
 int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store);
+/* Makes them known. 0 or -errno. */
+int cache_kfuncs_open(void);
 #endif
 
 #endif

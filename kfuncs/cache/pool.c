@@ -112,6 +112,9 @@ static bool config_valid(const struct nestor_cache_pool *config)
 	for (s = 0; s < NESTOR_CACHE_STORES; s++)
 		if (config->weight[s] > NESTOR_CACHE_WEIGHT_MAX)
 			return false;
+	for (; s < NESTOR_CACHE_STORES_MAX; s++)
+		if (config->weight[s])
+			return false;
 	return config->id < NESTOR_CACHE_POOLS && !config->pad;
 }
 

@@ -8,7 +8,7 @@
 
 #include "kfuncs/compat.h"
 
-#include "kfuncs/cache.h"
+#include "kfuncs/cache_session.h"
 
 struct cache_pool {
 	struct nestor_cache_pool config;

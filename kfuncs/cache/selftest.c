@@ -240,14 +240,18 @@ static void stop(void)
 	cache_pools_close();
 }
 
-int selftest_run(void)
+int cache_selftest_run(void)
 {
-	u64 reads = 0, hits = 0, puts = 0, wrong = 0, used = entries_used(), lost;
+	u64 reads = 0, hits = 0, puts = 0, wrong = 0, used, lost;
 	u32 i;
 	int r;
 
 	if (!selftest)
 		return 0;
+	r = cache_index_open(totalram_pages(), frames_end());
+	if (r)
+		return r;
+	used = entries_used();
 	nr_workers = min_t(u32, 2 * num_online_cpus(), WORKERS_MAX);
 	workers = kvcalloc(nr_workers, sizeof(*workers), GFP_KERNEL);
 	if (!workers)

@@ -8,9 +8,9 @@
 
 #ifdef NESTOR_SELFTEST
 /* For as long as the parameter selftest says; 0 or -errno. While there is no session and no device. Sleeps. */
-int selftest_run(void);
+int cache_selftest_run(void);
 #else
-static inline int selftest_run(void)
+static inline int cache_selftest_run(void)
 {
 	return 0;
 }

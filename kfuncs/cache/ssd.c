@@ -3,7 +3,6 @@
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd.h"
-#include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
 
 #define FREE_WANTED 4 /* segments at hand for puts, and at most 1/16 of all */
@@ -41,6 +40,7 @@ static struct {
 	struct segment *segments; /* number 0 is none */
 	u32 nr;
 	bool open; /* puts are taken */
+	cache_ssd_write_fn write;
 	u32 nr_free, free;
 	struct buffer *buffers; /* at hand */
 	u32 nr_buffers, buffers_at_hand;
@@ -382,7 +382,7 @@ static void balance(void)
 	u32 segment;
 
 	while ((segment = next_full()))
-		cache_ssd_io_write(segment, ssd.segments[segment].buffer->pages);
+		ssd.write(segment, ssd.segments[segment].buffer->pages);
 	while (wants_buffer() && add_buffer())
 		;
 	while (wants_segment() && free_one())
@@ -453,12 +453,13 @@ static int make_segments(u32 nr)
 	return 0;
 }
 
-int cache_ssd_open(u32 segments)
+int cache_ssd_open(u32 segments, cache_ssd_write_fn write)
 {
 	int r;
 
 	mutex_lock(&balance_lock);
 	r = make_segments(segments);
+	ssd.write = write;
 	if (r)
 		free_all();
 	else

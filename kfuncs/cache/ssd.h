@@ -14,8 +14,11 @@ struct cache_pool;
 #define SEGMENT_SHIFT 8 /* of slots: 1 MiB */
 #define SEGMENT_SLOTS (1U << SEGMENT_SHIFT)
 
-/* Uses @segments of the device behind ssd_io.h. 0 or -ENOMEM. May sleep, as all that follows. */
-int cache_ssd_open(u32 segments);
+/* Begins to write a segment; cache_ssd_written() tells of the end, maybe before it returns. May sleep. */
+typedef void (*cache_ssd_write_fn)(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
+
+/* Uses @segments of the device that @write writes to. 0 or -ENOMEM. May sleep, as all that follows. */
+int cache_ssd_open(u32 segments, cache_ssd_write_fn write);
 /* Gives up all. No put may be under way; waits for reads and writes that are. */
 void cache_ssd_close(void);
 u64 cache_ssd_limit(void); /* pages; 0: there is none */
@@ -27,7 +30,7 @@ bool cache_ssd_unbalanced(void); /* in any context */
 /* Writes what is full, frees segments and has buffers ready. */
 void cache_ssd_balance(void);
 
-/* A write that cache_ssd_io_write() began has ended. Any context. */
+/* A write has ended. Any context. */
 void cache_ssd_written(u32 segment, bool good);
 
 #endif

@@ -73,7 +73,7 @@ static void written(struct bio *bio)
 	bio_put(bio);
 }
 
-void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+static void write_segment(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 {
 	struct bio *bio = bio_alloc(device, SEGMENT_SLOTS, REQ_OP_WRITE, GFP_NOIO);
 	u32 i;
@@ -106,7 +106,7 @@ static int take_device(struct file *f, u64 pages)
 	if (segments < 2 || bdev_logical_block_size(bdev) > 1U << BLOCK_SHIFT)
 		return -ENOSPC;
 	device = bdev;
-	r = cache_ssd_open(segments - 1);
+	r = cache_ssd_open(segments - 1, write_segment);
 	if (r)
 		device = NULL;
 	return r;

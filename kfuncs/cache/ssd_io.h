@@ -5,8 +5,6 @@
 
 #include "kfuncs/compat.h"
 
-#include "kfuncs/cache/ssd.h"
-
 struct bio;
 
 /*
@@ -17,9 +15,6 @@ struct bio;
 int cache_ssd_io_open(int fd, u64 pages);
 /* As cache_ssd_close(). */
 void cache_ssd_io_close(void);
-
-/* Begins to write a segment; cache_ssd_written() tells of the end, maybe before it returns. May sleep. */
-void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
 
 /* Failed or wrong pages, since it was opened. */
 u64 cache_ssd_io_errors(void);

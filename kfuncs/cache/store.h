@@ -32,6 +32,5 @@ struct cache_store {
 };
 
 extern const struct cache_store cache_memory_store, cache_ssd_store;
-extern const struct cache_store *const cache_stores[NESTOR_CACHE_STORES];
 
 #endif

@@ -9,7 +9,7 @@
 cd "$ROOT" || exit 1
 
 build() { # build DIR
-	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -o "$1/cachemodel" tests/cache/rules_model.c \
+	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -include tests/cache/userspace/kernel.h -o "$1/cachemodel" tests/cache/rules_model.c \
 		"$1"/kfuncs/cache/{blocks,index,memory,pool,ssd}.c tests/cache/userspace/kernel.c -lxxhash
 }
 build_module() { # build_module DIR

@@ -6,11 +6,13 @@
  *
  * usage: cachemodel [SEED [STEPS]]
  */
+#include "tests/cache/userspace/kernel.h"
+
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/pool.h"
-#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/store.h"
 #include "tests/harness/tap.h"
 
@@ -116,7 +118,7 @@ static void truncate_page(int file, u32 block)
 
 /* ---- the SSD ---- */
 
-void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+static void write_ssd(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 {
 	memcpy(ssd_pages[segment], pages, sizeof(ssd_pages[segment]));
 }
@@ -425,7 +427,7 @@ static void change_policy(void)
 	cache_pool_set(&pool);
 	if (one_in(100)) {
 		cache_ssd_close();
-		cache_ssd_open(SEGMENTS);
+		cache_ssd_open(SEGMENTS, write_ssd);
 	}
 }
 
@@ -520,20 +522,21 @@ static void test_sums(void)
 int main(int argc, char **argv)
 {
 	u64 steps = argc > 2 ? strtoull(argv[2], NULL, 0) : STEPS, i;
+	const struct cache_store *const stores[] = { &cache_memory_store, &cache_ssd_store };
 	struct nestor_cache_pool pool = { .weight = { 10, 10 } };
 
 	state = argc > 1 ? strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15 : 0x4e4553544f52;
 	frames_open(16384);
 	if (cache_index_open(BLOCKS / SPAN * GROUP_BLOCKS, kernel_frames))
 		return 1;
-	cache_blocks_seed(state);
+	cache_blocks_open(stores, state);
 	cache_memory_open();
 	cache_pools_open();
 	for (pool.id = 0; pool.id < POOLS; pool.id++)
 		cache_pool_set(&pool);
 	cache_memory_set_limit(STORE_PAGES);
 	cache_memory_balance();
-	cache_ssd_open(SEGMENTS);
+	cache_ssd_open(SEGMENTS, write_ssd);
 	for (i = 0; i < steps && !wrong; i++) {
 		struct workloads c = { 0 };
 

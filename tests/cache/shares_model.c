@@ -4,11 +4,13 @@
  * Who has how much of the memory store: containers that put pages at different rates, begin in different orders, and come and
  * go, over the shipped pools and stores. Beside it the same puts without pools, oldest out first.
  */
+#include "tests/cache/userspace/kernel.h"
+
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/pool.h"
-#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/store.h"
 #include "tests/harness/tap.h"
 
@@ -19,12 +21,6 @@
 static u32 frame; /* of the page that is put again and again */
 static u64 next_block[CONTAINERS + 1];
 static bool without_pools;
-
-void cache_ssd_io_write(u32 segment, struct page *const pages[SEGMENT_SLOTS])
-{
-	(void)segment;
-	(void)pages;
-}
 
 void wait_a_tick(void)
 {
@@ -88,11 +84,13 @@ static void turnover(const u32 rates[CONTAINERS + 1])
 
 static void open_store(void)
 {
+	const struct cache_store *const stores[] = { &cache_memory_store, &cache_ssd_store };
 	u32 c;
 
 	frames_open(24576);
 	if (cache_index_open(65536, kernel_frames))
 		exit(1);
+	cache_blocks_open(stores, 0);
 	frame = page_to_pfn(alloc_page(GFP_KERNEL));
 	cache_index_note_prepare(frame, GFP_KERNEL);
 	cache_memory_open();

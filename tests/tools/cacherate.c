@@ -7,21 +7,17 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "tests/cache/userspace/kernel.h"
+
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/pool.h"
-#include "kfuncs/cache/ssd_io.h"
+#include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/store.h"
 
 static u64 pages;
 static u32 *frames; /* of the page cache: block i is in frames[i] */
-
-void cache_ssd_io_write(u32 segment, struct page *const of[SEGMENT_SLOTS])
-{
-	(void)segment;
-	(void)of;
-}
 
 void wait_a_tick(void)
 {
@@ -102,6 +98,7 @@ static void tell(const char *what, double since)
 
 int main(int argc, char **argv)
 {
+	const struct cache_store *const stores[] = { &cache_memory_store, &cache_ssd_store };
 	struct nestor_cache_pool pool = { .id = 1, .weight = { 1 } };
 	double since;
 	u64 i;
@@ -110,6 +107,7 @@ int main(int argc, char **argv)
 	frames_open(pages * 2 + 4096);
 	if (cache_index_open(pages, kernel_frames))
 		return 1;
+	cache_blocks_open(stores, 0);
 	cache_memory_open();
 	cache_pools_open();
 	cache_pool_set(&pool);

@@ -26,7 +26,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 
-#include "kfuncs/session.h"
+#include "kfuncs/cache_session.h"
 
 #define AT_MOST 20000 /* allocations: more would take hours */
 #define CHUNK 65536
