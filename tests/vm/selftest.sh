@@ -29,9 +29,9 @@ ends() { # ends NAME STATUS PATTERN TEXT: the status, and the sentence on stderr
 # shellcheck disable=SC2317 # called by name
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 
-# start NAME: a guest that stays; run is $pid, its QEMU $qemu, once the command runs
+# start NAME [COMMAND [OPTION…]]: a guest that says "up"; run is $pid, its QEMU $qemu, once the command runs
 start() {
-	"$run" 6.1 -- sh -c 'echo up; sleep 1000' > "$T/$1.out" 2> "$T/$1.err" &
+	"$run" 6.1 "${@:3}" -- sh -c "${2:-echo up; sleep 1000}" > "$T/$1.out" 2> "$T/$1.err" &
 	pid=$!
 	until_ok 30 grep -qs up "$T/$1.out"
 	qemu=$(pgrep -P $pid qemu)
@@ -48,6 +48,19 @@ wait $pid
 is "SIGTERM: status" 143 $?
 ok "SIGTERM takes QEMU along" until_ok 5 gone "${qemu:?}"
 is "no folder is left, nor that of the killed run" "" "$(ls "$TMPDIR")"
+
+# ---- a clock that counts instructions: for half a second the guest looks at it, and tells the longest step
+# shellcheck disable=SC2016 # for the guest's shell
+start clock 'cs() { read -r up _ < /proc/uptime; up=${up%.*}${up#*.}; }
+	echo up; cs; last=$up end=$((up + 50)) most=0
+	while [ $up -lt $end ]; do cs; [ $((up - last)) -le $most ] || most=$((up - last)); last=$up; done
+	echo $most; sleep 300; cs; echo $((up - last))' --icount
+kill -STOP "${qemu:?}"
+read -rt 2 <&$never || true
+kill -CONT "$qemu"
+wait $pid
+within "--icount: while QEMU has no processor the guest's clock stands still: hundredths of a second" 0 "$(sed -n 2p "$T/clock.out")" 10
+within "--icount: 300 s of sleep are 300 s to the guest, and end before 120 s are over here" 30000 "$(sed -n 3p "$T/clock.out")" 30010
 
 # ---- ended by themselves
 # shellcheck disable=SC2016 # for the guest's shell
