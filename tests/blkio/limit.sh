@@ -6,7 +6,7 @@
 cd "$ROOT" || exit 1
 
 run_vm() {
-	tests/vm/run 6.12 --timeout 170 --tool bash --tool awk --tool jq --tool modprobe \
+	tests/vm/run 6.12 --icount --timeout 900 --tool bash --tool awk --tool jq --tool modprobe \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/ioload \
 		--add tests/harness/lib.sh --add tests/blkio/limit.guest.sh \
 		--module null_blk:nr_devices=0 --module bfq:noload \

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Inside a VM (cgroup v2, Linux 6.12): limits of network traffic, measured. Three containers, each with a network
-# namespace of its own, send to a fourth namespace. tests/net/limit.sh boots the VM; tests/bench/net.sh does so too, with
-# an argument: the rates to measure instead.
+# Inside a VM whose clock counts instructions (cgroup v2, Linux 6.12): limits of network traffic, measured. Three
+# containers, each with a network namespace of its own, send to a fourth namespace. tests/net/limit.sh boots the VM;
+# tests/bench/net.sh boots one with the machine's clock, with arguments: the rates to measure instead.
 . "$(dirname "$0")/../harness/lib.sh"
 
 CG=/sys/fs/cgroup
@@ -100,8 +100,7 @@ excess() { # excess PORT RATE
 		END { printf "%.1f\n", 100 * worst / (rate * w / 1000) }' "$T/$1"
 }
 
-# Never more than PERCENT above what is expected. Less may be the fault of a machine that did not give this one its time:
-# the best of three counts.
+# Never more than PERCENT above what is expected. Less may be while TCP is still growing: the best of three counts.
 near() { # near TEXT EXPECTED PERCENT COMMAND…: it measures, and prints bits a second
 	local text=$1 expected=$2 percent=$3 try got best=0
 	shift 3
@@ -162,7 +161,7 @@ accuracy 10000000 6001 2
 accuracy 10000000 5001 3
 accuracy 100000000 5001 2
 ok "packets were delayed" [ "$(counter delayed enforce)" -gt 100 ]
-is "and none was dropped" 0 "$(counter dropped enforce)"
+is "no packet was dropped where fq delays" 0 "$(counter dropped enforce)"
 
 # The other way round: the container receives.
 ip netns exec nl-a true
@@ -183,7 +182,7 @@ kill $receiver
 
 # ---- who is not named
 is "a container that is not named has no program" 0 "$(attached b)"
-is "and the qdisc that it had" "$before" "$(qdisc b)"
+is "a container that is not named has the qdisc that it had" "$before" "$(qdisc b)"
 
 # ---- 100 reloads under load
 within_limit() { # within_limit TEXT PORT RATE
@@ -200,8 +199,8 @@ for i in {1..50}; do
 	limit_a enforce "egress: 10000000" "ingress: ${i}00000000"
 	limit_a enforce "egress: 10000000"
 done
-ok "it was sent all the time" kill -0 $sender
-ok "and the policy was read 100 times" [ $(($(reloads) - was)) -ge 100 ]
+ok "100 reloads under load: the sender ran all the time" kill -0 $sender
+ok "100 reloads under load: the policy was read 100 times" [ $(($(reloads) - was)) -ge 100 ]
 end $sender
 within_limit "100 reloads under load" 6001 10000000
 
@@ -219,9 +218,9 @@ agent_start --policy "$T/policy"
 is "a new agent takes over the same link" "$was" "$(link)"
 pause 1
 end $sender
-within_limit "while it does" 6001 10000000
+within_limit "a new agent takes over under load" 6001 10000000
 agent_stop
-is "a clean stop leaves the programs attached, too" 2 "$(attached a)"
+is "a clean stop leaves the programs attached" 2 "$(attached a)"
 
 # ---- removal
 undone() { # undone TEXT
@@ -233,11 +232,11 @@ echo 'net: { mode: enforce }' > "$T/policy/net.yaml"
 agent_start --policy "$T/policy"
 undone "a rule that went while no agent ran"
 limit_a enforce "egress: 10000000"
-ok "limited again" until_ok 10 held
+ok "a rule that comes back limits again" until_ok 10 held
 echo 'mode: enforce' | policy
 undone "a rule that goes"
 limit_a enforce "egress: 10000000"
-ok "limited once more" until_ok 10 held
+ok "a rule that comes back once more limits" until_ok 10 held
 agent_kill
 echo 'net: { mode: off }' > "$T/policy/net.yaml"
 agent_start --policy "$T/policy"
@@ -246,16 +245,16 @@ undone "mode off, after a kill"
 # ---- monitor
 limit_a monitor "egress: 1000000"
 near "monitor lets through" 5000000 10 measure a 6001 2 5000000
-ok "and counts what it would do" [ "$(counter delayed monitor)" -gt 100 ]
-is "without fq" "$before" "$(qdisc a)"
+ok "monitor counts what it would do" [ "$(counter delayed monitor)" -gt 100 ]
+is "monitor leaves the qdisc as it was" "$before" "$(qdisc a)"
 
 # ---- a qdisc that somebody configured
 ip netns exec nl-a tc qdisc add dev eth0 root handle 17: pfifo limit 500
 limit_a enforce "egress: 10000000"
 dropping() { [ "$(metric 'nestor_net_limit_devices{means="drop"}')" = 1 ]; }
-ok "a qdisc that somebody configured is told" until_ok 10 dropping
-like "and stays" "pfifo 17: root" "$(qdisc a)"
-near "the limit holds all the same, by drops" 10000000 5 measure a 6001 2
+ok "a qdisc that somebody configured is a metric" until_ok 10 dropping
+like "a qdisc that somebody configured stays" "pfifo 17: root" "$(qdisc a)"
+near "beside a qdisc that somebody configured the limit holds, by drops" 10000000 5 measure a 6001 2
 ip netns exec nl-a tc qdisc del dev eth0 root
 
 # ---- shares: 1 to 2 to 4
@@ -293,7 +292,7 @@ end ${senders#* } $sender
 soon() { # soon PORT MS SECONDS: from then on
 	between "$1" $(($(now_ms) / WINDOW * WINDOW + $2)) "$3"
 }
-near "the others silent: all of the link" $LINK 10 soon 5001 300 2
+near "with the others silent a container has all of the link" $LINK 10 soon 5001 300 2
 end ${senders%% *}
 
 # ---- a migration yields to tenants
@@ -324,14 +323,14 @@ until_ok 10 test -s "$T/7001"
 near "alone a migration has the link" $LINK 10 soon 7001 100 1
 begin a 5001
 start=$(first 5001)
-near "the tenant has the link" $LINK 10 soon 5001 100 3 # long: one packet of 64 KiB is 0.5 Mbit
+near "beside a migration a tenant has the link" $LINK 10 soon 5001 100 3 # long: one packet of 64 KiB is 0.5 Mbit
 end $sender
 stop=$(last 5001)
-within "100 ms after a tenant began it has yielded" 0 "$(bits 7001 $((start + WINDOW)) "$stop")" $((LINK / 20))
+within "100 ms after a tenant began to send a migration has yielded" 0 "$(bits 7001 $((start + WINDOW)) "$stop")" $((LINK / 20))
 for ((ms = start - 200; ms <= start + 400; ms += WINDOW)); do
 	echo "# $((ms - start)) ms: migration $(bits 7001 $ms $((ms + WINDOW))), tenant $(bits 5001 $ms $((ms + WINDOW))) bit/s"
 done
-near "afterwards the migration has it again" $LINK 10 soon 7001 2000 1 # TCP needs a while to grow again
+near "when the tenant ends the migration has the link again" $LINK 10 soon 7001 2000 1 # TCP needs a while to grow again
 end $migration
 
 # ---- a VM, by its tap
@@ -372,14 +371,14 @@ measure_to_vm() {
 	steady tap0
 }
 near "a VM receives" 20000000 5 measure_to_vm
-ok "told as the VM's" [ "$(metric 'nestor_net_limit_dropped_total{vm="web",direction="egress"}')" -gt 100 ]
+ok "dropped packets are counted as the VM's" [ "$(metric 'nestor_net_limit_dropped_total{vm="web",direction="egress"}')" -gt 100 ]
 agent_kill
-near "kill -9: it sends at its limit" 10000000 5 measure_vm
+near "kill -9: a VM sends at its limit" 10000000 5 measure_vm
 agent_start --policy "$T/policy"
-near "and with a new agent" 10000000 5 measure_vm
+near "with a new agent a VM sends at its limit" 10000000 5 measure_vm
 echo 'mode: enforce' | policy
 is "a rule of a VM that goes: detached" 0 "$(bpftool net show dev tap0 | grep -c netlimit)"
-is "and the former qdisc" "$tap_before" "$(tc qdisc show dev tap0)"
+is "a rule of a VM that goes: the former qdisc" "$tap_before" "$(tc qdisc show dev tap0)"
 end $vm
 
 # ---- shares of taps, beside a container: 1 to 2 to 4
@@ -405,12 +404,12 @@ ok "both taps have fq" until_ok 15 taps_held
 begin c 5003
 near "a VM's weight of 1 in 7" $((LINK / 7)) 10 soon 6004 500 3
 near "a VM's weight of 2 in 7" $((LINK * 2 / 7)) 10 soon 6005 0 2
-near "beside a container's of 4 in 7" $((LINK * 4 / 7)) 10 soon 5003 0 2
+near "beside VMs a container's weight of 4 in 7" $((LINK * 4 / 7)) 10 soon 5003 0 2
 end $sender
 # shellcheck disable=SC2086 # two
 end $vms $vm $receiver $second_receiver
 
 echo 'mode: off' | policy
-is "off: nothing is left" 0 "$(bpftool link show | grep -c netlimit)"
-is "nor on the host's device" 0 "$(tc qdisc show dev up0 | grep -c fq)"
+is "mode off leaves no program" 0 "$(bpftool link show | grep -c netlimit)"
+is "mode off leaves no fq on the host's device" 0 "$(tc qdisc show dev up0 | grep -c fq)"
 done_testing

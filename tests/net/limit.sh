@@ -11,16 +11,16 @@ mkdir -m 700 "$T/policy"
 agent_start --policy "$T/policy"
 case $(ctl status | awk '/^cgroups:/ { print $2 }') in
 v1 | hybrid)
-	is "not possible with cgroup v1" 0 "$(metric nestor_net_limit_possible)"
-	like "and it is said why" "no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
+	is "limits are not possible with cgroup v1" 0 "$(metric nestor_net_limit_possible)"
+	like "the log says why limits are not possible" "no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
 	;;
-*) is "possible" 1 "$(metric nestor_net_limit_possible)" ;;
+*) is "limits are possible with cgroup v2" 1 "$(metric nestor_net_limit_possible)" ;;
 esac
-is "the room is up" 1 "$(metric 'nestor_room_up{room="net"}')"
+is "net is up whether limits are possible or not" 1 "$(metric 'nestor_room_up{room="net"}')"
 agent_stop
 
 run_vm() {
-	tests/vm/run 6.12 --timeout 280 --tool bash --tool ip --tool tc --tool awk --tool bpftool \
+	tests/vm/run 6.12 --icount --timeout 900 --tool bash --tool ip --tool tc --tool awk --tool bpftool \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/flow --add tests/harness/lib.sh --add tests/net/limit.guest.sh \
 		--module veth --module sch_fq --module tun -- tests/net/limit.guest.sh
 	echo $? > "$T/status"
