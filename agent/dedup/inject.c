@@ -32,7 +32,9 @@
 
 #define STEP_NS 600000 /* after which a step is cut short: two stops and a call that is under way come on top */
 #define LOOK_NS 100000 /* so often it is looked whether the thread is through */
-#define STOP_TIMEOUT_NS 50000000
+#define STOP_TIMEOUT_NS 50000000 /* to stop a thread that is at its own work */
+/* To stop one that makes our calls: if we gave up, its own filter would see the calls that are left, and may kill it. */
+#define CALLS_TIMEOUT_NS 10000000000
 #define TRIES 100 /* to stop a thread at a place that it may be sent away from */
 #define PAUSE 10 /* times as long as a step it is left alone */
 #define RANGES_MAX 32 /* in a step */
@@ -174,7 +176,9 @@ static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *
 		now = now_ns();
 		if (now >= until)
 			return -EAGAIN;
-		sigtimedwait(&child, NULL, &(struct timespec){ .tv_nsec = (long)(until - now) });
+		sigtimedwait(&child, NULL,
+			     &(struct timespec){ .tv_sec = (long)((until - now) / 1000000000),
+						 .tv_nsec = (long)((until - now) % 1000000000) });
 	}
 	if (got < 0 || !WIFSTOPPED(status))
 		return -ESRCH;
@@ -186,10 +190,10 @@ static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *
 	return ptrace(PTRACE_GETREGS, v->tid, 0, &ret->regs) ? -errno : 0;
 }
 
-/* -EBUSY: it does not stop. */
-static int stop(const struct victim *v, struct stop *ret)
+/* -EBUSY: it does not stop within @timeout_ns. */
+static int stop(const struct victim *v, uint64_t timeout_ns, struct stop *ret)
 {
-	int err = ptrace(PTRACE_INTERRUPT, v->tid, 0, 0) ? -errno : await_stop(v, STOP_TIMEOUT_NS, ret);
+	int err = ptrace(PTRACE_INTERRUPT, v->tid, 0, 0) ? -errno : await_stop(v, timeout_ns, ret);
 
 	return err == -EAGAIN ? -EBUSY : err;
 }
@@ -378,7 +382,7 @@ static ssize_t await_return(struct victim *v, const struct user_regs_struct *own
 	while (!err) {
 		err = await_stop(v, LOOK_NS, &at);
 		if (err == -EAGAIN)
-			err = stop(v, &at);
+			err = stop(v, CALLS_TIMEOUT_NS, &at);
 		if (err)
 			break;
 		if (!is_in_code(v, &at.regs))
@@ -426,7 +430,7 @@ static int prepare(const struct victim *v, const struct stop *at)
 static int hold(struct victim *v, struct user_regs_struct *own)
 {
 	struct stop at;
-	int err = ptrace(PTRACE_SEIZE, v->tid, 0, 0) ? -errno : stop(v, &at);
+	int err = ptrace(PTRACE_SEIZE, v->tid, 0, 0) ? -errno : stop(v, STOP_TIMEOUT_NS, &at);
 
 	if (err)
 		return err;
