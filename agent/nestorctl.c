@@ -15,10 +15,10 @@
 
 #include "agent/base/bpfobj.h"
 #include "agent/ctl/ask.h"
-#include "agent/cache/ctl.h"
-#include "agent/dedup/ctl.h"
+#include "agent/cache/ctl_disk.h"
+#include "agent/dedup/ctl_targets.h"
 #include "agent/dedup/ctl_gpu.h"
-#include "agent/gpufn/ctl.h"
+#include "agent/gpufn/ctl_verbs.h"
 #include "agent/ctl/table.h"
 #include "agent/ctl/top.h"
 #include "agent/lib/json_text.h"

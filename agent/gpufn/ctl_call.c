@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "agent/lib/buf.h"
-#include "agent/gpufn/ctl.h"
+#include "agent/gpufn/ctl_verbs.h"
 #include "agent/gpufn/client.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"

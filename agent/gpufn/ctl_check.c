@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/gpufn/ctl.h"
+#include "agent/gpufn/ctl_verbs.h"
 #include "agent/gpufn/profiles.h"
 #include "agent/lib/child.h"
 #include "agent/lib/log.h"

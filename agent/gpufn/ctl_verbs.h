@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* `nestorctl gpufn simulate|generate|check|profile`: what works without an agent. */
-#ifndef NESTOR_GPUFN_CTL_H
-#define NESTOR_GPUFN_CTL_H
+#ifndef NESTOR_GPUFN_CTL_VERBS_H
+#define NESTOR_GPUFN_CTL_VERBS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* `nestorctl cache attach|detach|list`: devices that go through the second-level cache. Needs no agent. */
-#ifndef NESTOR_CACHE_CTL_H
-#define NESTOR_CACHE_CTL_H
+#ifndef NESTOR_CACHE_CTL_DISK_H
+#define NESTOR_CACHE_CTL_DISK_H
 
 #include <jansson.h>
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/dedup/ctl.h"
+#include "agent/dedup/ctl_targets.h"
 #include "agent/dedup/inject.h"
 #include "agent/dedup/round.h"
 #include "agent/lib/log.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* `nestorctl dedup report`: which pages of processes, VMs and containers are the same. Needs no agent. */
-#ifndef NESTOR_DEDUP_CTL_H
-#define NESTOR_DEDUP_CTL_H
+#ifndef NESTOR_DEDUP_CTL_TARGETS_H
+#define NESTOR_DEDUP_CTL_TARGETS_H
 
 #include <jansson.h>
 

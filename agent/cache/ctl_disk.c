@@ -17,7 +17,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 
-#include "agent/cache/ctl.h"
+#include "agent/cache/ctl_disk.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/gpufn/ctl.h"
+#include "agent/gpufn/ctl_verbs.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 #include "gpu/sched/simulate.h"
