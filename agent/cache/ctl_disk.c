@@ -23,7 +23,6 @@
 #include "agent/lib/util.h"
 
 #define TARGET "nestor-cache"
-#define SUFFIX "-nestor"
 #define UUID_PREFIX "NESTOR-CACHE-"
 
 /* A device of ours, as device-mapper tells of it. */
@@ -190,7 +189,7 @@ static int describe_disk(const char *device, struct slot_window *m)
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes))
 		return log_error(EXIT_FAILURE, "%s: %m", device);
 	*m = (struct slot_window){ .sectors = bytes / 512 };
-	snprintf(m->name, sizeof(m->name), "%s" SUFFIX, basename(path));
+	snprintf(m->name, sizeof(m->name), "%s" CACHE_DISK_SUFFIX, basename(path));
 	snprintf(m->below, sizeof(m->below), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	return 0;
 }
@@ -235,12 +234,12 @@ int cache_detach(const char *name)
 {
 	const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 	size_t len = strlen(last);
-	bool whole = len > strlen(SUFFIX) && !strcmp(last + len - strlen(SUFFIX), SUFFIX);
+	bool whole = len > strlen(CACHE_DISK_SUFFIX) && !strcmp(last + len - strlen(CACHE_DISK_SUFFIX), CACHE_DISK_SUFFIX);
 	char full[64];
 	struct slot_window m;
 	int err;
 
-	snprintf(full, sizeof(full), "%s%s", last, whole ? "" : SUFFIX);
+	snprintf(full, sizeof(full), "%s%s", last, whole ? "" : CACHE_DISK_SUFFIX);
 	err = look(full, &m);
 	if (!err && (!m.exists || !is_ours(full)))
 		return log_error(EXIT_FAILURE, "there is no /dev/mapper/%s of ours; see nestorctl cache list", full);

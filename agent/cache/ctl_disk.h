@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#define CACHE_DISK_SUFFIX "-nestor" /* of a mapped device's name */
+
 /* All return an exit status, after saying what is wrong. */
 
 /* Makes /dev/mapper/NAME-nestor of @device; of one that is detached but still open, it puts the cache in again. */

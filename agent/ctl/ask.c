@@ -10,6 +10,7 @@
 
 #include "agent/core/control.h"
 #include "agent/ctl/ask.h"
+#include "agent/ctl/top_rows.h"
 #include "agent/lib/log.h"
 #include "agent/lib/ipc.h"
 #include "agent/lib/util.h"
@@ -74,4 +75,16 @@ int ctl_no_agent(const struct ctl_agent *agent, int err)
 	if (err == -E2BIG)
 		return log_error(EXIT_USAGE, "this command is too long; see nestorctl --help");
 	return log_error(EXIT_NO_DAEMON, "no agent answers at %s: %s", agent->run_dir, strerror(-err));
+}
+
+int ctl_ask_metrics(const struct ctl_agent *agent, struct top *t)
+{
+	char *text = NULL;
+	int status, err;
+
+	err = ctl_ask(agent, "metrics", "", -1, &status, &text);
+	if (!err && !status)
+		return top_read(t, text, now_ns());
+	free(text);
+	return err ? err : -EREMOTEIO;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* nestorctl top: its options, and its output as plain tables or JSON. agent/ctl/top_screen.c is the terminal's. */
+/* Tables of rates: their options, and their output as plain text or JSON. agent/ctl/top_screen.c is the terminal's. */
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -11,8 +11,11 @@
 
 #include <jansson.h>
 
+#include "agent/ctl/noun.h"
 #include "agent/ctl/top.h"
 #include "agent/ctl/top_cell.h"
+#include "agent/ctl/top_columns.h"
+#include "agent/lib/buf.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
@@ -33,22 +36,18 @@ int top_set_interval(struct top_options *o, const char *text)
 	return 0;
 }
 
-int top_set_table(struct top_options *o, enum top_table table, const char *sort)
+static int set_order(struct top_options *o)
 {
-	int key = sort ? top_find_key(table, sort) : table == TOP_CACHE ? TOP_MEMORY : TOP_P99;
-	char keys[256] = "";
+	struct buf keys = {};
 
-	for (int i = 0; i < TOP_KEYS; i++) {
-		if (!top_has(table, i))
-			continue;
-		strncat(keys, *keys ? ", " : "", sizeof(keys) - strlen(keys) - 1);
-		strncat(keys, top_columns[i].key, sizeof(keys) - strlen(keys) - 1);
-	}
-	if (key < 0)
-		return log_error(EXIT_USAGE, "--sort %s: must be one of %s", sort, keys);
-	o->order.table = table;
-	o->order.key = (enum top_value)key;
-	return 0;
+	o->order.key = o->sort ? top_find_key(o->table, o->sort) : top_default_key(o->table);
+	if (o->order.key >= 0)
+		return 0;
+	for (int i = 0; i < top_keys(o->table); i++)
+		buf_printf(&keys, "%s%s", i ? ", " : "", o->table->columns[i].key);
+	log_error(0, "--sort %s: must be one of %s", o->sort, keys.text ?: "");
+	buf_free(&keys);
+	return EXIT_USAGE;
 }
 
 int top_set_count(struct top_options *o, const char *text)
@@ -62,35 +61,20 @@ int top_set_count(struct top_options *o, const char *text)
 	return 0;
 }
 
-/* ---- asking ---- */
-
-int top_ask(const struct ctl_agent *agent, struct top *t)
-{
-	char *text = NULL;
-	int status, err;
-
-	err = ctl_ask(agent, "metrics", "", -1, &status, &text);
-	if (!err && !status)
-		return top_read(t, text, now_ns());
-	free(text);
-	return err ? err : -EREMOTEIO;
-}
-
 /* ---- output without a screen ---- */
 
-static json_t *row_json(enum top_table table, const struct top_row *row, double interval)
+static json_t *row_json(const struct top_table *table, const struct top_row *row, double interval)
 {
 	json_t *json = json_pack("{s:o, s:o, s:f}", "vm", json_text(row->vm), "container", json_text(row->container),
 				 "interval_seconds", interval);
 
-	for (int i = 0; i < TOP_VALUES; i++)
-		if (top_has(table, i))
-			json_object_set_new(json, top_columns[i].json,
-					    isnan(row->values[i]) ? json_null() : json_real(row->values[i]));
+	for (int i = 0; i < table->nr; i++)
+		json_object_set_new(json, table->columns[i].json,
+				    isnan(row->values[i]) ? json_null() : json_real(row->values[i]));
 	return json;
 }
 
-static void print_json(enum top_table table, const struct top_row *rows, size_t nr, double interval, bool once)
+static void print_json(const struct top_table *table, const struct top_row *rows, size_t nr, double interval, bool once)
 {
 	json_t *list = json_array();
 	char *text;
@@ -114,9 +98,9 @@ static void print_name(const char *name, int width)
 }
 
 /* Columns of the widest name, and of the title. */
-static int name_width(const struct top_row *rows, size_t nr, bool vm)
+static int name_width(const char *title, const struct top_row *rows, size_t nr, bool vm)
 {
-	int width = (int)strlen(top_columns[vm ? TOP_VM : TOP_CONTAINER].title), columns;
+	int width = (int)strlen(title), columns;
 	char text[TOP_CELL_MAX];
 
 	for (size_t i = 0; i < nr; i++) {
@@ -128,28 +112,25 @@ static int name_width(const struct top_row *rows, size_t nr, bool vm)
 }
 
 /* @row NULL: the titles. */
-static void print_cells(enum top_table table, const struct top_row *row)
+static void print_cells(const struct top_table *table, const struct top_row *row)
 {
-	const char *before = "";
 	char text[32];
 
-	for (int i = 0; i < TOP_VALUES; i++) {
-		if (!top_has(table, i))
-			continue;
+	for (int i = 0; i < table->nr; i++) {
 		if (row)
-			top_number(top_columns[i].unit, row->values[i], text, sizeof(text));
-		printf("%s%*s", before, TOP_NUMBER_WIDTH, row ? text : top_columns[i].title);
-		before = " ";
+			top_number(table->columns[i].unit, row->values[i], text, sizeof(text));
+		printf("%s%*s", i ? " " : "", TOP_NUMBER_WIDTH, row ? text : table->columns[i].title);
 	}
 	putchar('\n');
 }
 
-static void print_table(enum top_table table, const struct top_row *rows, size_t nr)
+static void print_table(const struct top_table *table, const struct top_row *rows, size_t nr)
 {
-	int vm_width = name_width(rows, nr, true), container_width = name_width(rows, nr, false);
+	const char *vm = table->columns[top_vm(table)].title, *container = table->columns[top_container(table)].title;
+	int vm_width = name_width(vm, rows, nr, true), container_width = name_width(container, rows, nr, false);
 
-	print_name(top_columns[TOP_VM].title, vm_width);
-	print_name(top_columns[TOP_CONTAINER].title, container_width);
+	print_name(vm, vm_width);
+	print_name(container, container_width);
 	print_cells(table, NULL);
 	for (size_t r = 0; r < nr; r++) {
 		print_name(rows[r].vm, vm_width);
@@ -164,11 +145,11 @@ static void print_once(const struct top_options *o, struct top *t, bool first)
 	const struct top_row *rows = top_rows(t, &o->order, &nr, &total);
 
 	if (o->json) {
-		print_json(o->order.table, rows, nr, top_seconds(t), o->once);
+		print_json(o->table, rows, nr, top_seconds(t), o->once);
 	} else {
 		if (!first)
 			putchar('\n');
-		print_table(o->order.table, rows, nr);
+		print_table(o->table, rows, nr);
 	}
 	fflush(stdout);
 }
@@ -189,7 +170,7 @@ static int print_all(const struct top_options *o, struct top *t)
 	bool away = false;
 
 	while (!ferror(stdout)) {
-		int err = top_ask(&o->agent, t);
+		int err = ctl_ask_metrics(&o->agent, t);
 
 		if (err == -EREMOTEIO || err == -ENOMEM)
 			return log_error(EXIT_FAILURE, "the agent cannot say its metrics");
@@ -209,21 +190,37 @@ static int print_all(const struct top_options *o, struct top *t)
 	return EXIT_FAILURE;
 }
 
-int top_run(struct top_options *o)
+static int show(struct top_options *o)
 {
-	struct top *t = top_new();
+	struct top *t = top_new(o->table);
 	int status = -ENOTTY;
 
 	if (!t)
 		return log_error(EXIT_FAILURE, "out of memory");
 	setlocale(LC_CTYPE, "");
-	o->agent.timeout_ms = ANSWER_TIMEOUT_MS;
-	if (o->once)
-		o->count = 1;
 	if (!o->once && !o->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		status = top_view(o, t);
 	if (status == -ENOTTY)
 		status = print_all(o, t);
 	top_free(t);
+	return status;
+}
+
+int ctl_run_top(const struct ctl *c)
+{
+	struct top_table *table = top_table_new(c->nouns, c->noun, c->verb);
+	struct top_options o = c->top;
+	int status;
+
+	if (!table)
+		return log_error(EXIT_FAILURE, "out of memory");
+	o.table = table;
+	o.agent = c->agent;
+	o.agent.timeout_ms = ANSWER_TIMEOUT_MS;
+	o.json = c->json;
+	if (o.once)
+		o.count = 1;
+	status = set_order(&o) ?: show(&o);
+	top_table_free(table);
 	return status;
 }

@@ -10,115 +10,66 @@
 #include "agent/lib/prom_parse.h"
 #include "agent/lib/util.h"
 
-/* ---- readings ---- */
-
-/* What a series counts. */
-enum what {
-	READ_IOS,
-	WRITE_IOS,
-	READ_BYTES,
-	WRITE_BYTES,
-	READ_BUCKET, /* of latency; "+Inf" has them all */
-	WRITE_BUCKET,
-	HITS,
-	MISSES,
-	EVICTIONS,
-	REFAULTS,
-	PAGES,
-	RX_BYTES,
-	TX_BYTES,
-	RX_PACKETS,
-	TX_PACKETS,
-	RETRANSMITS,
-	MIGRATION,
-	MEMORY_PAGES,
-	SSD_PAGES,
-	MEMORY_SHARE,
-	SSD_SHARE,
-	GETS,
-	MEMORY_HITS,
-	SSD_HITS,
-	MEMORY_PUTS,
-	SSD_PUTS,
-	MEMORY_EVICTIONS,
-	SSD_EVICTIONS,
-	DEMOTIONS,
-	DROPS,
-	PRESENT, /* says no more than that its VM or container is there */
-	WHATS,
-};
-
-/* Migrations are nobody's where the agent knows no more than their kind. */
+/* Where the agent knows no more of something than that it happened. */
 #define MACHINE "~machine"
 
-static const char *const room_names[TOP_ROOMS] = {
-	[TOP_ROOM_BLKIO] = "blkio",
-	[TOP_ROOM_PCACHE] = "pcache",
-	[TOP_ROOM_NET] = "net",
-	[TOP_ROOM_CACHE] = "cache",
-};
-
-static const struct {
-	const char *name, *label, *value; /* of a series, and a label's value that it must have */
-	const char *part; /* label that tells series of one kind apart */
-	bool gauge;
-} kinds[WHATS] = {
-	[READ_IOS] = { "nestor_blkio_ios_total", "op", "read", "device" },
-	[WRITE_IOS] = { "nestor_blkio_ios_total", "op", "write", "device" },
-	[READ_BYTES] = { "nestor_blkio_bytes_total", "op", "read", "device" },
-	[WRITE_BYTES] = { "nestor_blkio_bytes_total", "op", "write", "device" },
-	[READ_BUCKET] = { "nestor_blkio_latency_seconds_bucket", "op", "read", "le" },
-	[WRITE_BUCKET] = { "nestor_blkio_latency_seconds_bucket", "op", "write", "le" },
-	[HITS] = { "nestor_pcache_hits_total", "", "", "" },
-	[MISSES] = { "nestor_pcache_misses_total", "", "", "" },
-	[EVICTIONS] = { "nestor_pcache_evictions_total", "", "", "reason" },
-	[REFAULTS] = { "nestor_pcache_refaults_total", "", "", "" },
-	[PAGES] = { "nestor_pcache_pages", "", "", "", true },
-	[RX_BYTES] = { "nestor_net_bytes_total", "direction", "rx", "" },
-	[TX_BYTES] = { "nestor_net_bytes_total", "direction", "tx", "" },
-	[RX_PACKETS] = { "nestor_net_packets_total", "direction", "rx", "" },
-	[TX_PACKETS] = { "nestor_net_packets_total", "direction", "tx", "" },
-	[RETRANSMITS] = { "nestor_net_retransmits_total", "", "", "" },
-	[MIGRATION] = { "nestor_net_migration_bytes_total", "", "", "kind" },
-	[MEMORY_PAGES] = { "nestor_cache_pages", "store", "memory", "", true },
-	[SSD_PAGES] = { "nestor_cache_pages", "store", "ssd", "", true },
-	[MEMORY_SHARE] = { "nestor_cache_entitlement_pages", "store", "memory", "", true },
-	[SSD_SHARE] = { "nestor_cache_entitlement_pages", "store", "ssd", "", true },
-	[GETS] = { "nestor_cache_gets_total", "", "", "" },
-	[MEMORY_HITS] = { "nestor_cache_hits_total", "store", "memory", "" },
-	[SSD_HITS] = { "nestor_cache_hits_total", "store", "ssd", "" },
-	[MEMORY_PUTS] = { "nestor_cache_puts_total", "store", "memory", "" },
-	[SSD_PUTS] = { "nestor_cache_puts_total", "store", "ssd", "" },
-	[MEMORY_EVICTIONS] = { "nestor_cache_evictions_total", "store", "memory", "" },
-	[SSD_EVICTIONS] = { "nestor_cache_evictions_total", "store", "ssd", "" },
-	[DEMOTIONS] = { "nestor_cache_demotions_total", "", "", "" },
-	[DROPS] = { "nestor_cache_drops_total", "", "", "reason" },
-};
+/* ---- readings ---- */
 
 struct series {
 	const char *vm, *container, *part;
-	enum what what;
+	int kind; /* in top.kinds; nr_kinds: says no more than that its VM or container is there */
 	double value;
 };
 
 struct reading {
 	char *text; /* series point into it */
 	struct series *series;
-	size_t nr, room;
-	bool up[TOP_ROOMS];
+	size_t nr, size;
+	bool *up; /* for each column: its room is */
 	__u64 ns;
 };
 
+/* Series that a column is computed from; columns may share some. */
+struct kind {
+	struct top_series of;
+	bool is_gauge, is_bucket, is_machine;
+};
+
+/* What the series of one kind grew by, of one VM or container; of gauges, what they are now. */
+struct growth {
+	double by;
+	bool unknown;
+	bool seen; /* there are such series */
+};
+
+struct bucket {
+	int kind;
+	double bound, count; /* count: of this and the lower ones */
+};
+
+struct column {
+	int series, of[2]; /* in top.kinds; -1: none */
+};
+
 struct top {
+	const struct top_table *table;
+	struct column *columns;
+	struct kind *kinds;
+	int nr_kinds;
 	struct reading last, now;
 	struct top_row *rows; /* all, then those that were asked for */
+	double *values; /* of the rows */
 	size_t nr_rows;
+	struct growth *growth; /* of the row that is being made */
+	struct bucket *buckets;
+	size_t nr_buckets;
 };
 
 static void reading_free(struct reading *r)
 {
 	free(r->text);
 	free(r->series);
+	free(r->up);
 	*r = (struct reading){};
 }
 
@@ -135,44 +86,52 @@ static int by_identity(const void *pa, const void *pb)
 	int diff = by_row(a, b);
 
 	if (!diff)
-		diff = (int)a->what - (int)b->what;
+		diff = a->kind - b->kind;
 	return diff ? diff : strcmp(a->part, b->part);
 }
 
-static enum what what_of(const struct prom_sample *sample)
+static bool is_of(const struct prom_sample *sample, const struct top_series *series)
 {
-	for (unsigned int i = 0; i < PRESENT; i++)
-		if (!strcmp(sample->name, kinds[i].name) && !strcmp(prom_label(sample, kinds[i].label), kinds[i].value))
-			return i;
-	return PRESENT;
+	return !strcmp(sample->name, series->metric) &&
+	       (!series->label || !strcmp(prom_label(sample, series->label), series->value));
 }
 
-static int add_series(struct reading *r, const struct prom_sample *sample)
+static int add(struct reading *r, const struct series *s)
 {
-	const char *vm = prom_label(sample, "vm"), *container = prom_label(sample, "container");
-	enum what what = what_of(sample);
-
-	if (!*vm && !*container && what == MIGRATION)
-		container = MACHINE;
-	if (!*vm && !*container)
-		return 0;
-	if (r->nr == r->room) {
-		size_t room = r->room ? 2 * r->room : 256;
-		struct series *series = reallocarray(r->series, room, sizeof(*series));
+	if (r->nr == r->size) {
+		size_t size = r->size ? 2 * r->size : 256;
+		struct series *series = reallocarray(r->series, size, sizeof(*series));
 
 		if (!series)
 			return -ENOMEM;
 		r->series = series;
-		r->room = room;
+		r->size = size;
 	}
-	r->series[r->nr++] = (struct series){
-		.vm = vm,
-		.container = container,
-		.what = what,
-		.part = what == PRESENT ? "" : prom_label(sample, kinds[what].part),
-		.value = strtod(sample->value, NULL),
-	};
+	r->series[r->nr++] = *s;
 	return 0;
+}
+
+/* A sample may be of several kinds: its own, and one that adds up all. */
+static int add_sample(const struct top *t, struct reading *r, const struct prom_sample *sample)
+{
+	struct series s = { prom_label(sample, "vm"), prom_label(sample, "container"), "", t->nr_kinds,
+			    strtod(sample->value, NULL) };
+	bool whole = !*s.vm && !*s.container, found = false;
+	int err = 0;
+
+	for (int i = 0; i < t->nr_kinds && !err; i++) {
+		const struct kind *kind = &t->kinds[i];
+		struct series one = s;
+
+		if ((whole && !kind->is_machine) || !is_of(sample, &kind->of))
+			continue;
+		found = true;
+		one.kind = i;
+		one.container = whole ? MACHINE : s.container;
+		one.part = kind->of.part ? prom_label(sample, kind->of.part) : "";
+		err = add(r, &one);
+	}
+	return err || found || whole ? err : add(r, &s);
 }
 
 /* Series that differ in labels that do not matter here are one. */
@@ -189,17 +148,20 @@ static void add_up_equals(struct reading *r)
 	r->nr = nr;
 }
 
-static int parse(struct reading *r)
+static int parse(const struct top *t, struct reading *r)
 {
 	struct prom_sample sample;
 	char *pos = r->text;
 	int err = 0;
 
+	r->up = calloc((size_t)t->table->nr + 1, sizeof(*r->up));
+	if (!r->up)
+		return -ENOMEM;
 	while (!err && prom_next(&pos, &sample)) {
-		for (unsigned int i = 0; i < TOP_ROOMS; i++)
-			if (!strcmp(sample.name, "nestor_room_up") && !strcmp(prom_label(&sample, "room"), room_names[i]))
+		for (int i = 0; i < t->table->nr && !strcmp(sample.name, "nestor_room_up"); i++)
+			if (!strcmp(prom_label(&sample, "room"), t->table->columns[i].room))
 				r->up[i] = strtod(sample.value, NULL) > 0;
-		err = add_series(r, &sample);
+		err = add_sample(t, r, &sample);
 	}
 	if (r->nr)
 		qsort(r->series, r->nr, sizeof(*r->series), by_identity);
@@ -207,60 +169,37 @@ static int parse(struct reading *r)
 	return err;
 }
 
-/* ---- a row ---- */
-
-#define BUCKETS_MAX 64
-
-/* What the series of one VM or container grew by; of gauges, what they are now. */
-struct growth {
-	double by[WHATS];
-	bool unknown[WHATS];
-	bool seen[WHATS]; /* there are such series */
-	struct bucket {
-		double bound, count; /* count: of this and the lower ones */
-	} buckets[2 * BUCKETS_MAX];
-	size_t nr_buckets;
-};
-
-static bool is_bucket(enum what what)
-{
-	return what == READ_BUCKET || what == WRITE_BUCKET;
-}
-
-static void grow_bucket(struct growth *g, double bound, double by)
-{
-	if (g->nr_buckets < ARRAY_SIZE(g->buckets))
-		g->buckets[g->nr_buckets++] = (struct bucket){ bound, by };
-}
+/* ---- what a row's series grew by ---- */
 
 /* @last or @now is NULL where the series was not, or is no more. */
-static void grow(struct growth *g, const struct series *last, const struct series *now)
+static void grow(struct top *t, const struct series *last, const struct series *now)
 {
 	const struct series *any = now ? now : last;
+	const struct kind *kind = &t->kinds[any->kind];
+	struct growth *g = &t->growth[any->kind];
 	double by = (now ? now->value : 0) - (last ? last->value : 0);
 
-	g->seen[any->what] = true;
-	if (kinds[any->what].gauge) {
-		g->by[any->what] += now ? now->value : 0;
-		return;
-	}
-	if (!now || !(by >= 0)) { /* removed, or reset */
-		g->unknown[any->what] = true;
-		return;
-	}
-	if (is_bucket(any->what))
-		grow_bucket(g, strtod(any->part, NULL), by);
-	if (!is_bucket(any->what) || !strcmp(any->part, "+Inf"))
-		g->by[any->what] += by;
+	g->seen = true;
+	if (kind->is_gauge)
+		g->by += now ? now->value : 0;
+	else if (!now || !(by >= 0)) /* removed, or reset */
+		g->unknown = true;
+	else if (kind->is_bucket)
+		t->buckets[t->nr_buckets++] = (struct bucket){ any->kind, strtod(any->part, NULL), by };
+	else
+		g->by += by;
 }
 
 /* Two sorted lists of the same VM or container. */
-static void grow_all(struct growth *g, const struct series *last, size_t nr_last, const struct series *now, size_t nr_now)
+static void grow_all(struct top *t, const struct series *last, size_t nr_last, const struct series *now, size_t nr_now)
 {
+	memset(t->growth, 0, ((size_t)t->nr_kinds + 1) * sizeof(*t->growth));
+	t->nr_buckets = 0;
 	while (nr_last || nr_now) {
 		int diff = !nr_last ? 1 : !nr_now ? -1 : by_identity(last, now);
 
-		grow(g, diff <= 0 ? last : NULL, diff >= 0 ? now : NULL);
+		if ((diff <= 0 ? last : now)->kind < t->nr_kinds)
+			grow(t, diff <= 0 ? last : NULL, diff >= 0 ? now : NULL);
 		if (diff <= 0)
 			last++, nr_last--;
 		if (diff >= 0)
@@ -268,118 +207,89 @@ static void grow_all(struct growth *g, const struct series *last, size_t nr_last
 	}
 }
 
+/* ---- a number ---- */
+
 static int by_bound(const void *pa, const void *pb)
 {
 	const struct bucket *a = pa, *b = pb;
 
-	return (a->bound > b->bound) - (a->bound < b->bound);
+	return a->kind != b->kind ? a->kind - b->kind : (a->bound > b->bound) - (a->bound < b->bound);
 }
 
-/* Upper bound of the bucket that the quantile falls into, the last finite one beyond; reads and writes together. */
-static double quantile(struct growth *g, double q)
+/* Upper bound of the bucket that the quantile falls into, the last finite one beyond. */
+static double quantile(const struct top *t, int kind, double q)
 {
-	double total = g->by[READ_BUCKET] + g->by[WRITE_BUCKET], bound = NAN;
+	double total = 0, bound = NAN;
 
-	if (!(total > 0) || g->unknown[READ_BUCKET] || g->unknown[WRITE_BUCKET])
+	for (size_t i = 0; i < t->nr_buckets; i++)
+		if (t->buckets[i].kind == kind && isinf(t->buckets[i].bound))
+			total = t->buckets[i].count;
+	if (!(total > 0) || t->growth[kind].unknown)
 		return NAN;
-	qsort(g->buckets, g->nr_buckets, sizeof(*g->buckets), by_bound);
-	for (size_t i = 0; i < g->nr_buckets && isfinite(g->buckets[i].bound);) {
-		double count = 0;
+	qsort(t->buckets, t->nr_buckets, sizeof(*t->buckets), by_bound);
+	for (size_t i = 0; i < t->nr_buckets; i++) {
+		const struct bucket *b = &t->buckets[i];
 
-		bound = g->buckets[i].bound;
-		for (; i < g->nr_buckets && g->buckets[i].bound <= bound; i++)
-			count += g->buckets[i].count;
-		if (count >= q * total)
+		if (b->kind != kind || !isfinite(b->bound))
+			continue;
+		bound = b->bound;
+		if (b->count >= q * total)
 			break;
 	}
 	return bound;
 }
 
-static double rate(const struct growth *g, enum what what, double seconds)
+/* The growth of all @kinds; NAN if that of one is not known. */
+static double sum(const struct top *t, const int *kinds, size_t nr)
 {
-	return g->unknown[what] ? NAN : g->by[what] / seconds;
+	double all = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		if (kinds[i] >= 0)
+			all += t->growth[kinds[i]].unknown ? NAN : t->growth[kinds[i]].by;
+	return all;
+}
+
+static double rate(const struct top *t, const struct column *c)
+{
+	double by = sum(t, &c->series, 1) / top_seconds(t), of;
+
+	if (c->of[0] < 0)
+		return by;
+	of = sum(t, &c->of[1], 1);
+	return isnan(of) ? NAN : of > 0 ? by * sum(t, &c->of[0], 1) / of : by;
+}
+
+static double part(const struct top *t, const struct column *c)
+{
+	double of = sum(t, c->of, ARRAY_SIZE(c->of));
+
+	return of > 0 ? sum(t, &c->series, 1) / of : NAN;
+}
+
+static bool is_gauge(const struct top_column *column)
+{
+	return column->how == TOP_NOW || column->how == TOP_NOW_PAGES;
 }
 
 /*
- * Bytes are counted at every layer of stacked devices (dm, md), a container's latencies at the top one alone: as many
- * bytes as its I/Os there had, at the mean size of all.
+ * A room that is off, or was at the reading before, has counted nothing: that is not 0. Who was not there at that reading
+ * may bring counts from before it.
  */
-static double byte_rate(const struct growth *g, enum what bytes, enum what ios, enum what bucket, double seconds)
+static double value(struct top *t, int i, bool is_new, bool is_machine)
 {
-	if (g->unknown[ios] || g->unknown[bucket])
+	const struct top_column *column = &t->table->columns[i];
+	const struct column *c = &t->columns[i];
+
+	if (!t->now.up[i] || (is_machine && !column->is_machine) || (column->is_machine && !t->growth[c->series].seen))
 		return NAN;
-	return g->by[ios] > 0 ? rate(g, bytes, seconds) * g->by[bucket] / g->by[ios] : rate(g, bytes, seconds);
-}
-
-static void set_rates(double *values, struct growth *g, double seconds)
-{
-	double accesses = g->by[HITS] + g->by[MISSES];
-
-	values[TOP_READS] = rate(g, READ_BUCKET, seconds);
-	values[TOP_WRITES] = rate(g, WRITE_BUCKET, seconds);
-	values[TOP_READ_BYTES] = byte_rate(g, READ_BYTES, READ_IOS, READ_BUCKET, seconds);
-	values[TOP_WRITE_BYTES] = byte_rate(g, WRITE_BYTES, WRITE_IOS, WRITE_BUCKET, seconds);
-	values[TOP_P50] = quantile(g, 0.5);
-	values[TOP_P99] = quantile(g, 0.99);
-	if (accesses > 0 && !g->unknown[HITS] && !g->unknown[MISSES])
-		values[TOP_HIT] = g->by[HITS] / accesses;
-	values[TOP_EVICTIONS] = rate(g, EVICTIONS, seconds);
-	values[TOP_REFAULTS] = rate(g, REFAULTS, seconds);
-	values[TOP_RX] = rate(g, RX_BYTES, seconds);
-	values[TOP_TX] = rate(g, TX_BYTES, seconds);
-	values[TOP_RX_PACKETS] = rate(g, RX_PACKETS, seconds);
-	values[TOP_TX_PACKETS] = rate(g, TX_PACKETS, seconds);
-	values[TOP_RETRANSMITS] = rate(g, RETRANSMITS, seconds);
-	/* Of who has none of his own they are told of the machine, if at all. */
-	values[TOP_MIGRATION] = g->seen[MIGRATION] ? rate(g, MIGRATION, seconds) : NAN;
-}
-
-static void set_cache_rates(double *values, const struct growth *g, double seconds)
-{
-	static const struct {
-		enum top_value value;
-		enum what what;
-	} rates[] = {
-		{ TOP_GETS, GETS },
-		{ TOP_MEMORY_PUTS, MEMORY_PUTS },
-		{ TOP_SSD_PUTS, SSD_PUTS },
-		{ TOP_MEMORY_EVICTIONS, MEMORY_EVICTIONS },
-		{ TOP_SSD_EVICTIONS, SSD_EVICTIONS },
-		{ TOP_DEMOTIONS, DEMOTIONS },
-		{ TOP_DROPS, DROPS },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
-		values[rates[i].value] = rate(g, rates[i].what, seconds);
-	if (!(g->by[GETS] > 0) || g->unknown[GETS] || g->unknown[MEMORY_HITS] || g->unknown[SSD_HITS])
-		return;
-	values[TOP_MEMORY_HIT] = g->by[MEMORY_HITS] / g->by[GETS];
-	values[TOP_SSD_HIT] = g->by[SSD_HITS] / g->by[GETS];
-	values[TOP_GET_HIT] = values[TOP_MEMORY_HIT] + values[TOP_SSD_HIT];
-}
-
-static void set_gauges(double *values, const struct growth *g)
-{
-	double page = (double)sysconf(_SC_PAGESIZE);
-
-	values[TOP_CACHED] = g->by[PAGES] * page;
-	values[TOP_MEMORY] = g->by[MEMORY_PAGES] * page;
-	values[TOP_MEMORY_SHARE] = g->by[MEMORY_SHARE] * page;
-	values[TOP_SSD] = g->by[SSD_PAGES] * page;
-	values[TOP_SSD_SHARE] = g->by[SSD_SHARE] * page;
-}
-
-/* A room that is off, or was at the reading before, has counted nothing: that is not 0. */
-static void forget_uncounted(const struct top *t, const char *container, double *values)
-{
-	bool machine = !strcmp(container, MACHINE);
-
-	for (int i = 0; i < TOP_VALUES; i++) {
-		enum top_room room = top_columns[i].room;
-
-		if ((machine && i != TOP_MIGRATION) || !t->now.up[room] || (!top_columns[i].gauge && !t->last.up[room]))
-			values[i] = NAN;
-	}
+	if (is_gauge(column))
+		return sum(t, &c->series, 1) * (column->how == TOP_NOW ? 1 : (double)sysconf(_SC_PAGESIZE));
+	if (is_new || !t->last.up[i] || t->now.ns <= t->last.ns)
+		return NAN;
+	if (column->how == TOP_QUANTILE)
+		return quantile(t, c->series, column->quantile);
+	return column->how == TOP_PART ? part(t, c) : rate(t, c);
 }
 
 /* ---- rows ---- */
@@ -393,34 +303,50 @@ static size_t same_row(const struct series *s, size_t nr)
 	return n;
 }
 
-/* Who was not there at the reading before may bring counts from before that: it has no rates yet. */
 static void make_row(struct top *t, const struct series *last, size_t nr_last, const struct series *now, size_t nr_now)
 {
-	struct top_row *row = &t->rows[t->nr_rows++];
-	struct growth g = {};
+	struct top_row *row = &t->rows[t->nr_rows];
 
-	*row = (struct top_row){ .vm = now->vm, .container = now->container };
-	for (int i = 0; i < TOP_VALUES; i++)
-		row->values[i] = NAN;
-	grow_all(&g, last, nr_last, now, nr_now);
-	row->has_pool = g.seen[MEMORY_PAGES];
-	if (nr_last && t->now.ns > t->last.ns) {
-		set_rates(row->values, &g, top_seconds(t));
-		set_cache_rates(row->values, &g, top_seconds(t));
+	*row = (struct top_row){ now->vm, now->container, true, t->values + t->nr_rows * (size_t)t->table->nr };
+	t->nr_rows++;
+	grow_all(t, last, nr_last, now, nr_now);
+	for (int i = 0; i < t->table->nr; i++) {
+		row->values[i] = value(t, i, !nr_last, !strcmp(row->container, MACHINE));
+		if (t->table->columns[i].is_needed && !t->growth[t->columns[i].series].seen)
+			row->is_shown = false;
 	}
-	set_gauges(row->values, &g);
-	forget_uncounted(t, row->container, row->values);
+}
+
+static size_t count_rows(const struct reading *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->nr; i += same_row(&r->series[i], r->nr - i))
+		n++;
+	return n;
+}
+
+static void rows_free(struct top *t)
+{
+	free(t->rows);
+	free(t->values);
+	free(t->buckets);
+	t->rows = NULL;
+	t->values = NULL;
+	t->buckets = NULL;
+	t->nr_rows = 0;
 }
 
 static int make_rows(struct top *t)
 {
 	const struct series *last = t->last.series, *last_end = last ? last + t->last.nr : NULL;
-	size_t nr_last, nr_now;
+	size_t nr_last, nr_now, nr = count_rows(&t->now);
 
-	free(t->rows);
-	t->nr_rows = 0;
-	t->rows = calloc(2 * t->now.nr + 1, sizeof(*t->rows));
-	if (!t->rows)
+	rows_free(t);
+	t->rows = calloc(2 * nr + 1, sizeof(*t->rows));
+	t->values = calloc(nr * (size_t)t->table->nr + 1, sizeof(*t->values));
+	t->buckets = calloc(t->now.nr + 1, sizeof(*t->buckets));
+	if (!t->rows || !t->values || !t->buckets)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->now.nr; i += nr_now) {
 		const struct series *now = &t->now.series[i];
@@ -434,9 +360,58 @@ static int make_rows(struct top *t)
 	return 0;
 }
 
-struct top *top_new(void)
+/* ---- kinds of series, from the columns ---- */
+
+static bool same_text(const char *a, const char *b)
 {
-	return calloc(1, sizeof(struct top));
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_series(const struct top_series *a, const struct top_series *b)
+{
+	return same_text(a->metric, b->metric) && same_text(a->label, b->label) && same_text(a->value, b->value) &&
+	       same_text(a->part, b->part);
+}
+
+/* Its number, -1 if there is none. A series that is read as a bucket by one column and as a counter by another is two. */
+static int add_kind(struct top *t, const struct top_series *series, const struct top_column *column)
+{
+	struct kind kind = { *series, is_gauge(column), column->how == TOP_QUANTILE, column->is_machine };
+	int i = 0;
+
+	if (!series->metric)
+		return -1;
+	while (i < t->nr_kinds && (!same_series(&t->kinds[i].of, series) || t->kinds[i].is_gauge != kind.is_gauge ||
+				   t->kinds[i].is_bucket != kind.is_bucket || t->kinds[i].is_machine != kind.is_machine))
+		i++;
+	if (i == t->nr_kinds)
+		t->kinds[t->nr_kinds++] = kind;
+	return i;
+}
+
+struct top *top_new(const struct top_table *table)
+{
+	struct top *t = calloc(1, sizeof(*t));
+	size_t nr = (size_t)table->nr;
+
+	if (!t)
+		return NULL;
+	t->table = table;
+	t->columns = calloc(nr + 1, sizeof(*t->columns));
+	t->kinds = calloc(3 * nr + 1, sizeof(*t->kinds));
+	t->growth = calloc(3 * nr + 1, sizeof(*t->growth));
+	if (!t->columns || !t->kinds || !t->growth) {
+		top_free(t);
+		return NULL;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		const struct top_column *column = &table->columns[i];
+
+		t->columns[i].series = add_kind(t, &column->series, column);
+		for (size_t of = 0; of < ARRAY_SIZE(column->of); of++)
+			t->columns[i].of[of] = add_kind(t, &column->of[of], column);
+	}
+	return t;
 }
 
 void top_free(struct top *t)
@@ -445,7 +420,10 @@ void top_free(struct top *t)
 		return;
 	reading_free(&t->last);
 	reading_free(&t->now);
-	free(t->rows);
+	rows_free(t);
+	free(t->columns);
+	free(t->kinds);
+	free(t->growth);
 	free(t);
 }
 
@@ -456,7 +434,7 @@ int top_read(struct top *t, char *text, __u64 ns)
 	reading_free(&t->last);
 	t->last = t->now;
 	t->now = (struct reading){ .text = text, .ns = ns };
-	err = parse(&t->now);
+	err = parse(t, &t->now);
 	return err ? err : make_rows(t);
 }
 
@@ -467,29 +445,34 @@ double top_seconds(const struct top *t)
 
 /* ---- order ---- */
 
-static int by_names(const struct top_row *a, const struct top_row *b, enum top_value first)
+struct sorting {
+	const struct top_table *table;
+	const struct top_order *order;
+};
+
+static int by_names(const struct top_row *a, const struct top_row *b, bool containers_first)
 {
 	int vm = strcmp(a->vm, b->vm), container = strcmp(a->container, b->container);
 
-	return first == TOP_CONTAINER && container ? container : vm ? vm : container;
+	return containers_first && container ? container : vm ? vm : container;
 }
 
 static int by_order(const void *pa, const void *pb, void *data)
 {
 	const struct top_row *a = pa, *b = pb;
-	const struct top_order *order = data;
-	int sign = order->reverse ? -1 : 1;
+	const struct sorting *s = data;
+	int sign = s->order->reverse ? -1 : 1, key = s->order->key;
 	double x, y;
 
-	if (order->key >= TOP_VALUES)
-		return sign * by_names(a, b, order->key);
-	x = a->values[order->key];
-	y = b->values[order->key];
+	if (key >= s->table->nr)
+		return sign * by_names(a, b, key == top_container(s->table));
+	x = a->values[key];
+	y = b->values[key];
 	if (isnan(x) != isnan(y))
 		return isnan(x) ? 1 : -1;
 	if (x < y || x > y)
 		return x < y ? sign : -sign;
-	return by_names(a, b, TOP_VM);
+	return by_names(a, b, false);
 }
 
 static bool matches(const char *filter, const char *name)
@@ -500,15 +483,16 @@ static bool matches(const char *filter, const char *name)
 const struct top_row *top_rows(struct top *t, const struct top_order *order, size_t *ret_nr, size_t *ret_total)
 {
 	struct top_row *chosen = t->rows + t->nr_rows; /* room for all of them again */
+	struct sorting sorting = { t->table, order };
 	size_t nr = 0, total = t->nr_rows;
 
 	for (size_t i = 0; i < t->nr_rows; i++)
-		if (order->table == TOP_CACHE && !t->rows[i].has_pool)
+		if (!t->rows[i].is_shown)
 			total--;
 		else if (matches(order->filter, t->rows[i].vm) || matches(order->filter, t->rows[i].container))
 			chosen[nr++] = t->rows[i];
 	if (nr)
-		qsort_r(chosen, nr, sizeof(*chosen), by_order, (void *)order);
+		qsort_r(chosen, nr, sizeof(*chosen), by_order, &sorting);
 	*ret_nr = nr;
 	*ret_total = total;
 	return chosen;

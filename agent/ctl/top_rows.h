@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What `nestorctl top` and `nestorctl cache top` show: two readings of the metrics become a row per VM and container, with
- * rates. Pure computation: no clock, no terminal.
+ * What `nestorctl top` shows: two readings of the metrics become a row per VM and container, with rates. What columns
+ * there are is handed in. Pure computation: no clock, no terminal.
  */
 #ifndef NESTOR_CTL_TOP_ROWS_H
 #define NESTOR_CTL_TOP_ROWS_H
@@ -13,86 +13,79 @@
 
 enum top_unit { TOP_COUNT, TOP_BYTES, TOP_SECONDS, TOP_RATIO };
 
-/* Tables, each of columns of its own. */
-enum top_table { TOP_MAIN = 1, TOP_CACHE = 2 };
+/* How the number in a column follows from series. */
+enum top_how {
+	TOP_RATE, /* growth of .series per second; with .of: times the growth of .of[0], by that of .of[1] */
+	TOP_NOW, /* what .series is, a gauge */
+	TOP_NOW_PAGES, /* the same of pages, in bytes */
+	TOP_PART, /* growth of .series by that of all .of */
+	TOP_QUANTILE, /* upper bound of the bucket that .quantile falls into, of the growth of .series, a histogram's buckets */
+};
 
-enum top_room { TOP_ROOM_BLKIO, TOP_ROOM_PCACHE, TOP_ROOM_NET, TOP_ROOM_CACHE, TOP_ROOMS };
-
-/* In the order of the screen, behind the names; those of a table are all next to each other. */
-enum top_value {
-	TOP_READS,
-	TOP_WRITES,
-	TOP_READ_BYTES,
-	TOP_WRITE_BYTES,
-	TOP_P50,
-	TOP_P99,
-	TOP_HIT,
-	TOP_EVICTIONS,
-	TOP_REFAULTS,
-	TOP_CACHED,
-	TOP_RX,
-	TOP_TX,
-	TOP_RX_PACKETS,
-	TOP_TX_PACKETS,
-	TOP_RETRANSMITS,
-	TOP_MIGRATION,
-	TOP_MEMORY,
-	TOP_MEMORY_SHARE,
-	TOP_SSD,
-	TOP_SSD_SHARE,
-	TOP_GETS,
-	TOP_GET_HIT,
-	TOP_MEMORY_HIT,
-	TOP_SSD_HIT,
-	TOP_MEMORY_PUTS,
-	TOP_SSD_PUTS,
-	TOP_MEMORY_EVICTIONS,
-	TOP_SSD_EVICTIONS,
-	TOP_DEMOTIONS,
-	TOP_DROPS,
-	TOP_VALUES,
-	TOP_VM = TOP_VALUES, /* only to sort by */
-	TOP_CONTAINER,
-	TOP_KEYS,
+/* Series of a metric, which are added up. */
+struct top_series {
+	const char *metric;
+	const char *label, *value; /* NULL, or: only those whose label has this value */
+	const char *part; /* NULL, or the label that tells them apart: each may be reset, or go, without the others */
 };
 
 struct top_column {
-	const char *key; /* for --sort */
+	const char *key; /* for --sort; NULL ends a list of columns */
 	const char *title;
 	const char *json;
 	enum top_unit unit;
 	int rank; /* the higher, the sooner a narrow screen goes without it */
-	unsigned int tables; /* that have it */
-	enum top_room room; /* that counts it */
-	bool gauge; /* what there is, not what happened since the reading before */
+	enum top_how how;
+	struct top_series series, of[2];
+	double quantile;
+	bool is_default; /* rows are sorted by it unless the user says */
+	bool is_needed; /* a VM or container without .series has no row */
+	bool is_machine; /* .series with neither VM nor container are the machine's; who has none does not have 0 */
+	const char *room; /* that counts it; filled in by top_table_new() */
 };
 
-extern const struct top_column top_columns[TOP_KEYS];
+/* What each has in a line, .series and what else it has behind. */
+#define TOP_COLUMN(a_key, a_title, a_json, a_unit, a_rank, ...)                                                                \
+	{                                                                                                                      \
+		.key = a_key, .title = a_title, .json = a_json, .unit = a_unit, .rank = a_rank, __VA_ARGS__                    \
+	}
 
-static inline bool top_has(enum top_table table, int column)
+/* Columns in the order of the screen: @nr with numbers, then two with names, which only sort. */
+struct top_table {
+	struct top_column *columns;
+	int nr;
+};
+
+static inline int top_vm(const struct top_table *table)
 {
-	return top_columns[column].tables & table;
+	return table->nr;
 }
 
-/* The column of that key in a table, or -1. */
-int top_find_key(enum top_table table, const char *key);
+static inline int top_container(const struct top_table *table)
+{
+	return table->nr + 1;
+}
+
+static inline int top_keys(const struct top_table *table)
+{
+	return table->nr + 2;
+}
 
 struct top_row {
 	const char *vm, *container;
-	bool has_pool; /* of the second-level cache */
-	double values[TOP_VALUES]; /* NAN: not known */
+	bool is_shown; /* it has what is_needed */
+	double *values; /* one for each column with numbers; NAN: not known */
 };
 
 struct top_order {
-	enum top_table table; /* that of the cache has only who has a pool */
-	enum top_value key; /* a column of it */
+	int key; /* a column */
 	bool reverse; /* numbers normally fall, names rise; what is not known comes last in any case */
 	const char *filter; /* a glob if it has one of *?[, else a part, of a VM's or container's name; "" for all */
 };
 
 struct top;
 
-struct top *top_new(void); /* NULL: no memory */
+struct top *top_new(const struct top_table *table); /* which has to stay; NULL: no memory */
 void top_free(struct top *t);
 
 /* Takes over @text, the metrics as they were at @ns. 0 or -ENOMEM. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* nestorctl top on a terminal, by ncurses: it knows terminals, their keys and sizes, and restores them. */
+/* A table of rates on a terminal, by ncurses: it knows terminals, their keys and sizes, and restores them. */
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -28,6 +28,7 @@ enum mode { TABLE, HELP, ASK_FILTER, ASK_DELAY };
 struct view {
 	struct top_options *o;
 	struct top *t;
+	bool *wanted; /* columns with numbers that fit */
 	enum mode mode;
 	char input[64]; /* being typed */
 	char filter[64];
@@ -58,25 +59,26 @@ static const char *const help[] = {
 
 /* ---- drawing ---- */
 
-static bool is_wide_enough(const bool *wanted, int columns)
+static bool is_wide_enough(const bool *wanted, int nr, int columns)
 {
 	int width = NAME_MIN;
 
-	for (int i = 0; i < TOP_VALUES; i++)
+	for (int i = 0; i < nr; i++)
 		width += wanted[i] ? 1 + TOP_NUMBER_WIDTH : 0;
 	return width <= columns;
 }
 
 /* The column with the highest rank goes first; the one that is sorted by stays. */
-static void choose_columns(const struct top_order *order, int columns, bool *wanted)
+static void choose_columns(const struct top_options *o, int columns, bool *wanted)
 {
-	for (int i = 0; i < TOP_VALUES; i++)
-		wanted[i] = top_has(order->table, i);
-	while (!is_wide_enough(wanted, columns)) {
+	const struct top_column *all = o->table->columns;
+
+	memset(wanted, true, (size_t)o->table->nr);
+	while (!is_wide_enough(wanted, o->table->nr, columns)) {
 		int worst = -1;
 
-		for (int i = 0; i < TOP_VALUES; i++)
-			if (wanted[i] && i != (int)order->key && (worst < 0 || top_columns[i].rank > top_columns[worst].rank))
+		for (int i = 0; i < o->table->nr; i++)
+			if (wanted[i] && i != o->order.key && (worst < 0 || all[i].rank > all[worst].rank))
 				worst = i;
 		if (worst < 0)
 			break;
@@ -85,7 +87,7 @@ static void choose_columns(const struct top_order *order, int columns, bool *wan
 }
 
 struct layout {
-	bool wanted[TOP_VALUES];
+	bool *wanted; /* for each column with numbers */
 	int vm_width, container_width; /* 0: no VM to show */
 };
 
@@ -93,13 +95,13 @@ static void lay_out(const struct view *v, const struct top_row *rows, size_t nr,
 {
 	int left;
 
-	l->vm_width = v->o->order.key == TOP_VM ? VM_WIDTH + 1 : 0;
+	l->vm_width = v->o->order.key == top_vm(v->o->table) ? VM_WIDTH + 1 : 0;
 	for (size_t i = 0; i < nr; i++)
 		if (*rows[i].vm)
 			l->vm_width = VM_WIDTH + 1;
-	choose_columns(&v->o->order, COLS - l->vm_width, l->wanted);
+	choose_columns(v->o, COLS - l->vm_width, l->wanted);
 	left = COLS - l->vm_width;
-	for (int i = 0; i < TOP_VALUES; i++)
+	for (int i = 0; i < v->o->table->nr; i++)
 		left -= l->wanted[i] ? 1 + TOP_NUMBER_WIDTH : 0;
 	l->container_width = left > 0 ? left : 0;
 }
@@ -115,9 +117,9 @@ static void draw_name(int line, int column, int width, const char *name)
 
 static void draw_title(int line, int column, int width, const struct view *v, int key)
 {
-	const char *title = top_columns[key].title;
+	const char *title = v->o->table->columns[key].title;
 
-	if ((int)v->o->order.key == key)
+	if (v->o->order.key == key)
 		attron(A_BOLD | A_UNDERLINE);
 	mvprintw(line, column, "%*.*s", width, width < 0 ? -width : width, title);
 	attroff(A_BOLD | A_UNDERLINE);
@@ -130,10 +132,10 @@ static void draw_titles(const struct view *v, const struct layout *l)
 	attron(A_REVERSE);
 	mvhline(FIRST_ROW - 1, 0, ' ', COLS);
 	if (l->vm_width)
-		draw_title(FIRST_ROW - 1, 0, -VM_WIDTH, v, TOP_VM);
+		draw_title(FIRST_ROW - 1, 0, -VM_WIDTH, v, top_vm(v->o->table));
 	if (l->container_width)
-		draw_title(FIRST_ROW - 1, l->vm_width, -l->container_width, v, TOP_CONTAINER);
-	for (int i = 0; i < TOP_VALUES; i++) {
+		draw_title(FIRST_ROW - 1, l->vm_width, -l->container_width, v, top_container(v->o->table));
+	for (int i = 0; i < v->o->table->nr; i++) {
 		if (!l->wanted[i])
 			continue;
 		draw_title(FIRST_ROW - 1, column + 1, TOP_NUMBER_WIDTH, v, i);
@@ -142,7 +144,7 @@ static void draw_titles(const struct view *v, const struct layout *l)
 	attroff(A_REVERSE);
 }
 
-static void draw_row(int line, const struct top_row *row, const struct layout *l)
+static void draw_row(int line, const struct top_table *table, const struct top_row *row, const struct layout *l)
 {
 	int column = l->vm_width + l->container_width;
 	char text[32];
@@ -150,10 +152,10 @@ static void draw_row(int line, const struct top_row *row, const struct layout *l
 	if (l->vm_width)
 		draw_name(line, 0, VM_WIDTH, row->vm);
 	draw_name(line, l->vm_width, l->container_width, row->container);
-	for (int i = 0; i < TOP_VALUES; i++) {
+	for (int i = 0; i < table->nr; i++) {
 		if (!l->wanted[i])
 			continue;
-		top_number(top_columns[i].unit, row->values[i], text, sizeof(text));
+		top_number(table->columns[i].unit, row->values[i], text, sizeof(text));
 		mvprintw(line, column + 1, "%*s", TOP_NUMBER_WIDTH, text);
 		column += 1 + TOP_NUMBER_WIDTH;
 	}
@@ -167,7 +169,7 @@ static void draw_status(const struct view *v, size_t nr, size_t total)
 
 	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &tm));
 	snprintf(text, sizeof(text), "%s  every %g s  %zu of %zu  sort %s%s%s%s%s", clock, v->o->interval, nr, total,
-		 top_columns[v->o->order.key].key, v->o->order.reverse ? " reversed" : "", v->paused ? "  paused" : "",
+		 v->o->table->columns[v->o->order.key].key, v->o->order.reverse ? " reversed" : "", v->paused ? "  paused" : "",
 		 *v->o->order.filter ? "  filter " : "", v->o->order.filter);
 	draw_name(0, 0, COLS, text);
 	if (v->mode == ASK_FILTER || v->mode == ASK_DELAY)
@@ -181,7 +183,7 @@ static void draw_status(const struct view *v, size_t nr, size_t total)
 
 static void draw(struct view *v)
 {
-	struct layout l;
+	struct layout l = { .wanted = v->wanted };
 	size_t nr, total;
 	const struct top_row *rows = top_rows(v->t, &v->o->order, &nr, &total);
 	size_t room = LINES > FIRST_ROW ? (size_t)(LINES - FIRST_ROW) : 0;
@@ -197,7 +199,7 @@ static void draw(struct view *v)
 		lay_out(v, rows, nr, &l);
 		draw_titles(v, &l);
 		for (size_t i = 0; i < room && v->scroll + i < nr; i++)
-			draw_row(FIRST_ROW + (int)i, &rows[v->scroll + i], &l);
+			draw_row(FIRST_ROW + (int)i, v->o->table, &rows[v->scroll + i], &l);
 	}
 	refresh();
 }
@@ -206,11 +208,9 @@ static void draw(struct view *v)
 
 static void sort_by_neighbour(struct view *v, int step)
 {
-	struct top_order *order = &v->o->order;
+	int keys = top_keys(v->o->table);
 
-	do
-		order->key = (enum top_value)(((int)order->key + step + TOP_KEYS) % TOP_KEYS);
-	while (!top_has(order->table, (int)order->key));
+	v->o->order.key = (v->o->order.key + step + keys) % keys;
 }
 
 static void ask_for(struct view *v, enum mode mode)
@@ -332,7 +332,7 @@ static void on_signal(struct view *v, int fd)
 
 static void read_metrics(struct view *v)
 {
-	int err = top_ask(&v->o->agent, v->t);
+	int err = ctl_ask_metrics(&v->o->agent, v->t);
 
 	v->next_ns = now_ns() + (__u64)(v->o->interval * 1e9);
 	v->message[0] = '\0';
@@ -386,8 +386,9 @@ static void die_of(int signal_number, const sigset_t *former)
 
 int top_view(struct top_options *o, struct top *t)
 {
-	struct view v = { .o = o, .t = t, .next_ns = now_ns() };
-	SCREEN *screen = newterm(NULL, stdout, stdin);
+	_free_ bool *wanted = calloc((size_t)o->table->nr + 1, sizeof(*wanted));
+	struct view v = { .o = o, .t = t, .wanted = wanted, .next_ns = now_ns() };
+	SCREEN *screen = wanted ? newterm(NULL, stdout, stdin) : NULL;
 	_close_ int signals = -1;
 	sigset_t ours, former;
 

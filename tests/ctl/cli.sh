@@ -115,7 +115,10 @@ is "nestorctl, unknown option: status" 2 "$status"
 like "nestorctl, unknown option: points to help" "nestorctl --help" "$err"
 run "$NESTORCTL" --run-dir
 is "nestorctl, option without its argument: status" 2 "$status"
-refused "nestorctl with a word that is none" 2 "there is no command blkio frob; see nestorctl --help" "$NESTORCTL" blkio frob
+refused "nestorctl with a word that is none" 2 "there is no command frob it; see nestorctl --help" "$NESTORCTL" frob it
+refused "nestorctl with a noun and no verb of it" 2 "blkio takes show; see nestorctl --help" "$NESTORCTL" blkio frob
+refused "policy alone" 2 "policy takes show, check FILE or reload; see" "$NESTORCTL" policy
+refused "a word behind a whole command" 2 "rooms takes no argument; see" "$NESTORCTL" rooms frob
 refused "nestorctl without a command" 2 "command is missing" "$NESTORCTL"
 while read -r words; do
 	# shellcheck disable=SC2086
@@ -259,7 +262,7 @@ run "$NESTORCTL" --json gpu bench
 is "gpu bench: status" 0 "$status"
 is "gpu bench: all rates of all devices, and of one processor" true "$(jq 'length > 0 and all(.[]; .failed == "" and
 	.resident_bytes_per_second > 0 and .copied_bytes_per_second > 0) and (.[:-1] | all(.within_bytes_per_second > 0))' <<< "$out")"
-refused "gpufn alone" 2 "gpufn takes show, call FUNCTION .*, check.profile DIR .*, simulate FILE, or generate" "$NESTORCTL" gpufn
+refused "gpufn alone" 2 "gpufn takes show, call FUNCTION .*, check DIR .*, profile DIR .*, simulate FILE or generate KIND" "$NESTORCTL" gpufn
 refused "gpufn call of nothing" 2 "gpufn takes" "$NESTORCTL" gpufn call
 refused "gpufn call without a broker" 3 "Couldn't connect" "$NESTORCTL" --run-dir "$T/none" gpufn call blur width=1 height=1
 refused "gpufn call with a word" 1 "'frob' is not NAME=VALUE" "$NESTORCTL" gpufn call blur frob
@@ -292,7 +295,7 @@ run "$NESTORCTL" --json gpufn simulate "$T/trace"
 is "gpufn simulate what gpufn generate prints: status" 0 "$status"
 is "each rule has all tasks, and none beats the bound" true "$(jq '.most_in_time as $most | .rules | length == 7 and
 	all(.[]; .in_time + .late + .dropped == 300 and .in_time <= $most)' <<< "$out")"
-refused "dedup alone" 2 "dedup takes show, or report or undo and processes or cgroups" "$NESTORCTL" dedup
+refused "dedup alone" 2 "dedup takes show, report WHOSE... or undo WHOSE...; see" "$NESTORCTL" dedup
 refused "dedup report of nothing" 2 "dedup takes" "$NESTORCTL" dedup report
 refused "dedup undo of nothing" 2 "dedup takes" "$NESTORCTL" dedup undo
 refused "dedup undo of a word" 1 "'frob' is neither the number of a process nor the path of a cgroup" "$NESTORCTL" dedup undo frob

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /* budget: 2, lane: free */
-/* The rows of nestorctl top from readings that are known: rates, quantiles, what is not known, order, filter. */
+/*
+ * The rows of nestorctl top from readings that are known: rates, quantiles, what is not known, order, filter; with the columns
+ * of the rooms. tests/ctl/nouns.c has columns of its own.
+ */
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/ctl/call.h"
 #include "agent/ctl/top_cell.h"
-#include "agent/ctl/top_rows.h"
+#include "agent/ctl/top_columns.h"
+#include "agent/nouns.h"
 #include "tests/harness/tap.h"
 
 #define SECOND 1000000000ULL
@@ -15,6 +20,7 @@
 #define IO(device, c, bytes, ios)                                                                                              \
 	"nestor_blkio_bytes_total{device=\"" device "\",op=\"read\",vm=\"\",container=\"" c "\"} " bytes "\n"                  \
 	"nestor_blkio_ios_total{device=\"" device "\",op=\"read\",vm=\"\",container=\"" c "\"} " ios "\n"
+#define DONE(op, n) "nestor_blkio_latency_seconds_count{vm=\"\",container=\"a\",op=\"" op "\"} " n "\n"
 #define BUCKET(op, le, n) "nestor_blkio_latency_seconds_bucket{vm=\"\",container=\"a\",op=\"" op "\",le=\"" le "\"} " n "\n"
 
 /* Series of container a. */
@@ -27,19 +33,21 @@
 
 #define P(vm, c, n) "nestor_net_bytes_total{direction=\"rx\",vm=\"" vm "\",container=\"" c "\"} " n "\n"
 
-static struct top_order order = { .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+static struct top_table *main_table, *cache_table, *table; /* table: one of them */
+static struct top_order order = { .filter = "" };
 
 static struct top *read_two(const char *first, const char *second)
 {
-	struct top *t = top_new();
+	struct top *t = top_new(table);
 
 	if (top_read(t, strdup(first), 5 * SECOND) || top_read(t, strdup(second), 7 * SECOND))
 		ok(false, "two readings");
 	return t;
 }
 
-static void value_is(struct top *t, const char *container, enum top_value value, double expected, const char *text)
+static void value_is(struct top *t, const char *container, const char *key, double expected, const char *text)
 {
+	int column = top_find_key(table, key);
 	size_t nr, total;
 	const struct top_row *rows = top_rows(t, &order, &nr, &total);
 	double got = -1;
@@ -47,7 +55,7 @@ static void value_is(struct top *t, const char *container, enum top_value value,
 
 	for (size_t i = 0; i < nr; i++)
 		if (!strcmp(rows[i].container, container))
-			got = rows[i].values[value];
+			got = rows[i].values[column];
 	good = isnan(expected) ? isnan(got) : fabs(got - expected) < 1e-9;
 	ok(good, "%s", text);
 	if (!good)
@@ -58,24 +66,26 @@ static void value_is(struct top *t, const char *container, enum top_value value,
 static void test_block_io(void)
 {
 	struct top *t = read_two(UP IO("dm-0", "a", "1000", "10") IO("sda", "a", "1000", "10") BUCKET("read", "1e-06", "10")
-					 BUCKET("read", "4e-06", "10") BUCKET("read", "0.5", "10") BUCKET("read", "+Inf", "10"),
+					 BUCKET("read", "4e-06", "10") BUCKET("read", "0.5", "10") BUCKET("read", "+Inf", "10")
+						 DONE("read", "10"),
 				 UP IO("dm-0", "a", "410600", "110") IO("sda", "a", "410600", "110")
 					 BUCKET("read", "1e-06", "60") BUCKET("read", "4e-06", "109")
-						 BUCKET("read", "0.5", "110") BUCKET("read", "+Inf", "110"));
+						 BUCKET("read", "0.5", "110") BUCKET("read", "+Inf", "110")
+							 DONE("read", "110"));
 
-	value_is(t, "a", TOP_READS, 50, "100 reads in 2 s");
-	value_is(t, "a", TOP_READ_BYTES, 204800, "bytes are those of the top layer");
-	value_is(t, "a", TOP_WRITES, 0, "no writes are 0");
-	value_is(t, "a", TOP_P50, 1e-6, "p50 is the bound of its bucket");
-	value_is(t, "a", TOP_P99, 4e-6, "p99 too");
-	value_is(t, "a", TOP_HIT, NAN, "no access has no hit ratio");
+	value_is(t, "a", "reads", 50, "100 reads in 2 s");
+	value_is(t, "a", "rbytes", 204800, "bytes are those of the top layer");
+	value_is(t, "a", "writes", 0, "no writes are 0");
+	value_is(t, "a", "p50", 1e-6, "p50 is the bound of its bucket");
+	value_is(t, "a", "p99", 4e-6, "p99 too");
+	value_is(t, "a", "hit", NAN, "no access has no hit ratio");
 	top_free(t);
 
 	t = read_two(UP BUCKET("read", "1e-06", "0") BUCKET("read", "4e-06", "0") BUCKET("read", "+Inf", "0"),
 		     UP BUCKET("read", "1e-06", "97") BUCKET("read", "4e-06", "97") BUCKET("read", "+Inf", "97")
 			     BUCKET("write", "1e-06", "1") BUCKET("write", "4e-06", "3") BUCKET("write", "+Inf", "5"));
-	value_is(t, "a", TOP_P50, 1e-6, "reads and writes together: p50");
-	value_is(t, "a", TOP_P99, 4e-6, "beyond the last bound it is that");
+	value_is(t, "a", "p50", 1e-6, "reads and writes together: p50");
+	value_is(t, "a", "p99", 4e-6, "beyond the last bound it is that");
 	top_free(t);
 }
 
@@ -90,22 +100,22 @@ static void test_other_rooms(void)
 				MOVED("qemu", "tx", "30");
 	struct top *t = read_two(first, second);
 
-	value_is(t, "a", TOP_HIT, 0.75, "30 of 40 accesses were hits");
-	value_is(t, "a", TOP_REFAULTS, 4, "refaults");
-	value_is(t, "a", TOP_EVICTIONS, 3, "evictions of all reasons, one of them new");
-	value_is(t, "a", TOP_CACHED, 3.0 * 4096, "pages are what there is now");
-	value_is(t, "a", TOP_RX, 1500, "bytes received");
-	value_is(t, "a", TOP_TX, 0, "bytes sent: none");
-	value_is(t, "a", TOP_TX_PACKETS, 4, "packets sent");
-	value_is(t, "a", TOP_RETRANSMITS, 3, "retransmits");
-	value_is(t, "a", TOP_MIGRATION, 30, "migration of all kinds, in both directions");
+	value_is(t, "a", "hit", 0.75, "30 of 40 accesses were hits");
+	value_is(t, "a", "refaults", 4, "refaults");
+	value_is(t, "a", "evictions", 3, "evictions of all reasons, one of them new");
+	value_is(t, "a", "cached", 3.0 * 4096, "pages are what there is now");
+	value_is(t, "a", "rx", 1500, "bytes received");
+	value_is(t, "a", "tx", 0, "bytes sent: none");
+	value_is(t, "a", "txpackets", 4, "packets sent");
+	value_is(t, "a", "retransmits", 3, "retransmits");
+	value_is(t, "a", "migration", 30, "migration of all kinds, in both directions");
 	top_free(t);
 
 	t = read_two(UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 0\n",
 		     UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 8\n");
-	value_is(t, "~machine", TOP_MIGRATION, 4, "migration that is nobody's is the machine's");
-	value_is(t, "~machine", TOP_RX, NAN, "which has nothing else");
-	value_is(t, "a", TOP_MIGRATION, NAN, "and not known of the others");
+	value_is(t, "~machine", "migration", 4, "migration that is nobody's is the machine's");
+	value_is(t, "~machine", "rx", NAN, "which has nothing else");
+	value_is(t, "a", "migration", NAN, "and not known of the others");
 	top_free(t);
 }
 
@@ -127,57 +137,60 @@ static void test_cache(void)
 	static const char second[] = UP "nestor_room_up{room=\"cache\"} 1\n" POOL("memory", "30", "60", "40", "36", "9")
 		POOL("ssd", "8", "80", "20", "2", "6") POOL_COUNT("gets", "200") POOL_COUNT("demotions", "7")
 			DROPPED("raced", "3") DROPPED("no_room", "2") RESENT("none", "0");
-	struct top *t = read_two(first, second);
+	struct top *t;
 	size_t nr, total;
 
-	order = (struct top_order){ .table = TOP_CACHE, .key = TOP_CONTAINER, .filter = "" };
+	table = cache_table;
+	t = read_two(first, second);
+	order = (struct top_order){ .key = top_container(table), .filter = "" };
 	top_rows(t, &order, &nr, &total);
 	is_u64(1, nr, "who has no pool is in no row of the cache");
 	is_u64(1, total, "nor counted");
-	value_is(t, "a", TOP_MEMORY, 30.0 * 4096, "pages in memory are what there is now");
-	value_is(t, "a", TOP_MEMORY_SHARE, 60.0 * 4096, "and what there might be");
-	value_is(t, "a", TOP_SSD, 8.0 * 4096, "on the SSD");
-	value_is(t, "a", TOP_SSD_SHARE, 80.0 * 4096, "and what there might be");
-	value_is(t, "a", TOP_GETS, 50, "100 gets in 2 s");
-	value_is(t, "a", TOP_GET_HIT, 0.5, "half of them were hits");
-	value_is(t, "a", TOP_MEMORY_HIT, 0.3, "30 in memory");
-	value_is(t, "a", TOP_SSD_HIT, 0.2, "20 on the SSD");
-	value_is(t, "a", TOP_MEMORY_PUTS, 8, "puts");
-	value_is(t, "a", TOP_SSD_PUTS, 1, "of each store");
-	value_is(t, "a", TOP_MEMORY_EVICTIONS, 2, "evictions");
-	value_is(t, "a", TOP_SSD_EVICTIONS, 3, "of each store");
-	value_is(t, "a", TOP_DEMOTIONS, 2, "demotions");
-	value_is(t, "a", TOP_DROPS, 2, "drops of all reasons");
+	value_is(t, "a", "memory", 30.0 * 4096, "pages in memory are what there is now");
+	value_is(t, "a", "memshare", 60.0 * 4096, "and what there might be");
+	value_is(t, "a", "ssd", 8.0 * 4096, "on the SSD");
+	value_is(t, "a", "ssdshare", 80.0 * 4096, "and what there might be");
+	value_is(t, "a", "gets", 50, "100 gets in 2 s");
+	value_is(t, "a", "hit", 0.5, "half of them were hits");
+	value_is(t, "a", "memhit", 0.3, "30 in memory");
+	value_is(t, "a", "ssdhit", 0.2, "20 on the SSD");
+	value_is(t, "a", "memput", 8, "puts");
+	value_is(t, "a", "ssdput", 1, "of each store");
+	value_is(t, "a", "memevict", 2, "evictions");
+	value_is(t, "a", "ssdevict", 3, "of each store");
+	value_is(t, "a", "demotions", 2, "demotions");
+	value_is(t, "a", "drops", 2, "drops of all reasons");
 	top_free(t);
 
 	t = read_two(first, UP POOL("memory", "1", "2", "3", "4", "5"));
-	value_is(t, "a", TOP_MEMORY, NAN, "the room is down: not known");
+	value_is(t, "a", "memory", NAN, "the room is down: not known");
 	top_free(t);
 	t = read_two(second, second);
-	value_is(t, "a", TOP_GET_HIT, NAN, "who asked for nothing has no ratio of hits");
-	value_is(t, "a", TOP_GETS, 0, "but 0 gets");
+	value_is(t, "a", "hit", NAN, "who asked for nothing has no ratio of hits");
+	value_is(t, "a", "gets", 0, "but 0 gets");
 	top_free(t);
-	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
+	table = main_table;
+	order = (struct top_order){ .key = top_container(table), .filter = "" };
 }
 
 static void test_unknown(void)
 {
 	struct top *t = read_two(UP RESENT("a", "9") IO("sda", "a", "1", "1"), UP RESENT("a", "3") RESENT("new", "1000"));
 
-	value_is(t, "a", TOP_RETRANSMITS, NAN, "a counter that went back is not known");
-	value_is(t, "a", TOP_READ_BYTES, NAN, "nor is one that went away");
-	value_is(t, "a", TOP_RX, 0, "the others are");
-	value_is(t, "new", TOP_RETRANSMITS, NAN, "a container that was not there has no rates yet");
+	value_is(t, "a", "retransmits", NAN, "a counter that went back is not known");
+	value_is(t, "a", "rbytes", NAN, "nor is one that went away");
+	value_is(t, "a", "rx", 0, "the others are");
+	value_is(t, "new", "retransmits", NAN, "a container that was not there has no rates yet");
 	top_free(t);
 
 	t = read_two("nestor_room_up{room=\"net\"} 1\nnestor_container_info{container=\"a\"} 1\n",
 		     UP "nestor_container_info{container=\"a\"} 1\n");
-	value_is(t, "a", TOP_RX, 0, "a room that is up: 0");
-	value_is(t, "a", TOP_READS, NAN, "a room that was not up before: not known");
+	value_is(t, "a", "rx", 0, "a room that is up: 0");
+	value_is(t, "a", "reads", NAN, "a room that was not up before: not known");
 	top_free(t);
-	t = top_new();
+	t = top_new(table);
 	is_u64(0, (unsigned long long)top_read(t, strdup(UP RESENT("a", "9")), SECOND), "one reading");
-	value_is(t, "a", TOP_RETRANSMITS, NAN, "has no rates");
+	value_is(t, "a", "retransmits", NAN, "has no rates");
 	ok(top_seconds(t) <= 0, "and no time");
 	top_free(t);
 }
@@ -203,11 +216,11 @@ static void test_order(void)
 				 UP P("", "web-1", "20") P("", "web-2", "10") P("", "db", "1") P("v", "", "30")
 					 P("v", "x", "9"));
 
-	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_RX, .filter = "" };
+	order = (struct top_order){ .key = top_find_key(table, "rx"), .filter = "" };
 	order_is(t, "v web-1 web-2 db vx ", "the most first, the unknown last");
 	order.reverse = true;
 	order_is(t, "web-2 web-1 v db vx ", "reversed; the unknown last");
-	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_VM, .filter = "" };
+	order = (struct top_order){ .key = top_vm(table), .filter = "" };
 	order_is(t, "db web-1 web-2 v vx ", "by VM");
 	order.filter = "web-*";
 	order_is(t, "web-1 web-2 ", "a glob");
@@ -217,13 +230,20 @@ static void test_order(void)
 	order_is(t, "v vx ", "a VM's name");
 	order.filter = "*[12]";
 	order_is(t, "web-1 web-2 ", "a set");
-	order = (struct top_order){ .table = TOP_MAIN, .key = TOP_CONTAINER, .filter = "" };
-	is_u64(TOP_RX, (unsigned long long)top_find_key(TOP_MAIN, "rx"), "a key");
-	ok(top_find_key(TOP_MAIN, "frob") < 0, "no key");
-	ok(top_find_key(TOP_MAIN, "memory") < 0, "no key of this table");
-	is_u64(TOP_HIT, (unsigned long long)top_find_key(TOP_MAIN, "hit"), "a key that two tables have");
-	is_u64(TOP_GET_HIT, (unsigned long long)top_find_key(TOP_CACHE, "hit"), "is another column in each");
+	order = (struct top_order){ .key = top_container(table), .filter = "" };
 	top_free(t);
+}
+
+static void test_tables(void)
+{
+	is_str("p99", main_table->columns[top_default_key(main_table)].key, "top is sorted by p99");
+	is_str("memory", cache_table->columns[top_default_key(cache_table)].key, "cache top by memory");
+	is_str("RX/s", main_table->columns[top_find_key(main_table, "rx")].title, "a key");
+	is_u64((unsigned int)top_vm(main_table), (unsigned int)top_find_key(main_table, "vm"), "that of a name");
+	ok(top_find_key(main_table, "frob") < 0, "no key");
+	ok(top_find_key(main_table, "memory") < 0, "no key of this table");
+	is_str("pcache", main_table->columns[top_find_key(main_table, "hit")].room, "a key that two tables have");
+	is_str("cache", cache_table->columns[top_find_key(cache_table, "hit")].room, "is another column in each");
 }
 
 static void number_is(enum top_unit unit, double value, const char *expected)
@@ -271,11 +291,21 @@ static void test_cells(void)
 
 int main(void)
 {
+	struct ctl c = { .nouns = nouns };
+	const struct ctl_noun *cache = ctl_find_noun(&c, "cache");
+	size_t used;
+
+	main_table = table = top_table_new(nouns, NULL, NULL);
+	cache_table = top_table_new(nouns, cache, ctl_find_verb(cache, (char *const[]){ "top" }, 1, &used));
+	order.key = top_container(table);
 	test_block_io();
 	test_other_rooms();
 	test_cache();
 	test_unknown();
 	test_order();
+	test_tables();
 	test_cells();
+	top_table_free(main_table);
+	top_table_free(cache_table);
 	return done_testing();
 }

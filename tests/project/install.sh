@@ -156,51 +156,6 @@ like "and says what is wrong" "onnect" "$err"
 same "nestor-gpufn.7 has the functions that come with Nestor" "$(cd gpu/functions && compgen -G '*.yaml' | sed 's/\.yaml$//' | sort)" \
 	"$(sed -n '/^\.Sh FUNCTIONS/,/^\.El/s/^\.It Cm \([a-z0-9_]*\).*/\1/p' agent/gpufn/nestor-gpufn.7 | sort)"
 
-# ---- completion ----
-
-# offers WORD…: for the last word, with no agent to ask
-offers() {
-	bash -c '. agent/ctl/nestorctl.bash
-		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-		_nestorctl false
-		printf "%s\n" "${COMPREPLY[@]}" | sort -u' - nestorctl "$@"
-}
-completes() { # completes TEXT EXPECTED WORD…
-	local text=$1 want=$2
-	shift 2
-	is "completion: $text" "$want" "$(offers "$@" | paste -sd ' ')"
-}
-same "completion: the commands of --help, and rooms" \
-	"$({ echo blkio; echo net; echo pcache; "$NESTORCTL" --help | sed -nE '/^$/d; s/^  ([a-z]+)[a-zA-Z ]*   .*/\1/p'; } | sort -u)" \
-	"$(offers "")"
-same "completion: the options of --help" "$(help_options "$NESTORCTL")" \
-	"$(offers --)"
-completes "a beginning" "reset rooms" r
-completes "policy" "check reload show" policy ""
-completes "behind options with values" "check reload show" --json --run-dir /x policy ""
-completes "a room" "show" blkio ""
-completes "behind that nothing" "" blkio show ""
-completes "top takes no word" "" top ""
-completes "options of top's" "--sort" top --s
-completes "no such options elsewhere" "" status --s
-completes "a file to check" "agent/policy/policy.yaml" policy check agent/policy/policy.y
-completes "a directory" "agent" --run-dir agen
-same "completion: the keys of --sort" "$("$NESTORCTL" --sort '' top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
-	"$(offers --sort "")"
-same "completion: those of cache top" "$("$NESTORCTL" --sort '' cache top 2>&1 | sed 's/.*one of //; s/, /\n/g' | sort)" \
-	"$(offers cache top --sort "")"
-completes "what there is of dedup" "report show undo" dedup ""
-completes "what there is of gpufn" "call check generate profile show simulate" gpufn ""
-completes "a directory to check" "agent" gpufn check agen
-completes "one to profile" "agent" gpufn profile agen
-is "completion: functions" "sgemm sha256" "$(bash -c '. agent/ctl/nestorctl.bash
-	COMP_WORDS=(nestorctl gpufn call s) COMP_CWORD=3
-	_nestorctl build/nestorctl
-	printf "%s\n" "${COMPREPLY[@]}"' | grep -v sobel | sort | paste -sd " ")"
-completes "policies of the cache" "load reset" cache policy ""
-completes "a program to load" "agent/policy/policy.yaml" cache policy load agent/policy/policy.y
-completes "options of cache top's" "--sort" cache top --s
-
 # ---- policy ----
 
 same "nestor-policy.5 has the keys of policy.yaml with their defaults" \
@@ -254,9 +209,5 @@ last=$(sed -n 's/.*le="\([0-9.]*\)".*/\1/p' "$T/metrics" | sort -g | tail -1)
 ok "nestord.8 has the last bound of the histograms, $last" grep -qF "$last" agent/man/nestord.8
 is "and their number" "$(sed -n 's/.*le="\([0-9.e-]*\)".*/\1/p' "$T/metrics" | sort -u | wc -l)" \
 	"$(grep -oE '\([0-9]+ of them\)' agent/man/nestord.8 | tr -dc 0-9)"
-printf '#!/bin/sh\nexec "%s" --run-dir "%s" "$@"\n' "$NESTORCTL" "$T/run" > "$T/nestorctl"
-chmod +x "$T/nestorctl"
-same "completion: the rooms of an agent that answers" "$(ctl --json rooms | jq -r '.[].room')" \
-	"$(bash -c '. agent/ctl/nestorctl.bash; _nestorctl_rooms "$1"' - "$T/nestorctl")"
 agent_stop
 done_testing
