@@ -153,7 +153,7 @@ static int check(struct agent *a)
 
 static int httpd(char **argv)
 {
-	return httpd_main(argv, rooms, nr_rooms);
+	return httpd_main(argv, rooms, rooms_nr);
 }
 
 static const struct room_process core_processes[] = { { HTTPD_NAME, httpd }, {} };
@@ -171,7 +171,7 @@ static const struct room_process *find_process(const char *name)
 {
 	const struct room_process *found = find_among(core_processes, name);
 
-	for (unsigned int i = 0; !found && i < nr_rooms; i++)
+	for (unsigned int i = 0; !found && i < rooms_nr; i++)
 		found = find_among(rooms[i]->processes, name);
 	return found;
 }
@@ -201,7 +201,7 @@ int main(int argc, char **argv)
 		return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (!opts.policy && !access(DEFAULT_POLICY, F_OK))
 		opts.policy = DEFAULT_POLICY;
-	err = agent_open(&agent, &opts, rooms, nr_rooms);
+	err = agent_open(&agent, &opts, rooms, rooms_nr);
 	if (!err)
 		err = opts.check ? check(&agent) : daemon_run(&agent);
 	agent_close(&agent);

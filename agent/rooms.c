@@ -8,4 +8,4 @@ ROOMS(DECLARE)
 #define ADDRESS(stem) &room_##stem,
 const struct room *const rooms[] = { ROOMS(ADDRESS) };
 
-const unsigned int nr_rooms = ARRAY_SIZE(rooms);
+const unsigned int rooms_nr = ARRAY_SIZE(rooms);

@@ -11,6 +11,6 @@
 /* Handed down by nestord.c alone. */
 struct room;
 extern const struct room *const rooms[];
-extern const unsigned int nr_rooms;
+extern const unsigned int rooms_nr;
 
 #endif

@@ -14,10 +14,11 @@
 static int check_version(const char *room, const struct nestor_version *v, __u64 feature)
 {
 	if (v->oldest_abi > NESTOR_ABI || v->abi < NESTOR_ABI)
-		return log_error(-EPROTONOSUPPORT,
-				 "%s: the loaded kernel module has interface %u and this agent %u: install and load both from one "
-				 "release (make install module-install; rmmod nestor; modprobe nestor)",
-				 room, v->abi, NESTOR_ABI);
+		return log_error(
+			-EPROTONOSUPPORT,
+			"%s: the loaded kernel module has interface %u and this agent %u: install and load both from one "
+			"release (make install module-install; rmmod nestor; modprobe nestor)",
+			room, v->abi, NESTOR_ABI);
 	if (!(v->features & feature))
 		return log_error(-EPROTONOSUPPORT, "%s: the loaded kernel module, version %.*s, was built without it", room,
 				 (int)sizeof(v->module), v->module);

@@ -196,11 +196,16 @@ static const struct {
 	unsigned int cmd;
 	int (*run)(void __user *arg);
 } commands[] = {
-	{ NESTOR_CACHE_SET_LIMIT, set_limit },	     { NESTOR_CACHE_GET_LIMIT, get_limit },
-	{ NESTOR_CACHE_SET_POOL, set_pool },	     { NESTOR_CACHE_DROP_POOL, drop_pool },
-	{ NESTOR_CACHE_POOL_STATE, get_pool_state }, { NESTOR_CACHE_GET_INDEX, get_index },
-	{ NESTOR_CACHE_OPEN_SSD, open_ssd },	     { NESTOR_CACHE_CLOSE_SSD, close_ssd },
-	{ NESTOR_CACHE_GET_LATENCY, get_latency },   { CACHE_ABI1_SET_POOL, set_pool_abi1 },
+	{ NESTOR_CACHE_SET_LIMIT, set_limit },
+	{ NESTOR_CACHE_GET_LIMIT, get_limit },
+	{ NESTOR_CACHE_SET_POOL, set_pool },
+	{ NESTOR_CACHE_DROP_POOL, drop_pool },
+	{ NESTOR_CACHE_POOL_STATE, get_pool_state },
+	{ NESTOR_CACHE_GET_INDEX, get_index },
+	{ NESTOR_CACHE_OPEN_SSD, open_ssd },
+	{ NESTOR_CACHE_CLOSE_SSD, close_ssd },
+	{ NESTOR_CACHE_GET_LATENCY, get_latency },
+	{ CACHE_ABI1_SET_POOL, set_pool_abi1 },
 	{ CACHE_ABI1_POOL_STATE, get_pool_state_abi1 },
 };
 

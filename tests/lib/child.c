@@ -114,7 +114,8 @@ static void test_inheritance(void)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	ok(write(file, "content", 7) == 7 && leak == 200 && !start("reporter", file, &pid, &sock), "a child starts");
-	ok(recv(sock, &s, sizeof(s), 0) == sizeof(s) && s.pid == pid, "the parent has the other end of its socket, and its number");
+	ok(recv(sock, &s, sizeof(s), 0) == sizeof(s) && s.pid == pid,
+	   "the parent has the other end of its socket, and its number");
 	is_str("content", s.extra, "a descriptor that is given arrives at its place");
 	is_u64(5, (unsigned int)s.fds, "no other descriptor does");
 	ok(s.null_stdin, "CHILD_NULL is /dev/null");

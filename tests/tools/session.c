@@ -101,7 +101,8 @@ static void check_pools(int session)
 	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state), "by this interface too");
 	ok(state.pool.cgroup == 80 && state.pool.weight[0] == 3 && state.pool.weight[1] == 4, "it is what was set");
 	pool.weight[NESTOR_CACHE_STORES] = 1;
-	is_u64(EINVAL, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool), "a store that is not there has no shares");
+	is_u64(EINVAL, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool),
+	       "a store that is not there has no shares");
 	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 31), NULL), "a command that is none");
 	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 200), NULL), "one of no part");
 }
