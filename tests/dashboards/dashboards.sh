@@ -84,7 +84,7 @@ sort -u "$T/scraped" "$T/documented" > "$T/known"
 # shellcheck disable=SC2016 # for jq and awk
 families() { sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$T/metrics"; }
 in_code() { grep -ohE '"nestor_[a-z]+_[a-z0-9_]+"' agent/*/*.[ch] | tr -d '"' |
-	sed 's/_bucket$//' | sort -u; } # the client looks for that
+	sed -E 's/_(bucket|sum|count)$//' | sort -u; } # the client looks for those
 in_pages() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "${pages[@]}" | sort -u; }
 ok "there are families" [ "$(families | wc -l)" -ge 25 ]
 is "the manuals have the metrics of the code, and the code those of the manuals" "" "$(diff <(in_code) <(in_pages))"
@@ -106,7 +106,7 @@ wrong_units() { # of lines NAME TYPE
 	grep -vE "^$unitless gauge\$" | grep -vE '_total counter$|_(seconds|bytes|pages|ratio|info|bits_per_second) gauge$|_(seconds|bytes) histogram$'
 }
 is "each family is named after its unit" "" "$(wrong_units < "$T/types")"
-types_in_pagess() { awk '/^\.It Li nestor_/ { name = $3; sub(/\{.*/, "", name); getline; sub(/[.,]$/, "", $1); print name, tolower($1) }' "${pages[@]}"; }
+types_in_pages() { awk '/^\.It Li nestor_/ { name = $3; sub(/\{.*/, "", name); getline; sub(/[.,]$/, "", $1); print name, tolower($1) }' "${pages[@]}"; }
 is "those too that only a manual has" "" "$(types_in_pages | sort -u | wrong_units)"
 is "planted: one without a unit" "nestor_blkio_latency histogram" "$(wrong_units <<< 'nestor_blkio_latency histogram')"
 is "planted: a counter that is not named as one" "nestor_blkio_bytes counter" "$(wrong_units <<< 'nestor_blkio_bytes counter')"
@@ -251,8 +251,11 @@ jq_finds "the data source is a variable" \
 	'.templating.list[0] as $d | select($d.type != "datasource" or $d.query != "prometheus" or $d.name != "datasource") | "datasource"'
 # shellcheck disable=SC2016 # jq's
 jq_finds "and no other is named" '.. | .datasource? | select(. != null and .uid != "${datasource}" and .uid != "-- Grafana --")'
-jq_finds "instance, vm and container are variables, or instance and tenant" '(if .uid == "nestor-gpufn" then ["instance", "tenant"]
-	else ["instance", "vm", "container"] end) - [.templating.list[].name] | select(. != [])'
+is "boards: instance is a variable, and so are vm, container and tenant where metrics that it shows have them" "" \
+	"$(jq -r --rawfile known "$T/known" 'input_filename as $f | ($known | split("\n")) as $known |
+	[.panels[].targets[]?.expr | scan("nestor_[a-z0-9_]+")] as $shown |
+	["instance"] + [("vm", "container", "tenant") as $l | select(any($shown[] + " " + $l; IN($known[]))) | $l]
+	- [.templating.list[].name] | select(. != []) | "\($f): \(.)"' "${boards[@]}" 2>&1)"
 # shellcheck disable=SC2016
 jq_finds "no other variables are used than there are" \
 	'([.templating.list[].name] + ["__rate_interval", "__range"]) as $have | [.panels[].targets[]?.expr | scan("\\$\\{?([a-z_]+)")[]] | unique - $have | select(. != [])'
