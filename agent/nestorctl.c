@@ -13,6 +13,7 @@
 #include "agent/ctl/usage.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
+#include "agent/lib/version.h"
 #include "agent/nouns.h"
 
 #define COMPLETE 'C' /* for the shell, not for users */
@@ -84,7 +85,7 @@ int main(int argc, char **argv)
 			c.bpffs = optarg;
 			break;
 		case 'v':
-			puts("nestorctl " NESTOR_VERSION " (" NESTOR_REVISION ")");
+			printf("nestorctl %s (%s)\n", nestor_version, nestor_revision);
 			return EXIT_SUCCESS;
 		case 'h':
 			ctl_usage(&c);

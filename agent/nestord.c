@@ -14,6 +14,7 @@
 #include "agent/daemon.h"
 #include "agent/http/http.h"
 #include "agent/lib/log.h"
+#include "agent/lib/version.h"
 #include "agent/room.h"
 #include "agent/rooms.h"
 #include "agent/base/defaults.h"
@@ -110,7 +111,7 @@ static int set_option(struct options *o, int option)
 		o->check = true;
 		return 0;
 	case OPT_VERSION:
-		puts("nestord " NESTOR_VERSION " (" NESTOR_REVISION ")");
+		printf("nestord %s (%s)\n", nestor_version, nestor_revision);
 		return 1;
 	case OPT_HELP:
 		fputs(usage, stdout);

@@ -12,6 +12,7 @@
 #include "agent/base/metrics.h"
 #include "agent/core/documents.h"
 #include "agent/lib/util.h"
+#include "agent/lib/version.h"
 
 static void collect_core(struct agent *a, struct metrics *m)
 {
@@ -19,7 +20,7 @@ static void collect_core(struct agent *a, struct metrics *m)
 	struct family *f;
 
 	f = metrics_family(m, "nestor_build_info", METRIC_GAUGE, "Version of the agent; always 1.");
-	metrics_u64(f, metrics_labels(m, "version", NESTOR_VERSION, "revision", NESTOR_REVISION, NULL), 1);
+	metrics_u64(f, metrics_labels(m, "version", nestor_version, "revision", nestor_revision, NULL), 1);
 	f = metrics_family(m, "nestor_room_up", METRIC_GAUGE, "1 if the room runs, 0 if it is off or could not start.");
 	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		metrics_u64(f, metrics_labels(m, "room", a->rooms[i].room->name, NULL), a->rooms[i].up);
@@ -74,7 +75,7 @@ static json_t *status_json(const struct agent *a)
 {
 	const struct reloads *reloads = &a->reloads;
 
-	return json_pack("{s:s, s:o, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", NESTOR_VERSION, "host",
+	return json_pack("{s:s, s:o, s:i, s:f, s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:I, s:I}", "version", nestor_version, "host",
 			 json_text(a->env.kernel.uts.nodename), "pid", (int)getpid(), "uptime_seconds",
 			 (double)(now_ns() - a->started_ns) / 1e9, "metrics", a->metrics_url, "bpffs", json_text(a->opts.bpffs),
 			 "kernel", a->env.kernel.uts.release, "cgroups", kernel_cgroup_mode(&a->env.kernel), "policy",

@@ -7,6 +7,7 @@
 #include "agent/http/route.h"
 #include "agent/room.h"
 #include "agent/lib/util.h"
+#include "agent/lib/version.h"
 
 /* ---- files of the page, linked in as they are (see dashboards/rules.mk) ---- */
 
@@ -109,7 +110,7 @@ struct route http_route(const char *url, const struct room *const *rooms, unsign
 
 void http_index(const struct room *const *rooms, unsigned int nr_rooms, struct buf *out)
 {
-	buf_str(out, "Nestor " NESTOR_VERSION "\n\n");
+	buf_printf(out, "Nestor %s\n\n", nestor_version);
 	buf_printf(out, "%-20s %s\n%-20s %s\n", "/", "the page, for a browser", "/api/v1", "this list");
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
 		buf_printf(out, "%-20s %s\n", documents[i].path, documents[i].doc);

@@ -18,31 +18,16 @@ same() {
 
 installed() { (cd "$1" && find . \( -type d -path '*/policy.d' -o ! -type d \) -printf '%m %p\n' | LC_ALL=C sort -k 2); }
 
-expected() { # expected PREFIX
-	LC_ALL=C sort -k 2 <<-END
-		755 ./etc/nestor/policy.d
-		755 .$1/sbin/nestord
-		755 .$1/sbin/nestorctl
-		644 .$1/lib/systemd/system/nestord.service
-		644 .$1/lib/systemd/system/nestord.socket
-		644 .$1/lib/sysusers.d/nestor.conf
-		644 .$1/share/bash-completion/completions/nestorctl
-		644 .$1/share/doc/nestor/policy.yaml
-		644 .$1/share/man/man1/nestorctl.1
-		644 .$1/share/man/man5/nestor-policy.5
-		644 .$1/share/man/man8/nestord.8
-		644 .$1/share/man/man7/nestor-gpufn.7
-		644 .$1/lib/libnestor-gpufn.a
-		644 .$1/include/nestor/gpufn_client.h
-		$(printf "644 .$1/share/nestor/systemd/%s\n" {gpufn,merge}.conf)
-		$(printf "644 .$1/share/nestor/functions/%s\n" {black_scholes,blur,fft,grey,kmeans,lanczos}.{yaml,cl,check.cl})
-		$(printf "644 .$1/share/nestor/functions/%s\n" {page_hash,prefix_sum,resize,sgemm,sha256,sobel}.{yaml,cl,check.cl})
-		$(printf "644 .$1/share/nestor/functions/%s\n" transpose.{yaml,cl,check.cl})
-		$(printf "644 .$1/share/nestor/include/%s\n" bpf/cache_choose.h kfuncs/cache.h)
-		$(printf "644 .$1/share/nestor/grafana/%s\n" nestor-{blkio,cache,dedup,gpufn,net,overview,pcache}.json)
-		$(printf "644 .$1/share/nestor/prometheus/%s\n" nestor-{agent,blkio,cache,dedup,gpufn,net,pcache}.rules.yml)
-	END
-}
+# The table has them all; each of its lines stands for a file, and no two files have one place.
+expected() { ./install.sh list agent "$1" | awk -F '\t' '{ sub(/\/$/, "", $3); print $1, "." $3 }' | LC_ALL=C sort -k 2; }
+same "no file of the table hides another" "" "$(expected /usr | uniq -d -f 1)"
+for file in sbin/nestord sbin/nestorctl share/man/man{1/nestorctl.1,5/nestor-policy.5,7/nestor-gpufn.7,8/nestord.8} \
+	lib/systemd/system/nestord.{service,socket} lib/sysusers.d/nestor.conf share/bash-completion/completions/nestorctl \
+	share/doc/nestor/policy.yaml share/nestor/grafana/nestor-blkio.json share/nestor/prometheus/nestor-blkio.rules.yml \
+	share/nestor/systemd/merge.conf share/nestor/functions/blur.yaml lib/libnestor-gpufn.a include/nestor/gpufn_client.h \
+	share/nestor/include/{bpf/cache_choose,kfuncs/cache}.h; do
+	ok "$file keeps its place" grep -qx "[67][45][45] ./usr/$file" <(expected /usr)
+done
 
 # ---- install ----
 

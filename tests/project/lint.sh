@@ -11,7 +11,7 @@ mapfile -t c_files < <(files '*.[ch]')
 # Not what is compiled for the kernel, with its headers.
 mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/')
 mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/*/*.bash tests/* tests/*/* | sort)
-flags=(-iquote . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' '-DNESTOR_REVISION="0"' -std=gnu11)
+flags=(-iquote . -D_GNU_SOURCE -std=gnu11)
 
 passes() { # passes TEXT COMMAND…: shows what it printed if it fails
 	local text=$1
@@ -47,8 +47,7 @@ cat > "$T/stub/sys/queue.h" << 'EOF' # it reads no system headers
 EOF
 passes "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j 2 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB --suppress=memleak \
-	--suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . -D_GNU_SOURCE '-DNESTOR_VERSION="0"' \
-	'-DNESTOR_REVISION="0"' "${units[@]}"
+	--suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . -D_GNU_SOURCE "${units[@]}"
 passes "shellcheck" shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR "${scripts[@]}"
 
 no_match() { ! grep -nE "$@"; }

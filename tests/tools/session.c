@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "agent/lib/version.h"
 #include "kfuncs/cache_session.h"
 #include "kfuncs/session.h"
 #include "tests/harness/tap.h"
@@ -64,7 +65,7 @@ static void check_version(int session)
 		rest |= v.reserved[i];
 	ok(v.abi == NESTOR_ABI && v.oldest_abi == 1, "it has this interface, and the first one");
 	ok(v.features & NESTOR_FEATURE_CACHE, "it has the cache");
-	is_str(NESTOR_VERSION, v.module, "it is of this release");
+	is_str(nestor_version, v.module, "it is of this release");
 	ok(v.cache_stores == NESTOR_CACHE_STORES && v.cache_drops == NESTOR_CACHE_DROPS && v.cache_pools == NESTOR_CACHE_POOLS,
 	   "it tells how large its arrays are");
 	is_u64(0, rest, "what is reserved is 0");
