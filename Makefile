@@ -15,7 +15,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 SANITIZE ?=
 B := build$(if $(SANITIZE),/asan)
 
-CPPFLAGS += -iquote . -D_GNU_SOURCE
+override CPPFLAGS += -iquote . -D_GNU_SOURCE
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
