@@ -45,7 +45,7 @@ help: ## list the targets
 deps: ## install the packages that building and running take (Debian 12 and 13)
 	$(Q).ci/deps build
 
-all: $(B)/nestord $(B)/nestorctl $(B)/libnestor-gpufn.a ## build nestord and nestorctl into build/
+all: $(B)/nestord $(B)/nestorctl $(B)/libnestor-gpufn.a $(B)/policy.yaml $(B)/man/nestor-policy.5 ## build nestord and nestorctl into build/
 
 run: ## install what is missing, build, start the agent in the foreground (sudo make run)
 	$(Q).ci/deps build

@@ -17,6 +17,7 @@
 #include "agent/lib/version.h"
 #include "agent/room.h"
 #include "agent/rooms.h"
+#include "agent/sections.h"
 #include "agent/base/defaults.h"
 
 static const char usage[] = "Usage: nestord [OPTION]…\n"
@@ -140,7 +141,7 @@ static int check(struct agent *a)
 	struct policy *policy;
 	bool healthy;
 
-	if (policy_load(a->opts.policy, &policy, &error))
+	if (policy_load(a->opts.sections, a->opts.policy, &policy, &error))
 		return log_error(-EINVAL, "%s", error.text);
 	agent_apply(a, policy);
 	healthy = agent_healthy(a);
@@ -183,6 +184,7 @@ int main(int argc, char **argv)
 {
 	struct options opts = {
 		.listen = "127.0.0.1:6378",
+		.sections = policy_sections,
 		.run_dir = DEFAULT_RUN_DIR,
 		.bpffs = DEFAULT_BPFFS,
 		.http_user = "nestor",

@@ -15,6 +15,7 @@
 #include "agent/policy/policy.h"
 #include "agent/reset.h"
 #include "agent/rooms.h"
+#include "agent/sections.h"
 
 /* ---- policy ---- */
 
@@ -29,7 +30,7 @@ static int run_policy_check(const struct ctl *c)
 	struct policy_error error;
 	struct policy *policy;
 
-	if (policy_load(path, &policy, &error)) {
+	if (policy_load(policy_sections, path, &policy, &error)) {
 		if (c->json)
 			puts("{\"valid\": false}");
 		return log_error(EXIT_FAILURE, "%s", error.text);

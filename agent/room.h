@@ -19,6 +19,7 @@ struct history_quantity;
 struct kernel;
 struct metrics;
 struct policy;
+struct policy_section;
 
 /* A process of its own: this program, started by agent/lib/child.h under that name. */
 struct room_process {
@@ -29,7 +30,7 @@ struct room_process {
 struct room {
 	const char *name; /* stem, at most 8 letters */
 	const char *doc; /* one sentence, shown by `nestorctl rooms` */
-	bool (*wanted)(const struct policy *p); /* is it on? */
+	const struct policy_section *policy; /* its section; the room is off while "mode" in it is off */
 	int (*probe)(const struct kernel *k); /* 0, or -EOPNOTSUPP after log_error() of what is missing */
 	int (*start)(struct env *env, void **ret_self); /* 0, or -errno after log_error() of why */
 	int (*apply)(void *self, const struct policy *p); /* after start, and at every reload */

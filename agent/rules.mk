@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # The agent, its client, and the archive that both and all tests are linked from: each takes what it needs.
 
-MAINS := agent/nestord.c agent/nestorctl.c
-CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(wildcard agent/*.c agent/*/*.c))) $(B)/agent/policy/policy.yaml.o \
-	$(B)/revision.o $(PAGE_OBJS) $(GPU_OBJS)
+MAINS := agent/nestord.c agent/nestorctl.c agent/policy/generate.c
+CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(wildcard agent/*.c agent/*/*.c))) $(B)/revision.o $(PAGE_OBJS) $(GPU_OBJS)
 
 define archive
 	$(call say,AR,$@)
@@ -29,6 +28,16 @@ $(B)/core.a: $(CORE_OBJS) $(B)/core.list
 	$(archive)
 $(B)/core.list: FORCE
 	$(call stamp,$(CORE_OBJS))
+# What is made of the keys that policies may have.
+$(B)/agent/policy/generate: $(B)/agent/policy/generate.o $(B)/core.a
+	$(link)
+$(B)/policy.yaml: $(B)/agent/policy/generate
+	$(call say,MAKE,$@)
+	$(Q)$< yaml > $@
+$(B)/man/nestor-policy.5: $(B)/agent/policy/generate agent/man/nestor-policy.5
+	$(call say,MAKE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$^ > $@
 # For programs that call GPU functions.
 $(B)/libnestor-gpufn.a: $(B)/agent/gpufn/client.o
 	$(archive)
@@ -39,8 +48,6 @@ $(B)/%.o: %.c $(B)/flags | $(SKELETONS)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/flags: FORCE
 	$(call stamp,$(CC) $(CPPFLAGS) $(CFLAGS))
-$(B)/%.yaml.o: %.yaml
-	$(embed)
 
 # Where git does not answer, as in an archive or for another user, what is there stays.
 build/revision.c: FORCE

@@ -17,7 +17,7 @@
 struct bpf_stats {
 	struct loop *loop;
 	struct source timer;
-	enum policy_self_stats mode;
+	enum bpf_stats_mode mode;
 	int stats_fd; /* while it is open the kernel measures; -1: not */
 };
 
@@ -53,7 +53,7 @@ int bpf_stats_start(struct loop *loop, struct bpf_stats **ret)
 		return log_error(-ENOMEM, "out of memory");
 	s->loop = loop;
 	s->stats_fd = -1;
-	s->mode = SELF_STATS_OFF;
+	s->mode = BPF_STATS_OFF;
 	s->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_timer, .data = s };
 	if (s->timer.fd < 0) {
 		free(s);
@@ -63,13 +63,13 @@ int bpf_stats_start(struct loop *loop, struct bpf_stats **ret)
 	return loop_add(loop, &s->timer);
 }
 
-void bpf_stats_apply(struct bpf_stats *s, enum policy_self_stats mode)
+void bpf_stats_apply(struct bpf_stats *s, enum bpf_stats_mode mode)
 {
 	if (mode == s->mode)
 		return;
 	s->mode = mode;
-	measure(s, mode != SELF_STATS_OFF);
-	loop_timer_rearm(s->timer.fd, mode == SELF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
+	measure(s, mode != BPF_STATS_OFF);
+	loop_timer_rearm(s->timer.fd, mode == BPF_STATS_SAMPLE ? SAMPLE_ON : 0, 0);
 }
 
 void bpf_stats_stop(struct bpf_stats *s)

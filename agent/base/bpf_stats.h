@@ -3,13 +3,14 @@
 #ifndef NESTOR_BPF_STATS_H
 #define NESTOR_BPF_STATS_H
 
-#include "agent/policy/policy.h"
-
 struct loop;
+
+enum bpf_stats_mode { BPF_STATS_OFF, BPF_STATS_SAMPLE, BPF_STATS_ON };
+
 struct bpf_stats;
 
 int bpf_stats_start(struct loop *loop, struct bpf_stats **ret);
-void bpf_stats_apply(struct bpf_stats *s, enum policy_self_stats mode);
+void bpf_stats_apply(struct bpf_stats *s, enum bpf_stats_mode mode);
 void bpf_stats_stop(struct bpf_stats *s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/blkio/blkio.h"
+#include "agent/blkio/policy.h"
 #include "agent/blkio/steer.h"
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
@@ -396,15 +397,10 @@ static int blkio_apply(void *self, const struct policy *p)
 	return blkio_limit_apply(self);
 }
 
-static bool blkio_wanted(const struct policy *p)
-{
-	return p->blkio.mode != MODE_OFF;
-}
-
 const struct room room_blkio = {
 	.name = "blkio",
 	.doc = "latency, bytes and errors of block I/O per device and container",
-	.wanted = blkio_wanted,
+	.policy = &policy_blkio,
 	.probe = blkio_probe,
 	.start = blkio_start,
 	.apply = blkio_apply,

@@ -17,9 +17,9 @@
 
 #define SWEEP_NS (100ULL * 1000000)
 
-static const struct policy *policy_of(const struct blkio_limits *l)
+static const struct blkio_policy *policy_of(const struct blkio_limits *l)
 {
-	return l->b->env->policy;
+	return policy_section(l->b->env->policy, &policy_blkio);
 }
 
 /* ---- io.max ---- */
@@ -132,15 +132,15 @@ static bool rule_names(const struct blkio_limit *rule, const struct workload *on
 	return who_matches(one, rule->container, rule->vm);
 }
 
-static const struct blkio_limit *first_rule(const struct policy *p, const struct workload *one, const char *device)
+static const struct blkio_limit *first_rule(const struct blkio_policy *p, const struct workload *one, const char *device)
 {
-	for (unsigned int i = 0; i < p->blkio.limits_count; i++)
-		if (!strcmp(p->blkio.limits[i].device, device) && rule_names(&p->blkio.limits[i], one))
-			return &p->blkio.limits[i];
+	for (unsigned int i = 0; i < p->limits_count; i++)
+		if (!strcmp(p->limits[i].device, device) && rule_names(&p->limits[i], one))
+			return &p->limits[i];
 	return NULL;
 }
 
-bool blkio_limit_names(const struct policy *p, const struct workload *one, const char *device)
+bool blkio_limit_names(const struct blkio_policy *p, const struct workload *one, const char *device)
 {
 	return first_rule(p, one, device) != NULL;
 }
@@ -213,7 +213,7 @@ static int want_weight(struct blkio_limits *l, const struct workload *one, __u32
 	return err ? err : cgroup_values_want(&l->settings, &id, value, one);
 }
 
-static bool wants_anything(const struct policy *p, const struct blkio_limit *rule)
+static bool wants_anything(const struct blkio_policy *p, const struct blkio_limit *rule)
 {
 	return rule->read || rule->write || rule->read_iops || rule->write_iops || rule->weight ||
 	       blkio_target_on(p, rule->device);
@@ -242,12 +242,12 @@ static int want_rule(struct blkio_limits *l, const struct workload *one, const s
 
 static void want_one(struct blkio_limits *l, struct limited *lim)
 {
-	const struct policy *p = policy_of(l);
+	const struct blkio_policy *p = policy_of(l);
 	char why[WHY_MAX];
 
 	lim->refused = 0;
-	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
-		const struct blkio_limit *rule = &p->blkio.limits[i];
+	for (unsigned int i = 0; i < p->limits_count; i++) {
+		const struct blkio_limit *rule = &p->limits[i];
 
 		if (rule != first_rule(p, lim->one, rule->device) || !wants_anything(p, rule))
 			continue;
@@ -434,12 +434,12 @@ int blkio_limit_start(struct blkio *b)
 	return 0;
 }
 
-static void log_missing(const struct policy *p)
+static void log_missing(const struct blkio_policy *p)
 {
 	struct disk disk;
 
-	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
-		const char *device = p->blkio.limits[i].device;
+	for (unsigned int i = 0; i < p->limits_count; i++) {
+		const char *device = p->limits[i].device;
 
 		if (!disk_find(device, &disk))
 			continue;
@@ -453,13 +453,13 @@ static void log_missing(const struct policy *p)
 int blkio_limit_apply(struct blkio *b)
 {
 	struct blkio_limits *l = b->limits;
-	const struct policy *p = policy_of(l);
+	const struct blkio_policy *p = policy_of(l);
 
 	if (!b->env->pin_dir)
 		return 0;
-	if (p->blkio.mode == MODE_ENFORCE && l->why_not[0])
+	if (p->mode == MODE_ENFORCE && l->why_not[0])
 		log_warning("blkio: enforces nothing: %s", l->why_not);
-	l->settings.dry = p->blkio.mode != MODE_ENFORCE;
+	l->settings.dry = p->mode != MODE_ENFORCE;
 	l->applied = true;
 	log_missing(p);
 	want_all(l);

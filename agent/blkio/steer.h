@@ -5,7 +5,7 @@
 
 #include "agent/base/env.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
+#include "agent/blkio/policy.h"
 #include "agent/steer/disk.h"
 
 struct blkio;
@@ -34,7 +34,7 @@ void blkio_limit_off(struct env *env);
 void blkio_limit_update(struct blkio *b, const struct workload *one);
 
 /* Has policy's blkio.limits a rule that names @one and @device? */
-bool blkio_limit_names(const struct policy *p, const struct workload *one, const char *device);
+bool blkio_limit_names(const struct blkio_policy *p, const struct workload *one, const char *device);
 
 /* The cgroup of @one that limits can be set on. 0; or -errno with a sentence in @ret_why. */
 int blkio_limit_path(const struct blkio *b, const struct workload *one, char *ret_path, size_t size, char *ret_why,
@@ -62,7 +62,7 @@ void blkio_target_born(struct blkio *b);
 void blkio_target_gone(struct blkio *b, const struct workload *one);
 
 /* Could a target lower those that use @device? */
-bool blkio_target_on(const struct policy *p, const char *device);
+bool blkio_target_on(const struct blkio_policy *p, const char *device);
 
 /* What targets leave to @one, in bytes per second; BLKIO_NO_CAP: all. */
 #define BLKIO_NO_CAP (~0ULL)

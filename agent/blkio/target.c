@@ -33,9 +33,9 @@ struct blkio_targets {
 	struct bpf_link *links[3]; /* while there are watches */
 };
 
-static const struct policy *policy_of(const struct blkio *b)
+static const struct blkio_policy *policy_of(const struct blkio *b)
 {
-	return b->env->policy;
+	return policy_section(b->env->policy, &policy_blkio);
 }
 
 /* ---- what BPF counts ---- */
@@ -249,10 +249,10 @@ static struct other *other_find(const struct controller *c, const struct workloa
 }
 
 /* The first target that names @one and @device counts. */
-static const struct blkio_target *target_of(const struct policy *p, const struct workload *one, const char *device)
+static const struct blkio_target *target_of(const struct blkio_policy *p, const struct workload *one, const char *device)
 {
-	for (unsigned int i = 0; i < p->blkio.targets_count; i++) {
-		const struct blkio_target *t = &p->blkio.targets[i];
+	for (unsigned int i = 0; i < p->targets_count; i++) {
+		const struct blkio_target *t = &p->targets[i];
 
 		if (!strcmp(t->device, device) && who_matches(one, t->container, t->vm))
 			return t;
@@ -260,10 +260,10 @@ static const struct blkio_target *target_of(const struct policy *p, const struct
 	return NULL;
 }
 
-bool blkio_target_on(const struct policy *p, const char *device)
+bool blkio_target_on(const struct blkio_policy *p, const char *device)
 {
-	for (unsigned int i = 0; i < p->blkio.targets_count; i++)
-		if (!strcmp(p->blkio.targets[i].device, device))
+	for (unsigned int i = 0; i < p->targets_count; i++)
+		if (!strcmp(p->targets[i].device, device))
 			return true;
 	return false;
 }
@@ -342,13 +342,13 @@ static void visit_others(void *data, const struct workload *one)
 
 static void begin(struct blkio_targets *t)
 {
-	const struct policy *p = policy_of(t->b);
+	const struct blkio_policy *p = policy_of(t->b);
 	struct controller *c;
 	struct guard *g;
 	struct other *o;
 
-	for (unsigned int i = 0; i < p->blkio.targets_count; i++)
-		contest_get(t, p->blkio.targets[i].device);
+	for (unsigned int i = 0; i < p->targets_count; i++)
+		contest_get(t, p->targets[i].device);
 	LIST_FOREACH (c, &t->contests, entry) {
 		LIST_FOREACH (g, &c->guards, entry)
 			g->wanted = false;
@@ -490,7 +490,7 @@ void blkio_target_apply(struct blkio *b)
 
 void blkio_target_born(struct blkio *b)
 {
-	if (policy_of(b)->blkio.targets_count)
+	if (policy_of(b)->targets_count)
 		sync_contests(b->targets);
 }
 

@@ -14,7 +14,7 @@
 
 #include "agent/base/env.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
+#include "agent/cache/policy.h"
 #include "agent/room.h"
 #include "agent/base/bpfobj.h"
 #include "agent/cache/program.h"
@@ -64,15 +64,20 @@ static const char *const drop_names[NESTOR_CACHE_DROPS] = {
 	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",	 [NESTOR_CACHE_DROP_UNWANTED] = "unwanted",
 };
 
+static const struct cache_policy *policy_of(const struct cache *c)
+{
+	return policy_section(c->env->policy, &policy_cache);
+}
+
 /* ---- pools ---- */
 
 static const struct cache_pool_rule *rule_for(const struct cache *c, const struct workload *one)
 {
-	const struct policy *p = c->env->policy;
+	const struct cache_policy *p = policy_of(c);
 
-	for (unsigned int i = 0; i < p->cache.pools_count; i++)
-		if (who_matches(one, p->cache.pools[i].container, NULL))
-			return &p->cache.pools[i];
+	for (unsigned int i = 0; i < p->pools_count; i++)
+		if (who_matches(one, p->pools[i].container, NULL))
+			return &p->pools[i];
 	return NULL;
 }
 
@@ -200,13 +205,13 @@ static struct nestor_cache_limit limit_of(const struct cache *c, enum nestor_cac
 /* What policy allows, but no more than leaves min_free available. */
 static __u64 wanted_pages(const struct cache *c)
 {
-	const struct policy *p = c->env->policy;
+	const struct cache_policy *p = policy_of(c);
 	__u64 held = limit_of(c, NESTOR_CACHE_MEMORY).held * PAGE, available = spare_memory_available();
-	__u64 most = held + available > p->cache.min_free ? held + available - p->cache.min_free : 0;
+	__u64 most = held + available > p->min_free ? held + available - p->min_free : 0;
 
-	if (p->cache.mode != MODE_ENFORCE)
+	if (p->mode != MODE_ENFORCE)
 		return 0;
-	return (most < p->cache.memory ? most : p->cache.memory) / PAGE;
+	return (most < p->memory ? most : p->memory) / PAGE;
 }
 
 static void set_limit(struct cache *c)
@@ -260,15 +265,15 @@ static void open_ssd(struct cache *c, const char *path, __u64 size)
 	c->ssd_size = size;
 }
 
-static void set_ssd(struct cache *c, const struct policy *p)
+static void set_ssd(struct cache *c, const struct cache_policy *p)
 {
-	const char *path = p->cache.mode == MODE_ENFORCE && strcmp(p->cache.ssd, "none") != 0 ? p->cache.ssd : NULL;
+	const char *path = p->mode == MODE_ENFORCE && strcmp(p->ssd, "none") != 0 ? p->ssd : NULL;
 
-	if (c->ssd && path && !strcmp(c->ssd, path) && c->ssd_size == p->cache.ssd_size)
+	if (c->ssd && path && !strcmp(c->ssd, path) && c->ssd_size == p->ssd_size)
 		return;
 	close_ssd(c);
 	if (path)
-		open_ssd(c, path, p->cache.ssd_size);
+		open_ssd(c, path, p->ssd_size);
 }
 
 /* ---- exposition ---- */
@@ -571,7 +576,7 @@ static int cache_apply(void *self, const struct policy *policy)
 {
 	struct cache *c = self;
 
-	set_ssd(c, policy);
+	set_ssd(c, policy_section(policy, &policy_cache));
 	if (c->watching)
 		who_unwatch(c->env->who, &c->watch);
 	/* Tells of all that are there, again. */
@@ -581,15 +586,10 @@ static int cache_apply(void *self, const struct policy *policy)
 	return 0;
 }
 
-static bool cache_wanted(const struct policy *policy)
-{
-	return policy->cache.mode != MODE_OFF;
-}
-
 const struct room room_cache = {
 	.name = "cache",
 	.doc = "second-level page cache that containers share by weight",
-	.wanted = cache_wanted,
+	.policy = &policy_cache,
 	.probe = cache_probe,
 	.start = cache_start,
 	.apply = cache_apply,

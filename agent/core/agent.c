@@ -14,6 +14,7 @@
 #include "agent/base/metrics.h"
 #include "agent/base/bpf_stats.h"
 #include "agent/lib/util.h"
+#include "agent/policy/agent.h"
 
 /* ---- rooms ---- */
 
@@ -54,7 +55,7 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 {
 	if (r->impossible)
 		return;
-	if (!r->room->wanted(policy)) {
+	if (policy_mode(policy, r->room->policy) == MODE_OFF) {
 		if (r->up)
 			log_info("%s: off", r->room->name);
 		room_stop(r, "off by policy");
@@ -70,21 +71,23 @@ static void room_apply(struct agent *a, struct room_state *r, const struct polic
 
 void agent_apply(struct agent *a, struct policy *policy)
 {
+	const struct agent_policy *own = policy_section(policy, &policy_agent);
+
 	policy_free(a->env.policy);
 	a->env.policy = policy;
 	if (!a->opts.log_level_given)
-		log_set_level(policy->agent.log_level);
+		log_set_level(own->log_level);
 	if (a->self_stats)
-		bpf_stats_apply(a->self_stats, policy->agent.self_stats);
+		bpf_stats_apply(a->self_stats, own->self_stats);
 	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		room_apply(a, &a->rooms[i], policy);
-	who_apply(a->env.who, policy); /* then the rooms that count are known to it */
+	who_apply(a->env.who); /* then the rooms that count are known to it */
 }
 
 bool agent_healthy(const struct agent *a)
 {
 	for (unsigned int i = 0; i < a->nr_rooms; i++)
-		if (!a->rooms[i].up && a->rooms[i].room->wanted(a->env.policy))
+		if (!a->rooms[i].up && policy_mode(a->env.policy, a->rooms[i].room->policy) != MODE_OFF)
 			return false;
 	return true;
 }

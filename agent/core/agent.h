@@ -14,6 +14,7 @@
 struct options {
 	const char *listen; /* ADDR:PORT */
 	const char *policy; /* file or directory; NULL: the built-in one */
+	const struct policy_section *const *sections; /* that a policy may have */
 	const char *run_dir;
 	const char *bpffs;
 	const char *http_user;

@@ -27,7 +27,7 @@ static void collect_core(struct agent *a, struct metrics *m)
 	f = metrics_family(m, "nestor_room_wanted", METRIC_GAUGE, "1 if policy wants the room, 0 if it has it off.");
 	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		metrics_u64(f, metrics_labels(m, "room", a->rooms[i].room->name, NULL),
-			    a->rooms[i].room->wanted(a->env.policy));
+			    policy_mode(a->env.policy, a->rooms[i].room->policy) != MODE_OFF);
 	f = metrics_family(m, "nestor_policy_last_reload_successful", METRIC_GAUGE,
 			   "1 if the policy read last is in force, 0 if it was refused and the one before stays.");
 	metrics_u64(f, "", reloads->last_ok);

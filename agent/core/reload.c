@@ -103,7 +103,7 @@ int reload_start(struct agent *a, struct reload **ret_reload, struct policy **re
 	if (a->opts.policy)
 		err = watch(r, a->opts.policy);
 	if (!err) {
-		err = policy_load(a->opts.policy, ret_policy, &a->reloads.error);
+		err = policy_load(a->opts.sections, a->opts.policy, ret_policy, &a->reloads.error);
 		if (err)
 			log_error(err, "%s", a->reloads.error.text);
 	}
@@ -146,7 +146,7 @@ void reload_now(struct reload *r)
 	announce(true);
 	if (r->inotify.fd >= 0) /* it may be another directory of this name by now; if not, this does nothing */
 		inotify_add_watch(r->inotify.fd, r->dir, CHANGES);
-	err = policy_load(a->opts.policy, &policy, &a->reloads.error);
+	err = policy_load(a->opts.sections, a->opts.policy, &policy, &a->reloads.error);
 	a->reloads.last_ok = !err;
 	if (err) {
 		a->reloads.failed++;

@@ -18,7 +18,7 @@
 #include "agent/base/env.h"
 #include "agent/base/history.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
+#include "agent/dedup/policy.h"
 #include "agent/room.h"
 #include "agent/dedup/groups.h"
 #include "agent/dedup/helper.h"
@@ -47,11 +47,16 @@ struct dedup {
 
 /* ---- whose round it is ---- */
 
-static const struct dedup_target *target_of(const struct policy *p, const struct workload *one)
+static const struct dedup_policy *policy_of(const struct dedup *d)
 {
-	for (unsigned int i = 0; i < p->dedup.targets_count; i++)
-		if (who_matches(one, p->dedup.targets[i].container, p->dedup.targets[i].vm))
-			return &p->dedup.targets[i];
+	return policy_section(d->env->policy, &policy_dedup);
+}
+
+static const struct dedup_target *target_of(const struct dedup_policy *p, const struct workload *one)
+{
+	for (unsigned int i = 0; i < p->targets_count; i++)
+		if (who_matches(one, p->targets[i].container, p->targets[i].vm))
+			return &p->targets[i];
 	return NULL;
 }
 
@@ -92,7 +97,7 @@ static json_t *excepted(const struct dedup *d)
 
 static json_t *owners_of(const struct dedup *d, const char *domain)
 {
-	const struct policy *p = d->env->policy;
+	const struct dedup_policy *p = policy_of(d);
 	json_t *all = json_array();
 	const struct workload_entry *m;
 
@@ -111,18 +116,18 @@ static json_t *owners_of(const struct dedup *d, const char *domain)
 	return all;
 }
 
-static bool is_merged(const struct policy *p, const char *domain)
+static bool is_merged(const struct dedup_policy *p, const char *domain)
 {
-	return p->dedup.mode == MODE_ENFORCE && strcmp(p->dedup.merge, NO_DOMAIN) != 0 && !strcmp(p->dedup.merge, domain);
+	return p->mode == MODE_ENFORCE && strcmp(p->merge, NO_DOMAIN) != 0 && !strcmp(p->merge, domain);
 }
 
 static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 {
-	const struct policy *p = d->env->policy;
+	const struct dedup_policy *p = policy_of(d);
 
-	return json_pack("{s:O, s:o, s:i, s:i, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
-			 (int)p->dedup.cpu, "device", (int)p->dedup.device, "merge", is_merged(p, domain->name), "leave_huge",
-			 p->dedup.huge == HUGE_LEAVE);
+	return json_pack("{s:O, s:o, s:i, s:s, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
+			 (int)p->cpu, "device", dedup_device_names[p->device], "merge", is_merged(p, domain->name),
+			 "leave_huge", p->huge == HUGE_LEAVE);
 }
 
 /* ---- the helper ---- */
@@ -176,20 +181,20 @@ static int start_helper(struct dedup *d, const json_t *job)
 }
 
 /* Kernels without PSI tell nothing: then it is no reason to wait. */
-static bool is_pressed(const struct policy *p)
+static bool is_pressed(const struct dedup_policy *p)
 {
 	char text[256];
 	double some = 0;
 
 	if (util_read_file_at(AT_FDCWD, "/proc/pressure/cpu", text, sizeof(text)) > 0)
 		sscanf(text, "some avg10=%lf", &some);
-	return some > p->dedup.max_pressure;
+	return some > p->max_pressure;
 }
 
 /* The next domain that has anybody; when all have had their round, the timer goes on. */
 static void begin_next(struct dedup *d)
 {
-	const struct policy *p = d->env->policy;
+	const struct dedup_policy *p = policy_of(d);
 	struct dedup_domain *next = d->now ? TAILQ_NEXT(d->now, entry) : TAILQ_FIRST(&d->domains);
 
 	for (d->now = NULL; next && !d->now; next = TAILQ_NEXT(next, entry)) {
@@ -211,7 +216,7 @@ static void begin_next(struct dedup *d)
 		json_decref(job);
 	}
 	if (!d->now)
-		loop_timer_rearm(d->timer.fd, p->dedup.interval, 0);
+		loop_timer_rearm(d->timer.fd, p->interval, 0);
 }
 
 /* What it says, until it has ended. */
@@ -247,11 +252,6 @@ static void on_timer(struct source *s)
 
 /* ---- life ---- */
 
-static bool dedup_wanted(const struct policy *p)
-{
-	return p->dedup.mode != MODE_OFF;
-}
-
 static int dedup_probe(const struct kernel *k)
 {
 	(void)k;
@@ -259,15 +259,16 @@ static int dedup_probe(const struct kernel *k)
 }
 
 /* Domains that policy has, in its order; what is known of those that it had before stays. */
-static int dedup_apply(void *self, const struct policy *p)
+static int dedup_apply(void *self, const struct policy *policy)
 {
 	struct dedup *d = self;
+	const struct dedup_policy *p = policy_section(policy, &policy_dedup);
 	int err = dedup_domains_keep(&d->domains, p);
 
 	if (err)
 		return log_error(err, "dedup: no memory");
-	if (p->dedup.mode == MODE_ENFORCE && !dedup_domains_find(&d->domains, p->dedup.merge))
-		log_warning("dedup: nothing is merged: no target has the domain that merge names, %s", p->dedup.merge);
+	if (p->mode == MODE_ENFORCE && !dedup_domains_find(&d->domains, p->merge))
+		log_warning("dedup: nothing is merged: no target has the domain that merge names, %s", p->merge);
 	stop_helper(d);
 	d->now = NULL;
 	loop_timer_rearm(d->timer.fd, SOON_NS, 0);
@@ -344,7 +345,7 @@ static json_t *dedup_show(void *self)
 const struct room room_dedup = {
 	.name = "dedup",
 	.doc = "memory that containers and VMs of a trust domain have twice, and its merging by KSM",
-	.wanted = dedup_wanted,
+	.policy = &policy_dedup,
 	.probe = dedup_probe,
 	.start = dedup_start,
 	.apply = dedup_apply,

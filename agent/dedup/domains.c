@@ -9,7 +9,7 @@
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
 #include "agent/base/metrics.h"
-#include "agent/policy/policy.h"
+#include "agent/dedup/policy.h"
 #include "agent/lib/util.h"
 
 #define PAGE 4096
@@ -58,13 +58,13 @@ void dedup_domains_free(struct dedup_domains *all)
 		drop(all, TAILQ_FIRST(all));
 }
 
-int dedup_domains_keep(struct dedup_domains *all, const struct policy *p)
+int dedup_domains_keep(struct dedup_domains *all, const struct dedup_policy *p)
 {
 	struct dedup_domains kept = TAILQ_HEAD_INITIALIZER(kept);
 	int err = 0;
 
-	for (unsigned int i = 0; i < p->dedup.targets_count && !err; i++) {
-		const char *name = p->dedup.targets[i].domain;
+	for (unsigned int i = 0; i < p->targets_count && !err; i++) {
+		const char *name = p->targets[i].domain;
 		struct dedup_domain *d = dedup_domains_find(all, name);
 
 		if (dedup_domains_find(&kept, name))

@@ -9,7 +9,7 @@
 
 struct history;
 struct metrics;
-struct policy;
+struct dedup_policy;
 
 enum dedup_round_result {
 	DEDUP_ROUND_DONE,
@@ -36,7 +36,7 @@ struct dedup_domain {
 TAILQ_HEAD(dedup_domains, dedup_domain);
 
 /* Has just the domains that @p names, in that order, and what was known of them. 0 or -ENOMEM. */
-int dedup_domains_keep(struct dedup_domains *all, const struct policy *p);
+int dedup_domains_keep(struct dedup_domains *all, const struct dedup_policy *p);
 struct dedup_domain *dedup_domains_find(const struct dedup_domains *all, const char *name); /* NULL: there is none */
 void dedup_domains_free(struct dedup_domains *all);
 

@@ -85,7 +85,8 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 	err = dedup_round_begin(&r, names, nr);
 	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
 	r.except = json_object_get(job, "except");
-	r.wanted = (enum policy_device)json_integer_value(json_object_get(job, "device"));
+	r.wanted = (enum dedup_device)util_find_name(dedup_device_names, ARRAY_SIZE(dedup_device_names),
+						     json_string_value(json_object_get(job, "device")));
 	r.first_counts = true;
 	json_array_foreach (owners, i, owner)
 		if (!err)

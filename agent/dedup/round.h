@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "agent/dedup/groups.h"
-#include "agent/policy/policy.h"
+#include "agent/dedup/policy.h"
 
 struct dedup_process {
 	pid_t pid;
@@ -28,7 +28,7 @@ struct dedup_round {
 	size_t nr_processes, size;
 	struct dedup_cgroup *cgroups;
 	size_t nr_cgroups;
-	enum policy_device wanted; /* DEVICE_AUTO */
+	enum dedup_device wanted; /* DEVICE_AUTO */
 	struct gpu *gpu; /* NULL: this processor hashes */
 	char device[128];
 	uint8_t secret[PAGE_HASH_SECRET];

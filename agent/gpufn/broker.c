@@ -158,10 +158,15 @@ static void take_profile(struct broker *b, json_t *o)
 	}
 }
 
+static unsigned int find_name(json_t *policy, const char *key, const char *const *names, unsigned int nr)
+{
+	return util_find_name(names, nr, json_string_value(json_object_get(policy, key)));
+}
+
 static void take_policy(struct broker *b, json_t *policy)
 {
-	enum gpufn_share share = (enum gpufn_share)json_integer_value(json_object_get(policy, "share"));
-	enum sched_rule rule = (enum sched_rule)json_integer_value(json_object_get(policy, "rule"));
+	enum shares_rule share = (enum shares_rule)find_name(policy, "share", shares_rule_names, SHARES_RULES);
+	enum sched_rule rule = (enum sched_rule)find_name(policy, "rule", sched_rule_names, SCHED_RULES);
 	struct tenant *t;
 	json_t *profile;
 	size_t i;
@@ -381,7 +386,7 @@ static void close_all(struct broker *b)
 
 int gpufn_broker_main(char **argv)
 {
-	static struct broker b = { .share = GPUFN_DEADLINE, .rule = RULE_ADAPTIVE };
+	static struct broker b = { .share = SHARES_DEADLINE, .rule = RULE_ADAPTIVE };
 	char own_dir[PATH_MAX] = "";
 	int err;
 

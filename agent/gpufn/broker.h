@@ -29,8 +29,6 @@ enum { GPUFN_AGENT_FD = 3, GPUFN_LISTEN_FD = 4 };
 #define GPUFN_DYING_MAX 64
 #define GPUFN_TENANT_MAX 256 /* bytes of a name, with the NUL; what is longer is cut */
 
-enum gpufn_share { GPUFN_BEST_EFFORT, GPUFN_EQUAL, GPUFN_FIXED, GPUFN_DEADLINE }; /* the first three as shares_rule */
-
 struct broker;
 struct device;
 struct executor;
@@ -256,7 +254,7 @@ struct broker {
 	__u64 last_call; /* its id */
 	__u32 last_part;
 	json_t *names; /* who is which tenant, as the agent told: {"paths": {…}, "users": {…}} */
-	enum gpufn_share share;
+	enum shares_rule share;
 	enum sched_rule rule;
 	bool enforce;
 	double slice_limit;

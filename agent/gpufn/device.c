@@ -112,13 +112,13 @@ double device_capacity(const struct device *d, double now)
 
 static bool same_tenant(const struct broker *b, const struct lane *l, const struct tenant *t)
 {
-	return b->share == GPUFN_DEADLINE ? !l->tenant : l->tenant == t;
+	return b->share == SHARES_DEADLINE ? !l->tenant : l->tenant == t;
 }
 
 /* By shares, all of a tenant's calls are in one lane: priorities are for who shares by deadlines. */
 static unsigned int lane_priority(const struct device *d, unsigned int priority)
 {
-	return d->broker->share == GPUFN_DEADLINE ? priority : 0;
+	return d->broker->share == SHARES_DEADLINE ? priority : 0;
 }
 
 static struct lane *find_lane(const struct device *d, const struct tenant *t, unsigned int priority)
@@ -140,7 +140,7 @@ static struct lane *get_lane(struct device *d, struct tenant *t, unsigned int pr
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;
-	l->tenant = d->broker->share == GPUFN_DEADLINE ? NULL : t;
+	l->tenant = d->broker->share == SHARES_DEADLINE ? NULL : t;
 	l->priority = lane_priority(d, priority);
 	l->sched = sched_new(d->broker->rule, d->launch ?: LAUNCH, FIXED);
 	if (!l->sched) {
@@ -219,20 +219,20 @@ static double wait_for_share(const struct device *d, const struct tenant *t, dou
 
 		if (l->tenant == t) {
 			own = sched_earliest(l->sched, now, 0, deadline) - now;
-		} else if (backlog > 0 || d->broker->share == GPUFN_FIXED) {
+		} else if (backlog > 0 || d->broker->share == SHARES_FIXED) {
 			others += backlog;
-			weights += d->broker->share == GPUFN_BEST_EFFORT ? t->weight : l->tenant->weight;
+			weights += d->broker->share == SHARES_BEST_EFFORT ? t->weight : l->tenant->weight;
 		}
 	}
-	return d->broker->share == GPUFN_FIXED ? own * weights / t->weight : fmin(own * weights / t->weight, own + others);
+	return d->broker->share == SHARES_FIXED ? own * weights / t->weight : fmin(own * weights / t->weight, own + others);
 }
 
 double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline)
 {
 	double running = d->running.part ? fmax(0, d->running.began + d->running.expected - now) : 0;
 
-	return running + (d->broker->share == GPUFN_DEADLINE ? wait_in_line(d, priority, now, deadline)
-							     : wait_for_share(d, t, now, deadline));
+	return running + (d->broker->share == SHARES_DEADLINE ? wait_in_line(d, priority, now, deadline)
+							      : wait_for_share(d, t, now, deadline));
 }
 
 /* ---- whose turn it is ---- */
@@ -277,7 +277,7 @@ static struct lane *choose_tenant(struct device *d, double now)
 		;
 	for (size_t i = 0; i < n; i++)
 		shares[i] = all[i]->share;
-	chosen = shares_pick((enum shares_rule)d->broker->share, shares, n, last, now, d->since, &wait);
+	chosen = shares_pick(d->broker->share, shares, n, last, now, d->since, &wait);
 	for (size_t i = 0; i < n; i++)
 		all[i]->share = shares[i];
 	if (wait > 0)
@@ -287,7 +287,7 @@ static struct lane *choose_tenant(struct device *d, double now)
 
 static bool choose_slice(struct device *d, double now, struct lane **ret, struct sched_slice *slice)
 {
-	if (d->broker->share != GPUFN_DEADLINE) {
+	if (d->broker->share != SHARES_DEADLINE) {
 		/* If all that it had was hopeless and is dropped now, it wants nothing any more, and another one's turn it is.
 		 */
 		while ((*ret = choose_tenant(d, now)) != NULL)

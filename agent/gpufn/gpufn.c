@@ -21,9 +21,9 @@
 #include "agent/base/env.h"
 #include "agent/base/history.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
 #include "agent/room.h"
 #include "agent/gpufn/broker.h"
+#include "agent/gpufn/policy.h"
 #include "agent/gpufn/executor_main.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
@@ -57,21 +57,26 @@ struct gpufn {
 
 /* ---- who may call ---- */
 
-static json_t *tenant_json(const struct policy *p, const struct gpufn_tenant *t, const char *name)
+static const struct gpufn_policy *policy_of(const struct gpufn *g)
+{
+	return policy_section(g->env->policy, &policy_gpufn);
+}
+
+static json_t *tenant_json(const struct gpufn_policy *p, const struct gpufn_tenant *t, const char *name)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "tenant", json_text(t->name ?: name), "weight",
 			 (json_int_t)(t->weight ?: 1), "priority", (json_int_t)t->priority, "memory",
-			 (json_int_t)(t->memory ?: p->gpufn.memory), "queue", (json_int_t)(t->queue ?: p->gpufn.queue));
+			 (json_int_t)(t->memory ?: p->memory), "queue", (json_int_t)(t->queue ?: p->queue));
 }
 
-static json_t *paths_json(const struct gpufn *g, const struct policy *p)
+static json_t *paths_json(const struct gpufn *g, const struct gpufn_policy *p)
 {
 	json_t *all = json_object();
 	const struct workload_entry *m;
 
 	LIST_FOREACH (m, &g->members.list, entry)
-		for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
-			const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+		for (unsigned int i = 0; i < p->tenants_count; i++) {
+			const struct gpufn_tenant *t = &p->tenants[i];
 
 			if (m->one->pid || !t->container || !who_matches(m->one, t->container, NULL)) /* VMs call otherwise */
 				continue;
@@ -81,12 +86,12 @@ static json_t *paths_json(const struct gpufn *g, const struct policy *p)
 	return all;
 }
 
-static json_t *users_json(const struct policy *p)
+static json_t *users_json(const struct gpufn_policy *p)
 {
 	json_t *all = json_object();
 
-	for (unsigned int i = 0; i < p->gpufn.tenants_count; i++) {
-		const struct gpufn_tenant *t = &p->gpufn.tenants[i];
+	for (unsigned int i = 0; i < p->tenants_count; i++) {
+		const struct gpufn_tenant *t = &p->tenants[i];
 		const struct passwd *user = t->user ? getpwnam(t->user) : NULL;
 		char number[16], name[64], *end;
 
@@ -107,12 +112,11 @@ static json_t *users_json(const struct policy *p)
 /* @first: also what brokers before it have learnt. */
 static void tell_broker(struct gpufn *g, bool first)
 {
-	const struct policy *p = g->env->policy;
-	json_t *all = json_pack("{s:o, s:b, s:o, s:i, s:i, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
-				g->env->kernel.memory_v1, "users", users_json(p), "share", (int)p->gpufn.share, "rule",
-				(int)p->gpufn.rule, "enforce", p->gpufn.mode == MODE_ENFORCE, "slice_limit",
-				(double)p->gpufn.slice_limit / 1e9, "profiles",
-				first ? gpufn_profiles_list(&g->profiles) : NULL);
+	const struct gpufn_policy *p = policy_of(g);
+	json_t *all = json_pack("{s:o, s:b, s:o, s:s, s:s, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
+				g->env->kernel.memory_v1, "users", users_json(p), "share", shares_rule_names[p->share], "rule",
+				sched_rule_names[p->rule], "enforce", p->mode == MODE_ENFORCE, "slice_limit",
+				(double)p->slice_limit / 1e9, "profiles", first ? gpufn_profiles_list(&g->profiles) : NULL);
 	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	int err = text ? ipc_send_reply(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
 
@@ -230,7 +234,7 @@ static void on_again(struct source *s)
 static int find_functions(struct gpufn *g)
 {
 	static const char *const places[] = { "../share/nestor/functions", "../gpu/functions" };
-	const char *given = g->env->policy->gpufn.functions;
+	const char *given = policy_of(g)->functions;
 	char exe[PATH_MAX], path[PATH_MAX + 32];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
@@ -250,14 +254,14 @@ static int find_functions(struct gpufn *g)
 /* Anybody may knock; who is no tenant is told so. */
 static int open_socket(struct gpufn *g)
 {
-	const struct policy *p = g->env->policy;
+	const struct gpufn_policy *p = policy_of(g);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (!strcmp(p->gpufn.socket, "auto"))
+	if (!strcmp(p->socket, "auto"))
 		snprintf(g->socket, sizeof(g->socket), "%s/gpufn.sock", g->env->run_dir);
 	else
-		snprintf(g->socket, sizeof(g->socket), "%s", p->gpufn.socket);
+		snprintf(g->socket, sizeof(g->socket), "%s", p->socket);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", g->socket);
 	unlink(g->socket);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(g->socket, 0666) || listen(fd, 128)) {
@@ -274,7 +278,7 @@ static int open_socket(struct gpufn *g)
  */
 static int make_state_dir(struct gpufn *g)
 {
-	const char *cache = g->env->policy->gpufn.cache;
+	const char *cache = policy_of(g)->cache;
 	struct stat st;
 
 	if (mkdir(cache, 0755) ? errno != EEXIST : chmod(cache, 0755)) /* whatever the umask: the broker is another user */
@@ -288,11 +292,6 @@ static int make_state_dir(struct gpufn *g)
 }
 
 /* ---- life ---- */
-
-static bool gpufn_wanted(const struct policy *p)
-{
-	return p->gpufn.mode != MODE_OFF;
-}
 
 static int gpufn_probe(const struct kernel *k)
 {
@@ -340,7 +339,7 @@ static int start(struct gpufn *g)
 		return err;
 	err = make_state_dir(g);
 	if (!err)
-		gpufn_profiles_open(&g->profiles, g->env->policy->gpufn.cache);
+		gpufn_profiles_open(&g->profiles, policy_of(g)->cache);
 	return err ?: open_socket(g) ?: start_broker(g);
 }
 
@@ -394,7 +393,7 @@ static json_t *gpufn_show(void *self)
 const struct room room_gpufn = {
 	.name = "gpufn",
 	.doc = "functions for GPUs, called by containers and users, with deadlines",
-	.wanted = gpufn_wanted,
+	.policy = &policy_gpufn,
 	.probe = gpufn_probe,
 	.start = gpufn_start,
 	.apply = gpufn_apply,

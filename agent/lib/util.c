@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "agent/lib/util.h"
 
@@ -19,4 +20,13 @@ ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size)
 	}
 	ret[len] = '\0';
 	return (ssize_t)len;
+}
+
+unsigned int util_find_name(const char *const *names, unsigned int nr, const char *name)
+{
+	unsigned int i = 0;
+
+	while (i < nr && (!name || strcmp(names[i], name) != 0))
+		i++;
+	return i;
 }

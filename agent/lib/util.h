@@ -37,6 +37,9 @@ static inline void fclose_p(FILE **f)
 /* Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups. */
 ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size);
 
+/* Where @name stands among @nr of @names; @nr: nowhere, or it is NULL. */
+unsigned int util_find_name(const char *const *names, unsigned int nr, const char *name);
+
 /* The clock of bpf_ktime_get_ns(). */
 static inline __u64 now_ns(void)
 {

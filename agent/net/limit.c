@@ -27,10 +27,15 @@
 
 /* ---- rules ---- */
 
-static const struct net_limit *find_rule(const struct policy *p, const struct workload *one)
+static const struct net_policy *policy_of(const struct net_limits *l)
 {
-	for (unsigned int i = 0; i < p->net.limits_count; i++) {
-		const struct net_limit *rule = &p->net.limits[i];
+	return policy_section(l->env->policy, &policy_net);
+}
+
+static const struct net_limit *find_rule(const struct net_policy *p, const struct workload *one)
+{
+	for (unsigned int i = 0; i < p->limits_count; i++) {
+		const struct net_limit *rule = &p->limits[i];
 
 		if (!rule->migration && who_matches(one, rule->container, rule->vm))
 			return rule;
@@ -38,11 +43,11 @@ static const struct net_limit *find_rule(const struct policy *p, const struct wo
 	return NULL;
 }
 
-static const struct net_limit *find_migration_rule(const struct policy *p, enum migration_kind kind)
+static const struct net_limit *find_migration_rule(const struct net_policy *p, enum migration_kind kind)
 {
-	for (unsigned int i = 0; i < p->net.limits_count; i++)
-		if (p->net.limits[i].migration && *p->net.limits[i].migration == kind)
-			return &p->net.limits[i];
+	for (unsigned int i = 0; i < p->limits_count; i++)
+		if (p->limits[i].migration == kind + 1)
+			return &p->limits[i];
 	return NULL;
 }
 
@@ -51,7 +56,7 @@ static void write_lane(struct net_limits *l, __u32 lane, __u64 rate, __u32 weigh
 {
 	struct netlimit_rule *r = &l->rules[lane];
 
-	__atomic_store_n(&r->enforce, l->env->policy->net.mode == MODE_ENFORCE, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->enforce, policy_of(l)->mode == MODE_ENFORCE, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->weight, weight, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->rate, rate, __ATOMIC_RELAXED);
 }
@@ -111,7 +116,7 @@ static void set_failure(struct net_subject *s, int err)
 /* Detaching is for the next look, when nothing wants it. */
 static void limit_one(struct net_limits *l, struct net_subject *s)
 {
-	const struct net_limit *rule = s->one ? find_rule(l->env->policy, s->one) : NULL;
+	const struct net_limit *rule = s->one ? find_rule(policy_of(l), s->one) : NULL;
 	int err = 0;
 
 	s->limited = rule != NULL;
@@ -128,7 +133,7 @@ static void limit_one(struct net_limits *l, struct net_subject *s)
 	set_failure(s, s->slot ? err : -ENOSPC);
 }
 
-static void limit_migration(struct net_limits *l, const struct policy *p)
+static void limit_migration(struct net_limits *l, const struct net_policy *p)
 {
 	int err;
 
@@ -223,7 +228,7 @@ static void release(struct net_limits *l)
 
 static void want_fq(struct net_limits *l, const struct net_subject *s)
 {
-	bool enforce = l->bpf && l->env->policy->net.mode == MODE_ENFORCE;
+	bool enforce = l->bpf && policy_of(l)->mode == MODE_ENFORCE;
 	int pid;
 
 	if (net_is_vm(s)) {
@@ -245,7 +250,7 @@ static void look(struct net_limits *l)
 	const struct net_subject *s;
 
 	net_fq_begin(l->fq);
-	if (l->bpf && l->env->policy->net.mode == MODE_ENFORCE && l->migration)
+	if (l->bpf && policy_of(l)->mode == MODE_ENFORCE && l->migration)
 		net_fq_want_host(l->fq);
 	LIST_FOREACH (s, &l->subjects, entry)
 		want_fq(l, s);
@@ -476,18 +481,18 @@ int net_limit_start(struct net *n)
 	return n->limits->impossible ? 0 : begin(n->limits, n);
 }
 
-int net_limit_apply(struct net *n, const struct policy *p)
+int net_limit_apply(struct net *n, const struct net_policy *p)
 {
 	struct net_limits *l = n->limits;
 	struct net_subject *s;
 
 	if (l->impossible) {
-		if (p->net.limits_count && n->env->pin_dir)
+		if (p->limits_count && n->env->pin_dir)
 			log_warning("net: no limits: %s", l->impossible);
 		return 0;
 	}
 	l->applied = true;
-	__atomic_store_n(l->link, p->net.link, __ATOMIC_RELAXED);
+	__atomic_store_n(l->link, p->link, __ATOMIC_RELAXED);
 	LIST_FOREACH (s, &l->subjects, entry)
 		limit_one(l, s);
 	limit_migration(l, p);

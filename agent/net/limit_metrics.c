@@ -78,7 +78,7 @@ static void emit_subjects(struct emit *e)
 			emit_slot(e, &of, s->slot);
 	}
 	for (unsigned int kind = 0; kind < MIGRATION_KINDS; kind++)
-		emit_slot(e, &(struct labels){ "", "", net_kind_name(kind) }, NETLIMIT_SLOT_MIGRATION + kind);
+		emit_slot(e, &(struct labels){ "", "", net_kind_names[kind] }, NETLIMIT_SLOT_MIGRATION + kind);
 }
 
 static void collect_devices(const struct net_limits *l, struct metrics *m)

@@ -71,25 +71,25 @@ static int make_rule(struct net_rule *rule, const struct net_migration *m)
 	return err;
 }
 
-static int set_rule(const struct net *n, __u32 i, const struct policy *p)
+static int set_rule(const struct net *n, __u32 i, const struct net_policy *p)
 {
 	struct net_rule rule = {};
 	int err = 0;
 
-	if (i < p->net.migration_count)
-		err = make_rule(&rule, &p->net.migration[i]);
+	if (i < p->migration_count)
+		err = make_rule(&rule, &p->migration[i]);
 	if (err)
 		return err;
 	err = bpf_map_update_elem(bpf_map__fd(n->bpf->maps.net_rules), &i, &rule, BPF_ANY);
 	return err ? log_error(err, "net: cannot set the rules of migration: %s", strerror(-err)) : 0;
 }
 
-int net_rules_apply(struct net *n, const struct policy *p)
+int net_rules_apply(struct net *n, const struct net_policy *p)
 {
 	int err = 0;
 
 	_Static_assert(MIGRATION_KINDS == NET_KINDS, "BPF counts all kinds");
-	if (p->net.migration_count > NET_RULES_MAX)
+	if (p->migration_count > NET_RULES_MAX)
 		return log_error(-E2BIG, "net: at most %d rules tell what a migration is", NET_RULES_MAX);
 	for (__u32 i = 0; !err && i < NET_RULES_MAX; i++)
 		err = set_rule(n, i, p);

@@ -22,20 +22,6 @@ static bool has_tcx; /* seen by net_probe() while the kernel's BTF is at hand */
 
 /* ---- exposition ---- */
 
-static const char *const kind_names[] = {
-	[MIGRATION_CRIU] = "criu",
-	[MIGRATION_QEMU] = "qemu",
-	[MIGRATION_CLOUD_HYPERVISOR] = "cloud-hypervisor",
-	[MIGRATION_OTHER] = "other",
-};
-
-_Static_assert(ARRAY_SIZE(kind_names) == MIGRATION_KINDS, "a name for each kind");
-
-const char *net_kind_name(unsigned int kind)
-{
-	return kind_names[kind];
-}
-
 static const struct net_total *total_of(const struct counters_row *r)
 {
 	return (const struct net_total *)r->value;
@@ -97,7 +83,7 @@ struct emit_migrations {
 static void add_migration(const struct emit_migrations *e, unsigned int kind, const char *vm, const char *container,
 			  const struct net_migrated *migrated)
 {
-	const char *name = kind_names[kind];
+	const char *name = net_kind_names[kind];
 
 	metrics_u64(e->bytes, metrics_labels(e->m, "kind", name, "direction", "rx", "vm", vm, "container", container, NULL),
 		    migrated->rx_bytes);
@@ -202,7 +188,7 @@ static void show_migration(void *data, const struct counters_row *sum)
 {
 	const struct net_migrated *migrated = (const struct net_migrated *)sum->value;
 
-	json_array_append_new(data, json_pack("{s:s, s:o, s:o, s:I, s:I}", "migration", kind_names[kind_of(sum)], "vm",
+	json_array_append_new(data, json_pack("{s:s, s:o, s:o, s:I, s:I}", "migration", net_kind_names[kind_of(sum)], "vm",
 					      json_text(sum->vm), "container", json_text(sum->container), "rx_bytes",
 					      (json_int_t)migrated->rx_bytes, "tx_bytes", (json_int_t)migrated->tx_bytes));
 }
@@ -356,20 +342,17 @@ static int net_start(struct env *env, void **ret_self)
 	return 0;
 }
 
-static int net_apply(void *self, const struct policy *p)
+static int net_apply(void *self, const struct policy *policy)
 {
-	return net_rules_apply(self, p) ?: net_limit_apply(self, p);
-}
+	const struct net_policy *p = policy_section(policy, &policy_net);
 
-static bool net_wanted(const struct policy *p)
-{
-	return p->net.mode != MODE_OFF;
+	return net_rules_apply(self, p) ?: net_limit_apply(self, p);
 }
 
 const struct room room_net = {
 	.name = "net",
 	.doc = "bytes, packets, retransmissions and migration traffic per container and VM",
-	.wanted = net_wanted,
+	.policy = &policy_net,
 	.probe = net_probe,
 	.start = net_start,
 	.apply = net_apply,

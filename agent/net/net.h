@@ -8,7 +8,7 @@
 #include <sys/queue.h>
 
 #include "agent/base/env.h"
-#include "agent/policy/policy.h"
+#include "agent/net/policy.h"
 #include "agent/who/counters.h"
 #include "agent/who/who.h"
 #include "bpf/net.h"
@@ -30,9 +30,6 @@ struct net {
 	LIST_HEAD(, tap) taps;
 };
 
-/* The name of a kind of migration, as label and in policy. */
-const char *net_kind_name(unsigned int kind);
-
 /* ---- taps (agent/net/taps.c) ---- */
 
 /* @one is a VM that is there, perhaps with other taps than before. */
@@ -43,7 +40,7 @@ void net_taps_drop(struct net *n, const struct workload *one);
 /* ---- which sockets carry a migration (agent/net/migration_rules.c) ---- */
 
 /* 0 or -errno, logged. */
-int net_rules_apply(struct net *n, const struct policy *p);
+int net_rules_apply(struct net *n, const struct net_policy *p);
 
 /* ---- limits (agent/net/limit.c) ---- */
 
@@ -52,7 +49,7 @@ int net_rules_apply(struct net *n, const struct policy *p);
  * net_limit_undo() takes them back, when none is started.
  */
 int net_limit_start(struct net *n); /* 0 or -errno, logged; then, too, net_limit_stop() is to be called */
-int net_limit_apply(struct net *n, const struct policy *p); /* 0 or -errno, logged */
+int net_limit_apply(struct net *n, const struct net_policy *p); /* 0 or -errno, logged */
 void net_limit_collect(struct net *n, struct metrics *m);
 void net_limit_sample(struct net *n, struct history *h);
 void net_limit_stop(struct net *n);

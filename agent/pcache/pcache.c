@@ -11,7 +11,7 @@
 
 #include "agent/base/env.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
+#include "agent/pcache/policy.h"
 #include "agent/room.h"
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
@@ -397,15 +397,10 @@ static int pcache_apply(void *self, const struct policy *policy)
 	return 0;
 }
 
-static bool pcache_wanted(const struct policy *policy)
-{
-	return policy->pcache.mode != MODE_OFF;
-}
-
 const struct room room_pcache = {
 	.name = "pcache",
 	.doc = "hits, misses and evictions of the page cache per container and VM",
-	.wanted = pcache_wanted,
+	.policy = &policy_pcache,
 	.probe = pcache_probe,
 	.start = pcache_start,
 	.apply = pcache_apply,

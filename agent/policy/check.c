@@ -2,134 +2,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cyaml/cyaml.h>
-
-#include "agent/policy/section.h"
-#include "agent/lib/units.h"
-#include "agent/lib/util.h"
-#include "bpf/net.h"
-
-/* ---- the keys: names, types, limits ---- */
-
-/* What numbers may be, written as in a policy. */
-static const struct range {
-	const char *key, *min, *max;
-	bool or_zero;
-} ranges[] = {
-	{ "agent.max_containers", "1", "1000", false },
-	{ "agent.linger", "0", "86400", false },
-	{ "agent.min_age", "0", "86400", false },
-	{ "blkio.limits.read", "1kB", "1TB", false },
-	{ "blkio.limits.write", "1kB", "1TB", false },
-	{ "blkio.limits.read_iops", "1", "1000000000", false },
-	{ "blkio.limits.write_iops", "1", "1000000000", false },
-	{ "blkio.limits.weight", "1", "10000", false },
-	{ "blkio.targets.p99", "10us", "60s", false },
-	{ "net.link", "1Mbit", "10Tbit", true },
-	{ "net.limits.egress", "8kbit", "10Tbit", false },
-	{ "net.limits.ingress", "8kbit", "10Tbit", false },
-	{ "net.limits.weight", "1", "10000", false },
-	{ "cache.memory", "1MiB", "1TiB", true },
-	{ "cache.ssd_size", "2MiB", "16TiB", true },
-	{ "cache.min_free", "0", "1TiB", false },
-	{ "cache.pools.memory", "0", "10000", false },
-	{ "cache.pools.ssd", "0", "10000", false },
-	{ "dedup.interval", "1s", "86400s", false },
-	{ "dedup.cpu", "1", "100", false },
-	{ "dedup.max_pressure", "0", "100", false },
-	{ "gpufn.slice_limit", "10ms", "3600s", false },
-	{ "gpufn.memory", "1MiB", "16TiB", false },
-	{ "gpufn.queue", "1", "10000", false },
-	{ "gpufn.tenants.weight", "1", "10000", false },
-	{ "gpufn.tenants.priority", "0", "3", false },
-	{ "gpufn.tenants.memory", "1MiB", "16TiB", false },
-	{ "gpufn.tenants.queue", "1", "10000", false },
-	{ "net.migration.mark", "1", "4294967295", false },
-};
-
-/* Which keys the entries of a list need. */
-static const struct need {
-	const char *list;
-	enum { ALL, ONE, SOME } which;
-	const char *keys;
-} needs[] = {
-	{ "blkio.limits", ONE, "container, vm" },
-	{ "blkio.limits", ALL, "device" },
-	{ "blkio.limits", SOME, "read, write, read_iops, write_iops, weight" },
-	{ "blkio.targets", ONE, "container, vm" },
-	{ "blkio.targets", ALL, "device, p99" },
-	{ "net.limits", ONE, "container, vm, migration" },
-	{ "net.limits", SOME, "egress, ingress, weight" },
-	{ "cache.pools", ALL, "container" },
-	{ "cache.pools", SOME, "memory, ssd" },
-	{ "dedup.targets", ONE, "container, vm" },
-	{ "dedup.targets", ALL, "domain" },
-	{ "gpufn.tenants", ONE, "container, user" },
-	{ "net.migration", ALL, "kind" },
-	{ "net.migration", SOME, "process, container, port, mark" },
-};
-
-/* ---- paths ---- */
-
-static const cyaml_schema_field_t *find_field(const cyaml_schema_value_t *v, const char *name, size_t len)
-{
-	if (v->type != CYAML_MAPPING)
-		return NULL;
-	for (const cyaml_schema_field_t *f = v->mapping.fields; f->key; f++)
-		if (strlen(f->key) == len && !strncmp(f->key, name, len))
-			return f;
-	return NULL;
-}
-
-size_t policy_stride(const cyaml_schema_value_t *entry)
-{
-	return entry->flags & CYAML_FLAG_POINTER ? sizeof(void *) : entry->data_size;
-}
-
-const cyaml_schema_value_t *policy_find(const char *path, char **data)
-{
-	const cyaml_schema_value_t *v = &policy_schema;
-
-	while (v && *path) {
-		const cyaml_schema_field_t *f;
-		size_t len;
-
-		if (*path == '[') {
-			size_t i = strtoul(path + 1, NULL, 10);
-
-			v = v->type == CYAML_SEQUENCE ? v->sequence.entry : NULL;
-			if (v && *data)
-				*data = *(char **)*data + i * policy_stride(v);
-			path += strcspn(path, "]") + 1;
-			continue;
-		}
-		path += *path == '.';
-		len = strcspn(path, ".[");
-		f = find_field(v, path, len);
-		v = f ? &f->value : NULL;
-		if (f && *data)
-			*data += f->data_offset;
-		path += len;
-	}
-	return v;
-}
-
-static const cyaml_schema_value_t *find_schema(const char *path)
-{
-	char *none = NULL;
-
-	return policy_find(path, &none);
-}
-
-bool policy_is_setting(const char *path)
-{
-	const cyaml_schema_value_t *v = find_schema(path);
-
-	return v && v->type != CYAML_MAPPING && !strchr(path, '[');
-}
+#include "agent/policy/internal.h"
 
 struct names {
 	char text[YAML_PATH_MAX]; /* "a, b, c" */
@@ -140,22 +15,6 @@ static void add_name(struct names *names, const char *name)
 	size_t len = strlen(names->text);
 
 	snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len ? ", " : "", name);
-}
-
-/* "net.limits[1].egress" -> "net.limits.egress" */
-static struct names without_index(const char *path)
-{
-	struct names plain_path;
-	size_t len = 0;
-
-	while (*path) {
-		if (*path == '[')
-			path += strcspn(path, "]") + 1;
-		else
-			plain_path.text[len++] = *path++;
-	}
-	plain_path.text[len] = '\0';
-	return plain_path;
 }
 
 /* ---- messages ---- */
@@ -183,18 +42,23 @@ int policy_fail_at(struct policy_error *error, const struct policy_source *src, 
 
 /* ---- what libcyaml would refuse too, but not in words for an operator ---- */
 
-static int unknown_key(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+static int unknown_key(const struct policy_section *const *sections, const struct policy_source *src,
+		       const struct yaml_key *key, struct policy_error *error)
 {
 	const char *dot = strrchr(key->path, '.');
 	char parent[YAML_PATH_MAX] = "";
 	struct names names = {};
+	struct policy_node node;
 
-	if (dot)
-		memcpy(parent, key->path, (size_t)(dot - key->path));
-	for (const cyaml_schema_field_t *f = find_schema(parent)->mapping.fields; f->key; f++)
-		add_name(&names, f->key);
-	if (!dot)
+	if (!dot) {
+		for (unsigned int i = 0; sections[i]; i++)
+			add_name(&names, sections[i]->name);
 		return policy_fail_at(error, src, key->key, "unknown section %s; there are: %s", key->path, names.text);
+	}
+	memcpy(parent, key->path, (size_t)(dot - key->path));
+	if (policy_find(sections, NULL, parent, &node)) /* it was found good before */
+		for (const struct policy_key *k = policy_keys_below(&node); k && k->name; k++)
+			add_name(&names, k->name);
 	return policy_fail_at(error, src, key->key, "unknown key %s; %s has: %s", key->path, parent, names.text);
 }
 
@@ -263,21 +127,16 @@ static unsigned int count_names(const char *keys)
 	return n;
 }
 
-static bool is_met(const struct need *n, unsigned int given)
+/* What the keys of an entry say together. */
+static int check_needs(const struct policy_source *src, const struct yaml_key *entry, const struct policy_key *list,
+		       struct policy_error *error)
 {
-	if (n->which == ALL)
-		return given == count_names(n->keys);
-	return n->which == ONE ? given == 1 : given > 0;
-}
-
-static int check_needs(const struct policy_source *src, const struct yaml_key *entry, struct policy_error *error)
-{
-	static const char *const which[] = { [ALL] = "", [ONE] = "exactly one of: ", [SOME] = "at least one of: " };
-	struct names list = without_index(entry->path);
-
-	for (const struct need *n = needs; n < needs + ARRAY_SIZE(needs); n++)
-		if (!strcmp(n->list, list.text) && !is_met(n, count_given(&src->index, entry, n->keys)))
-			return policy_fail_at(error, src, entry->key, "%s: needs %s%s", entry->path, which[n->which], n->keys);
+	if (list->one && count_given(&src->index, entry, list->one) != 1)
+		return policy_fail_at(error, src, entry->key, "%s: needs exactly one of: %s", entry->path, list->one);
+	if (list->all && count_given(&src->index, entry, list->all) != count_names(list->all))
+		return policy_fail_at(error, src, entry->key, "%s: needs %s", entry->path, list->all);
+	if (list->some && !count_given(&src->index, entry, list->some))
+		return policy_fail_at(error, src, entry->key, "%s: needs at least one of: %s", entry->path, list->some);
 	return 0;
 }
 
@@ -288,46 +147,29 @@ static int check_entry(const struct policy_source *src, const struct yaml_key *e
 	return policy_fail_at(error, src, entry->value, "%s: must be keys with values, such as container: web", entry->path);
 }
 
-static int check_word(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+static int check_word(const struct policy_source *src, const struct yaml_key *key, const struct policy_key *k,
 		      struct policy_error *error)
 {
 	struct names names = {};
 
-	for (uint32_t i = 0; i < v->enumeration.count; i++) {
-		if (!strcmp(v->enumeration.strings[i].str, key->text))
-			return 0;
-		add_name(&names, v->enumeration.strings[i].str);
-	}
+	if (util_find_name(k->words, k->nr_words, key->text) < k->nr_words)
+		return 0;
+	for (unsigned int i = 0; i < k->nr_words; i++)
+		add_name(&names, k->words[i]);
 	return policy_fail_at(error, src, key->value, "%s: '%s' is none of: %s", key->path, key->text, names.text);
 }
 
-/* Could a name that the kernel has cut match? One with more characters than are left never does; sets are not looked at. */
-static bool wants_longer_comm(const char *glob)
-{
-	size_t nr = 0;
-
-	for (const char *c = glob; *c; c++)
-		nr += *c != '*';
-	return nr >= NET_COMM_MAX && !strpbrk(glob, "[\\");
-}
-
-/* A name or a glob of names. */
-static int check_string(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+static int check_string(const struct policy_source *src, const struct yaml_key *key, const struct policy_key *k,
 			struct policy_error *error)
 {
+	const char *why;
+
 	if (!key->len)
 		return policy_fail_at(error, src, key->value, "%s: is empty", key->path);
-	if (key->len > v->string.max)
-		return policy_fail_at(error, src, key->value, "%s: is longer than %u characters", key->path, v->string.max);
-	if (v->string.max == POLICY_DEVICE_LEN_MAX && strchr(key->text, '/'))
-		return policy_fail_at(error, src, key->value, "%s: '%s' is not the bare name of a disk, such as vda", key->path,
-				      key->text);
-	if (!strcmp(without_index(key->path).text, "net.migration.process") && wants_longer_comm(key->text))
-		return policy_fail_at(error, src, key->value,
-				      "%s: '%s' fits no process, as the kernel cuts their names at %d "
-				      "characters; end it with a star",
-				      key->path, key->text, NET_COMM_MAX - 1);
-	return 0;
+	if (key->len > k->len_max)
+		return policy_fail_at(error, src, key->value, "%s: is longer than %u characters", key->path, k->len_max);
+	why = k->check ? k->check(key->text) : NULL;
+	return why ? policy_fail_at(error, src, key->value, "%s: '%s' %s", key->path, key->text, why) : 0;
 }
 
 static int not_a_number(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units,
@@ -344,33 +186,20 @@ static int not_a_number(const struct policy_source *src, const struct yaml_key *
 			      needed ? "one" : "none or one", names.text);
 }
 
-static int check_range(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units, __u64 value,
-		       struct policy_error *error)
-{
-	struct names name = without_index(key->path);
-	__u64 min = 0, max = 0;
-
-	for (const struct range *r = ranges; r < ranges + ARRAY_SIZE(ranges); r++) {
-		if (strcmp(r->key, name.text))
-			continue;
-		units_parse(r->min, units, &min);
-		units_parse(r->max, units, &max);
-		if ((value < min || value > max) && (value || !r->or_zero))
-			return policy_fail_at(error, src, key->value, "%s: %s is out of range; it may be %s%s to %s", key->path,
-					      key->text, r->or_zero ? "0, or " : "", r->min, r->max);
-	}
-	return 0;
-}
-
 /* libcyaml would take 0x10, and 010 for 8, and 1.3 has no limits of its own. */
-static int check_number(const struct policy_source *src, const struct yaml_key *key, const cyaml_strval_t *units,
+static int check_number(const struct policy_source *src, const struct yaml_key *key, const struct policy_key *k,
 			struct policy_error *error)
 {
-	__u64 value = ~0ULL; /* what is more is out of range too */
+	__u64 min = 0, max = 0, value = ~0ULL; /* what is more is out of range, too */
 
-	if (units_parse(key->text, units, &value) == -EINVAL)
-		return not_a_number(src, key, units, error);
-	return check_range(src, key, units, value, error);
+	if (units_parse(key->text, k->units, &value) == -EINVAL)
+		return not_a_number(src, key, k->units, error);
+	units_parse(k->min, k->units, &min);
+	units_parse(k->max, k->units, &max);
+	if ((value >= min && value <= max) || (!value && k->or_zero))
+		return 0;
+	return policy_fail_at(error, src, key->value, "%s: %s is out of range; it may be %s%s to %s", key->path, key->text,
+			      k->or_zero ? "0, or " : "", k->min, k->max);
 }
 
 static int check_ports(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
@@ -383,50 +212,52 @@ static int check_ports(const struct policy_source *src, const struct yaml_key *k
 			      key->path, key->text);
 }
 
-static int check_value(const struct policy_source *src, const struct yaml_key *key, const cyaml_schema_value_t *v,
+static int check_value(const struct policy_source *src, const struct yaml_key *key, const struct policy_key *k,
 		       struct policy_error *error)
 {
 	if (key->kind != YAML_KIND_TEXT)
 		return policy_fail_at(error, src, key->value, "%s: must be a single value", key->path);
-	switch (v->type) {
-	case CYAML_ENUM:
-		return check_word(src, key, v, error);
-	case CYAML_STRING:
-		return check_string(src, key, v, error);
-	case CYAML_IGNORE:
-		if (!v->enumeration.strings)
-			return check_ports(src, key, error);
-		return check_number(src, key, v->enumeration.strings, error);
-	default:
-		return check_number(src, key, units_plain, error);
+	switch (k->type) {
+	case POLICY_WORD:
+		return check_word(src, key, k, error);
+	case POLICY_PORTS:
+		return check_ports(src, key, error);
+	case POLICY_NUMBER:
+		return check_number(src, key, k, error);
+	default: /* or an entry of a list of strings */
+		return check_string(src, key, k, error);
 	}
 }
 
-static int check_key(const struct policy_source *src, const struct yaml_key *key, struct policy_error *error)
+static int check_key(const struct policy_section *const *sections, const struct policy_source *src, const struct yaml_key *key,
+		     struct policy_error *error)
 {
-	const cyaml_schema_value_t *v = find_schema(key->path);
+	struct policy_node node;
 
-	if (!v)
-		return unknown_key(src, key, error);
-	if (v->type == CYAML_SEQUENCE)
-		return check_list(src, key, v->sequence.max, error);
-	if (v->type != CYAML_MAPPING)
-		return check_value(src, key, v, error);
-	return strchr(key->path, '[') ? check_entry(src, key, error) : check_section(src, key, error);
+	if (!policy_find(sections, NULL, key->path, &node))
+		return unknown_key(sections, src, key, error);
+	if (!node.key)
+		return check_section(src, key, error);
+	if (node.entry && node.key->keys)
+		return check_entry(src, key, error);
+	if (node.key->type == POLICY_LIST && !node.entry)
+		return check_list(src, key, node.key->entries_max, error);
+	return check_value(src, key, node.key, error);
 }
 
 /*
  * In the order of the file, so what a key is in was found good before. What an entry lacks is looked at last: it may
  * just be misspelt.
  */
-int policy_check(const struct policy_source *src, struct policy_error *error)
+int policy_check(const struct policy_section *const *sections, const struct policy_source *src, struct policy_error *error)
 {
+	struct policy_node node;
 	int err = 0;
 
 	for (size_t i = 0; i < src->index.nr && !err; i++)
-		err = check_key(src, &src->index.keys[i], error);
+		err = check_key(sections, src, &src->index.keys[i], error);
 	for (size_t i = 0; i < src->index.nr && !err; i++)
-		if (src->index.keys[i].kind == YAML_KIND_KEYS)
-			err = check_needs(src, &src->index.keys[i], error);
+		if (policy_find(sections, NULL, src->index.keys[i].path, &node) && node.entry && node.key->keys)
+			err = check_needs(src, &src->index.keys[i], node.key, error);
 	return err;
 }

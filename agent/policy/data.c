@@ -1,46 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <stdbool.h>
+/* Policies in memory: made, merged, shown, freed. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <cyaml/cyaml.h>
+#include "agent/policy/internal.h"
 
-#include "agent/policy/section.h"
-#include "agent/lib/units.h"
-#include "agent/lib/yaml_load.h"
-
-/* ---- into structs ---- */
-
-/* What libcyaml passed over; checked, so it can be read. */
-static void fill(struct policy *policy, const struct yaml_index *index)
+struct policy *policy_new(const struct policy_section *const *sections)
 {
-	for (const struct yaml_key *key = index->keys; key < index->keys + index->nr; key++) {
-		char *data = (char *)policy;
-		const cyaml_schema_value_t *v = policy_find(key->path, &data);
+	struct policy *p;
+	size_t nr = 0;
 
-		if (!v || v->type != CYAML_IGNORE)
-			continue;
-		if (v->enumeration.strings)
-			units_parse(key->text, v->enumeration.strings, (__u64 *)data);
-		else
-			units_parse_ports(key->text, (__u32 *)data, (__u32 *)data + 1);
+	while (sections[nr])
+		nr++;
+	p = calloc(1, sizeof(*p) + nr * sizeof(p->data[0]));
+	if (!p)
+		return NULL;
+	p->sections = sections;
+	for (size_t i = 0; i < nr; i++) {
+		p->data[i] = calloc(1, sections[i]->size);
+		if (!p->data[i]) {
+			policy_free(p);
+			return NULL;
+		}
 	}
+	return p;
 }
 
-int policy_parse(const struct policy_source *src, const char *text, size_t len, struct policy **ret, struct policy_error *error)
+static unsigned int *count_of(const struct policy_key *list, char *data)
 {
-	struct yaml_place place;
-	char why[256];
-
-	if (yaml_data(text, len, &policy_schema, (void **)ret, &place, why))
-		return policy_fail_at(error, src, place, "%s", why);
-	fill(*ret, &src->index);
-	return 0;
+	return (unsigned int *)(data + list->count_offset);
 }
 
-void policy_free(struct policy *policy)
+static void free_members(const struct policy_key *keys, char *data);
+
+static void free_list(const struct policy_key *list, char *entries, unsigned int nr)
 {
-	yaml_data_free(&policy_schema, policy);
+	for (unsigned int i = 0; i < nr; i++)
+		if (list->keys)
+			free_members(list->keys, entries + i * list->size);
+		else
+			free(((char **)entries)[i]);
+	free(entries);
+}
+
+static void free_members(const struct policy_key *keys, char *data)
+{
+	for (; keys->name; keys++)
+		if (keys->type == POLICY_LIST)
+			free_list(keys, *(char **)(data + keys->offset), *count_of(keys, data));
+		else if (keys->type == POLICY_STRING)
+			free(*(char **)(data + keys->offset));
+}
+
+void policy_free(struct policy *p)
+{
+	for (unsigned int i = 0; p && p->sections[i]; i++) {
+		if (p->data[i])
+			free_members(p->sections[i]->keys, p->data[i]);
+		free(p->data[i]);
+	}
+	free(p);
 }
 
 /* ---- merging ---- */
@@ -55,107 +75,106 @@ static void exchange(char *a, char *b, size_t size)
 	}
 }
 
-static void exchange_field(char *a, char *b, const cyaml_schema_field_t *f)
+static void exchange_member(char *a, char *b, const struct policy_key *key)
 {
-	bool list = f->value.type == CYAML_SEQUENCE;
+	bool list = key->type == POLICY_LIST;
 
-	exchange(a + f->data_offset, b + f->data_offset, list ? sizeof(void *) : f->value.data_size);
+	exchange(a + key->offset, b + key->offset, list ? sizeof(void *) : key->size);
 	if (list)
-		exchange(a + f->count_offset, b + f->count_offset, f->count_size);
+		exchange((char *)count_of(key, a), (char *)count_of(key, b), sizeof(unsigned int));
 }
 
 void policy_overlay(struct policy *to, struct policy *from, const struct yaml_index *index)
 {
-	for (const cyaml_schema_field_t *s = policy_schema.mapping.fields; s->key; s++) {
-		for (const cyaml_schema_field_t *f = s->value.mapping.fields; f->key; f++) {
+	for (unsigned int i = 0; to->sections[i]; i++) {
+		for (const struct policy_key *key = to->sections[i]->keys; key->name; key++) {
 			char path[YAML_PATH_MAX];
 
-			snprintf(path, sizeof(path), "%s.%s", s->key, f->key);
+			snprintf(path, sizeof(path), "%s.%s", to->sections[i]->name, key->name);
 			if (yaml_find(index, path))
-				exchange_field((char *)to + s->data_offset, (char *)from + s->data_offset, f);
+				exchange_member(to->data[i], from->data[i], key);
 		}
 	}
 }
 
 /* ---- showing it ---- */
 
-static json_t *word_to_json(const cyaml_schema_value_t *v, __u32 value)
-{
-	for (uint32_t i = 0; i < v->enumeration.count; i++)
-		if (v->enumeration.strings[i].val == value)
-			return json_string(v->enumeration.strings[i].str);
-	return json_null();
-}
-
 static json_t *ports_to_json(const __u32 *ports)
 {
 	return ports[1] ? json_sprintf("%u-%u", ports[0], ports[1]) : json_integer(ports[0]);
 }
 
-static json_t *value_to_json(const cyaml_schema_value_t *v, const void *data)
+static __u64 number_at(const struct policy_key *key, const void *data)
 {
-	if (v->flags & CYAML_FLAG_POINTER)
-		data = *(void *const *)data;
-	if (v->type == CYAML_STRING)
-		return json_string(data);
-	if (v->type == CYAML_ENUM)
-		return word_to_json(v, *(const __u32 *)data);
-	if (v->type == CYAML_IGNORE && !v->enumeration.strings)
+	return key->size == sizeof(__u64) ? *(const __u64 *)data : *(const __u32 *)data;
+}
+
+static json_t *list_to_json(const struct policy_key *list, char *section);
+
+static json_t *value_to_json(const struct policy_key *key, char *structure)
+{
+	const void *data = structure + key->offset;
+
+	switch (key->type) {
+	case POLICY_WORD:
+		return json_string(key->words[*(const __u32 *)data - key->first]);
+	case POLICY_STRING:
+		return json_string(*(char *const *)data);
+	case POLICY_PORTS:
 		return ports_to_json(data);
-	if (v->data_size == sizeof(__u64))
-		return json_integer((json_int_t) * (const __u64 *)data);
-	return json_integer(*(const __u32 *)data);
-}
-
-/* In an entry of a list, NULL and 0 are what was not given; but the first word of an enum is 0 too. */
-static bool is_given(const cyaml_schema_value_t *v, const void *data)
-{
-	if (v->flags & CYAML_FLAG_POINTER)
-		return *(void *const *)data;
-	return v->type == CYAML_ENUM || *(const __u32 *)data || (v->data_size == sizeof(__u64) && *(const __u64 *)data);
-}
-
-static json_t *entry_to_json(const cyaml_schema_value_t *v, const char *data)
-{
-	json_t *entry;
-
-	if (v->type != CYAML_MAPPING)
-		return value_to_json(v, data);
-	entry = json_object();
-	for (const cyaml_schema_field_t *f = v->mapping.fields; f->key; f++)
-		if (is_given(&f->value, data + f->data_offset))
-			json_object_set_new(entry, f->key, value_to_json(&f->value, data + f->data_offset));
-	return entry;
-}
-
-static json_t *field_to_json(const cyaml_schema_field_t *f, const char *section)
-{
-	const cyaml_schema_value_t *entry;
-	const char *data;
-	json_t *list;
-
-	if (f->value.type != CYAML_SEQUENCE)
-		return value_to_json(&f->value, section + f->data_offset);
-	entry = f->value.sequence.entry;
-	data = *(char *const *)(section + f->data_offset);
-	list = json_array();
-	for (unsigned int n = *(const unsigned int *)(section + f->count_offset); n; n--) {
-		json_array_append_new(list, entry_to_json(entry, data));
-		data += policy_stride(entry);
+	case POLICY_LIST:
+		return list_to_json(key, structure);
+	default:
+		return json_integer((json_int_t)number_at(key, data));
 	}
-	return list;
 }
 
-json_t *policy_to_json(const struct policy *policy)
+/* In an entry of a list. The first word of an enum is 0, too. */
+static bool is_given(const struct policy_key *key, const char *entry)
+{
+	const void *data = entry + key->offset;
+
+	switch (key->type) {
+	case POLICY_WORD:
+		return !key->first || *(const __u32 *)data;
+	case POLICY_STRING:
+		return *(char *const *)data;
+	default:
+		return number_at(key, data);
+	}
+}
+
+static json_t *entry_to_json(const struct policy_key *keys, char *entry)
+{
+	json_t *object = json_object();
+
+	for (; keys->name; keys++)
+		if (is_given(keys, entry))
+			json_object_set_new(object, keys->name, value_to_json(keys, entry));
+	return object;
+}
+
+static json_t *list_to_json(const struct policy_key *list, char *section)
+{
+	char *entries = *(char **)(section + list->offset);
+	json_t *array = json_array();
+
+	for (unsigned int i = 0; i < *count_of(list, section); i++)
+		json_array_append_new(array, list->keys ? entry_to_json(list->keys, entries + i * list->size)
+							: json_string(((char **)entries)[i]));
+	return array;
+}
+
+json_t *policy_to_json(const struct policy *p)
 {
 	json_t *all = json_object();
 
-	for (const cyaml_schema_field_t *s = policy_schema.mapping.fields; s->key; s++) {
+	for (unsigned int i = 0; p->sections[i]; i++) {
 		json_t *section = json_object();
 
-		for (const cyaml_schema_field_t *f = s->value.mapping.fields; f->key; f++)
-			json_object_set_new(section, f->key, field_to_json(f, (const char *)policy + s->data_offset));
-		json_object_set_new(all, s->key, section);
+		for (const struct policy_key *key = p->sections[i]->keys; key->name; key++)
+			json_object_set_new(section, key->name, value_to_json(key, p->data[i]));
+		json_object_set_new(all, p->sections[i]->name, section);
 	}
 	return all;
 }

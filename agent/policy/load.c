@@ -5,23 +5,17 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/policy/policy.h"
-#include "agent/policy/section.h"
 #include "agent/lib/util.h"
-#include "agent/lib/yaml_index.h"
+#include "agent/policy/internal.h"
+#include "agent/policy/yaml.h"
 
 #define FILE_SIZE_MAX (256 * 1024)
 #define FILES_MAX 64
-
-/* agent/policy/policy.yaml, linked in; ld makes these names of the path */
-extern const char _binary_agent_policy_policy_yaml_start[];
-extern const char _binary_agent_policy_policy_yaml_end[];
 
 /* ---- one file ---- */
 
@@ -35,10 +29,10 @@ int policy_read_text(struct policy_source *src, const char *text, size_t len, st
 	err = yaml_index(text, len, &src->index, &place, why, sizeof(why));
 	if (err)
 		return policy_fail_at(error, src, place, "%s", why);
-	err = policy_check(src, error);
+	err = policy_check(into->sections, src, error);
 	if (err || !src->index.nr)
 		return err;
-	err = policy_parse(src, text, len, &parsed, error);
+	err = policy_parse(into->sections, src, text, len, &parsed, error);
 	if (err)
 		return err;
 	policy_overlay(into, parsed, &src->index);
@@ -122,14 +116,15 @@ static int read_file(int dir, const char *name, struct policy_source *src, struc
 }
 
 /* Two files that set one key would make the order of their names decide silently. */
-static int check_conflicts(const struct policy_source *sources, size_t nr, struct policy_error *error)
+static int check_conflicts(const struct policy_section *const *sections, const struct policy_source *sources, size_t nr,
+			   struct policy_error *error)
 {
 	const struct policy_source *last = &sources[nr - 1];
 
 	for (size_t i = 0; i < last->index.nr; i++) {
 		const struct yaml_key *key = &last->index.keys[i];
 
-		if (!policy_is_setting(key->path))
+		if (!policy_is_setting(sections, key->path))
 			continue;
 		for (size_t j = 0; j + 1 < nr; j++) {
 			const struct yaml_key *other = yaml_find(&sources[j].index, key->path);
@@ -165,7 +160,7 @@ static int read_entries(int dir, const char *path, struct dirent **entries, size
 		sources[i].name = shown;
 		err = read_file(dir, entries[i]->d_name, &sources[i], into, error);
 		if (!err)
-			err = check_conflicts(sources, i + 1, error);
+			err = check_conflicts(into->sections, sources, i + 1, error);
 	}
 	return err;
 }
@@ -224,21 +219,25 @@ static int read_path(const char *path, struct policy *into, struct policy_error 
 	return read_file(dir, basename(name), src, into, error);
 }
 
+/* The text of policy.yaml, without the file. */
 static int read_defaults(struct policy *into, struct policy_error *error)
 {
-	/* As numbers: to C the two names are two objects. */
-	uintptr_t start = (uintptr_t)_binary_agent_policy_policy_yaml_start,
-		  end = (uintptr_t)_binary_agent_policy_policy_yaml_end;
 	struct policy_source *src = source_of("(built-in)");
+	_free_ char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
 
-	if (!src)
+	if (!src || !out)
 		return policy_fail(error, -ENOMEM, "out of memory");
-	return policy_read_text(src, _binary_agent_policy_policy_yaml_start, end - start, into, error);
+	policy_print_yaml(out, into->sections);
+	fclose(out);
+	return policy_read_text(src, text, len, into, error);
 }
 
-int policy_load(const char *path, struct policy **ret_policy, struct policy_error *error)
+int policy_load(const struct policy_section *const *sections, const char *path, struct policy **ret_policy,
+		struct policy_error *error)
 {
-	struct policy *p = calloc(1, sizeof(*p));
+	struct policy *p = policy_new(sections);
 	int err;
 
 	if (!p)

@@ -9,7 +9,7 @@
 
 #include "agent/base/env.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
+#include "agent/policy/agent.h"
 #include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/log.h"
@@ -177,6 +177,11 @@ static void look_at(struct accounts *o, struct entry *e)
 
 /* ---- what is shown ---- */
 
+static const struct agent_policy *policy_of(const struct accounts *o)
+{
+	return policy_section(o->env->policy, &policy_agent);
+}
+
 static bool matches_any(char *const *globs, unsigned int nr, const char *name)
 {
 	for (unsigned int i = 0; i < nr; i++)
@@ -187,11 +192,10 @@ static bool matches_any(char *const *globs, unsigned int nr, const char *name)
 
 static bool is_wanted(const struct accounts *o, const struct entry *e)
 {
-	const struct policy *p = o->env->policy;
+	const struct agent_policy *p = policy_of(o);
 	const char *name = e->info.vm[0] ? e->info.vm : e->info.name;
 
-	return matches_any(p->agent.include, p->agent.include_count, name) &&
-	       !matches_any(p->agent.exclude, p->agent.exclude_count, name);
+	return matches_any(p->include, p->include_count, name) && !matches_any(p->exclude, p->exclude_count, name);
 }
 
 /* One of @e's name that is shown, the living before the dead. */
@@ -263,7 +267,7 @@ static bool make_room(struct accounts *o)
 {
 	struct entry *dead;
 
-	if (o->nr_shown < o->env->policy->agent.max_containers)
+	if (o->nr_shown < policy_of(o)->max_containers)
 		return true;
 	dead = oldest_dead(o);
 	if (dead)
@@ -280,7 +284,7 @@ static enum owner_showing verdict(struct accounts *o, const struct entry *e)
 		return OWNER_SHOWN;
 	if (e->info.dead_since_ns || (named && !wanted))
 		return OWNER_REST;
-	if (!named || now_ns() - e->seen_ns < o->env->policy->agent.min_age * 1000000000ULL)
+	if (!named || now_ns() - e->seen_ns < policy_of(o)->min_age * 1000000000ULL)
 		return OWNER_NEW;
 	return make_room(o) ? OWNER_SHOWN : OWNER_REST;
 }
@@ -360,7 +364,7 @@ static bool is_due(const struct accounts *o, const struct entry *e)
 {
 	if (!e->info.dead_since_ns)
 		return false;
-	return e->info.state != OWNER_SHOWN || now_ns() - e->info.dead_since_ns >= o->env->policy->agent.linger * 1000000000ULL;
+	return e->info.state != OWNER_SHOWN || now_ns() - e->info.dead_since_ns >= policy_of(o)->linger * 1000000000ULL;
 }
 
 /* A living one of the same name, such as the same service started again; else the rest. */
@@ -450,7 +454,7 @@ static void keep_to_limit(struct accounts *o)
 	if (o->renamed)
 		count_shown(o);
 	o->renamed = false;
-	while (o->nr_shown > o->env->policy->agent.max_containers)
+	while (o->nr_shown > policy_of(o)->max_containers)
 		give_up(o, oldest_dead(o) ?: last_shown(o));
 }
 
@@ -493,7 +497,7 @@ void accounts_check(struct accounts *o)
  * Limits may have changed. Who was one of the rest and can be shown leaves there what it counted so far: a counter
  * must not go back.
  */
-void accounts_apply(struct accounts *o, const struct policy *p)
+void accounts_apply(struct accounts *o)
 {
 	struct entry *e;
 
@@ -503,7 +507,7 @@ void accounts_apply(struct accounts *o, const struct policy *p)
 		if (e->info.state == OWNER_SHOWN && !is_wanted(o, e)) {
 			set_state(o, e, OWNER_REST);
 		} else if (e->info.state == OWNER_REST && is_wanted(o, e) && !e->info.dead_since_ns &&
-			   o->nr_shown < p->agent.max_containers) {
+			   o->nr_shown < policy_of(o)->max_containers) {
 			move_counts(o, &heir, 1);
 			set_state(o, e, OWNER_NEW);
 			decide(o, e);

@@ -21,7 +21,7 @@ void accounts_dead(struct accounts *o, const struct owner *owner); /* maybe none
 void accounts_check(struct accounts *o); /* looks for those that were not told of */
 /* Decides who is shown, and lets heirs have what the dead leave. */
 void accounts_update(struct accounts *o);
-void accounts_apply(struct accounts *o, const struct policy *p);
+void accounts_apply(struct accounts *o); /* policy has changed */
 
 bool accounts_label(const struct accounts *o, const struct owner *owner, struct who_label *ret);
 

@@ -244,9 +244,9 @@ json_t *who_show_vms(struct who *w)
 
 /* ---- life ---- */
 
-void who_apply(struct who *w, const struct policy *p)
+void who_apply(struct who *w)
 {
-	accounts_apply(w->owners, p);
+	accounts_apply(w->owners);
 }
 
 static int watch_events(struct who *w)

@@ -18,7 +18,6 @@
 struct env;
 struct bpf_object;
 struct metrics;
-struct policy;
 struct counters;
 struct who;
 
@@ -27,7 +26,7 @@ struct who;
 /* 0 or -errno, logged. Before any room starts: rooms share its maps. */
 int who_start(struct env *env, struct who **ret);
 void who_stop(struct who *w);
-void who_apply(struct who *w, const struct policy *p);
+void who_apply(struct who *w); /* policy has changed */
 void who_collect(struct who *w, struct metrics *m);
 json_t *who_show_containers(struct who *w); /* a new reference */
 json_t *who_show_vms(struct who *w);

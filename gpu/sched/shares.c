@@ -5,6 +5,13 @@
 
 #define SAVED 0.1 /* s of its part that who had no work may make up for */
 
+const char *const shares_rule_names[SHARES_RULES] = {
+	[SHARES_BEST_EFFORT] = "best-effort",
+	[SHARES_EQUAL] = "equal",
+	[SHARES_FIXED] = "fixed",
+	[SHARES_DEADLINE] = "deadline",
+};
+
 static double weights(const struct share *shares, size_t n)
 {
 	double all = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Which tenant's turn it is on a device that several have. The three ways of NVIDIA's vGPU schedulers. Pure code over a clock
- * of seconds that the caller has.
+ * Which tenant's turn it is on a device that several have. Three are the ways of NVIDIA's vGPU schedulers. Pure code over a
+ * clock of seconds that the caller has.
  */
 #ifndef NESTOR_SCHED_SHARES_H
 #define NESTOR_SCHED_SHARES_H
@@ -13,7 +13,10 @@ enum shares_rule {
 	SHARES_BEST_EFFORT, /* by turns among those that have work, whatever their turns take */
 	SHARES_EQUAL, /* of those that have work each gets time by its weight; what one leaves the others have */
 	SHARES_FIXED, /* each gets its part of all time, and never more; what one leaves nobody has */
+	SHARES_DEADLINE, /* no shares: whose deadline is next, whoever that is. The caller's; shares_pick() is not asked */
+	SHARES_RULES
 };
+extern const char *const shares_rule_names[SHARES_RULES];
 
 struct share {
 	double weight; /* above 0 */

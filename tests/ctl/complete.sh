@@ -76,10 +76,10 @@ completes "a key's beginning" "memevict memhit memory memput memshare" cache top
 completes "kinds of traces" "bursty functions poisson" gpufn generate ""
 completes "behind the first argument nothing" "" gpufn generate poisson ""
 completes "functions" "sgemm sha256 sobel" gpufn call s
-completes "a file to check" "agent/policy/policy.yaml" policy check agent/policy/policy.y
-completes "a program to load" "agent/policy/policy.yaml" cache policy load agent/policy/policy.y
-completes "a disk" "agent/policy/policy.yaml" cache attach agent/policy/policy.y
-completes "a trace" "agent/policy/policy.yaml" gpufn simulate agent/policy/policy.y
+completes "a file to check" "agent/policy/policy.h" policy check agent/policy/poli
+completes "a program to load" "agent/policy/policy.h" cache policy load agent/policy/poli
+completes "a disk" "agent/policy/policy.h" cache attach agent/policy/poli
+completes "a trace" "agent/policy/policy.h" gpufn simulate agent/policy/poli
 completes "a directory" "agent" --run-dir agen
 completes "a directory to check" "agent" gpufn check agen
 completes "one to profile" "agent" gpufn profile agen

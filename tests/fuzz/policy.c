@@ -5,7 +5,13 @@
  */
 #include <errno.h>
 
-#include "agent/policy/section.h"
+#include "agent/blkio/policy.h"
+#include "agent/dedup/policy.h"
+#include "agent/gpufn/policy.h"
+#include "agent/net/policy.h"
+#include "agent/policy/agent.h"
+#include "agent/policy/internal.h"
+#include "agent/sections.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAME "policy.yaml"
@@ -16,12 +22,18 @@ static struct policy_source source = { .name = NAME }, again = { .name = NAME };
 /* The least that is a policy: one without lists. policy_free() takes it. */
 static struct policy *start(void)
 {
-	struct policy *p = calloc(1, sizeof(*p));
+	struct policy *p = policy_new(policy_sections);
+	struct agent_policy *agent;
+	struct dedup_policy *dedup;
+	struct gpufn_policy *gpufn;
 
 	MUST(p);
-	p->agent.max_containers = p->dedup.cpu = p->gpufn.queue = 1; /* may not be 0 */
-	p->dedup.interval = p->gpufn.slice_limit = 1000000000;
-	p->gpufn.memory = 1024 * 1024;
+	agent = (struct agent_policy *)policy_section(p, &policy_agent);
+	dedup = (struct dedup_policy *)policy_section(p, &policy_dedup);
+	gpufn = (struct gpufn_policy *)policy_section(p, &policy_gpufn);
+	agent->max_containers = dedup->cpu = gpufn->queue = 1; /* may not be 0 */
+	dedup->interval = gpufn->slice_limit = 1000000000;
+	gpufn->memory = 1024 * 1024;
 	return p;
 }
 
@@ -48,7 +60,7 @@ static void check_who_refused(const char *text, size_t len, const struct policy_
 	struct yaml_place place;
 	char why[256] = "";
 
-	if (len % 8 || (policy_check(&source, &checked) && !strcmp(checked.text, error->text)))
+	if (len % 8 || (policy_check(policy_sections, &source, &checked) && !strcmp(checked.text, error->text)))
 		return;
 	MUST(yaml_index(text, len, &again.index, &place, why, sizeof(why)));
 }
@@ -103,51 +115,52 @@ static void check_names(const char *container, const char *vm, bool migration, c
 	MUST(!device || (*device && strlen(device) < 32 && !strchr(device, '/')));
 }
 
-static void check_blkio(const struct policy *p)
+static void check_blkio(const struct blkio_policy *p)
 {
-	MUST(p->blkio.mode <= MODE_ENFORCE);
-	for (unsigned int i = 0; i < p->blkio.limits_count; i++) {
-		const struct blkio_limit *l = &p->blkio.limits[i];
+	MUST(p->mode <= MODE_ENFORCE);
+	for (unsigned int i = 0; i < p->limits_count; i++) {
+		const struct blkio_limit *l = &p->limits[i];
 
 		check_names(l->container, l->vm, false, l->device);
 		MUST(l->device && (l->read || l->write || l->read_iops || l->write_iops || l->weight) && l->weight <= 10000);
 		MUST((!l->read || l->read >= 1000) && l->read <= 1000000000000 && l->read_iops <= 1000000000);
 	}
-	for (unsigned int i = 0; i < p->blkio.targets_count; i++) {
-		const struct blkio_target *t = &p->blkio.targets[i];
+	for (unsigned int i = 0; i < p->targets_count; i++) {
+		const struct blkio_target *t = &p->targets[i];
 
 		check_names(t->container, t->vm, false, t->device);
 		MUST(t->device && t->p99 >= 10000 && t->p99 <= 60000000000);
 	}
 }
 
-static void check_net(const struct policy *p)
+static void check_net(const struct net_policy *p)
 {
-	MUST(p->net.mode <= MODE_ENFORCE && (!p->net.link || p->net.link >= 1000000) && p->net.link <= 10000000000000);
-	for (unsigned int i = 0; i < p->net.limits_count; i++) {
-		const struct net_limit *l = &p->net.limits[i];
+	MUST(p->mode <= MODE_ENFORCE && (!p->link || p->link >= 1000000) && p->link <= 10000000000000);
+	for (unsigned int i = 0; i < p->limits_count; i++) {
+		const struct net_limit *l = &p->limits[i];
 
-		check_names(l->container, l->vm, l->migration != NULL, NULL);
+		check_names(l->container, l->vm, l->migration != 0, NULL);
+		MUST(l->migration <= MIGRATION_KINDS);
 		MUST((l->egress || l->ingress || l->weight) && l->weight <= 10000);
 		MUST((!l->egress || l->egress >= 8000) && l->egress <= 10000000000000);
 	}
-	for (unsigned int i = 0; i < p->net.migration_count; i++) {
-		const struct net_migration *m = &p->net.migration[i];
+	for (unsigned int i = 0; i < p->migration_count; i++) {
+		const struct net_migration *m = &p->migration[i];
 
 		MUST(m->kind < MIGRATION_KINDS && (m->process || m->container || m->port || m->mark));
 		MUST(m->port <= 65535 && m->port_last <= 65535 && (!m->port_last || m->port_last >= m->port));
 	}
 }
 
-static void check_agent(const struct policy *p)
+static void check_agent(const struct agent_policy *p)
 {
-	MUST(p->agent.max_containers >= 1 && p->agent.max_containers <= 1000);
-	MUST(p->agent.linger <= 86400 && p->agent.min_age <= 86400);
-	MUST(p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON);
-	for (unsigned int i = 0; i < p->agent.include_count; i++)
-		MUST(*p->agent.include[i] && strlen(p->agent.include[i]) < 192);
-	for (unsigned int i = 0; i < p->agent.exclude_count; i++)
-		MUST(*p->agent.exclude[i] && strlen(p->agent.exclude[i]) < 192);
+	MUST(p->max_containers >= 1 && p->max_containers <= 1000);
+	MUST(p->linger <= 86400 && p->min_age <= 86400);
+	MUST(p->log_level <= LOG_LEVEL_DEBUG && p->self_stats <= BPF_STATS_ON);
+	for (unsigned int i = 0; i < p->include_count; i++)
+		MUST(*p->include[i] && strlen(p->include[i]) < 192);
+	for (unsigned int i = 0; i < p->exclude_count; i++)
+		MUST(*p->exclude[i] && strlen(p->exclude[i]) < 192);
 }
 
 static void check_json(const struct policy *p)
@@ -175,9 +188,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_error(err, &error);
 		check_who_refused((const char *)data, size, &error);
 	} else {
-		check_agent(p);
-		check_blkio(p);
-		check_net(p);
+		check_agent(policy_section(p, &policy_agent));
+		check_blkio(policy_section(p, &policy_blkio));
+		check_net(policy_section(p, &policy_net));
 		check_json(p);
 	}
 	policy_free(p);

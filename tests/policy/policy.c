@@ -12,7 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/policy/policy.h"
+#include "agent/blkio/policy.h"
+#include "agent/dedup/policy.h"
+#include "agent/gpufn/policy.h"
+#include "agent/net/policy.h"
+#include "agent/pcache/policy.h"
+#include "agent/policy/agent.h"
+#include "agent/sections.h"
 #include "agent/lib/util.h"
 #include "agent/lib/yaml_index.h"
 #include "tests/harness/tap.h"
@@ -34,10 +40,36 @@ static void write_file(const char *text, size_t len)
 	close(fd);
 }
 
+/* Sections of @p, which have the same names. */
+static const struct agent_policy *agent(const struct policy *p)
+{
+	return policy_section(p, &policy_agent);
+}
+
+static const struct blkio_policy *blkio(const struct policy *p)
+{
+	return policy_section(p, &policy_blkio);
+}
+
+static const struct net_policy *net(const struct policy *p)
+{
+	return policy_section(p, &policy_net);
+}
+
+static const struct dedup_policy *dedup(const struct policy *p)
+{
+	return policy_section(p, &policy_dedup);
+}
+
+static const struct gpufn_policy *gpufn(const struct policy *p)
+{
+	return policy_section(p, &policy_gpufn);
+}
+
 static int load(const char *text, struct policy **policy, struct policy_error *error)
 {
 	write_file(text, strlen(text));
-	return policy_load(path, policy, error);
+	return policy_load(policy_sections, path, policy, error);
 }
 
 /* ---- values ---- */
@@ -47,21 +79,21 @@ static void test_defaults(void)
 	struct policy_error error;
 	struct policy *p;
 
-	if (!ok(policy_load(NULL, &p, &error) == 0, "the defaults load"))
+	if (!ok(policy_load(policy_sections, NULL, &p, &error) == 0, "the defaults load"))
 		return;
-	is_u64(LOG_LEVEL_INFO, p->agent.log_level, "default of agent.log_level: info");
-	is_u64(100, p->agent.max_containers, "default of agent.max_containers: 100");
-	is_u64(300, p->agent.linger, "default of agent.linger: 300");
-	is_u64(SELF_STATS_SAMPLE, p->agent.self_stats, "default of agent.self_stats: sample");
-	is_u64(MODE_MONITOR, p->blkio.mode, "default of blkio.mode: monitor");
-	is_u64(MODE_MONITOR, p->pcache.mode, "default of pcache.mode: monitor");
-	is_u64(MODE_MONITOR, p->net.mode, "default of net.mode: monitor");
-	is_u64(MODE_MONITOR, p->dedup.mode, "default of dedup.mode: monitor");
-	is_u64(MODE_OFF, p->gpufn.mode, "default of gpufn.mode: off");
-	is_u64(SHARE_DEADLINE, p->gpufn.share, "default of gpufn.share: deadline");
-	ok(p->agent.include_count == 1 && !strcmp(p->agent.include[0], "*"), "default of agent.include: all");
-	ok(!p->agent.exclude_count && !p->blkio.limits_count && !p->blkio.targets_count && !p->net.limits_count &&
-		   !p->dedup.targets_count && !p->gpufn.tenants_count,
+	is_u64(LOG_LEVEL_INFO, agent(p)->log_level, "default of agent.log_level: info");
+	is_u64(100, agent(p)->max_containers, "default of agent.max_containers: 100");
+	is_u64(300, agent(p)->linger, "default of agent.linger: 300");
+	is_u64(BPF_STATS_SAMPLE, agent(p)->self_stats, "default of agent.self_stats: sample");
+	is_u64(MODE_MONITOR, blkio(p)->mode, "default of blkio.mode: monitor");
+	is_u64(MODE_MONITOR, policy_mode(p, &policy_pcache), "default of pcache.mode: monitor");
+	is_u64(MODE_MONITOR, net(p)->mode, "default of net.mode: monitor");
+	is_u64(MODE_MONITOR, dedup(p)->mode, "default of dedup.mode: monitor");
+	is_u64(MODE_OFF, gpufn(p)->mode, "default of gpufn.mode: off");
+	is_u64(SHARES_DEADLINE, gpufn(p)->share, "default of gpufn.share: deadline");
+	ok(agent(p)->include_count == 1 && !strcmp(agent(p)->include[0], "*"), "default of agent.include: all");
+	ok(!agent(p)->exclude_count && !blkio(p)->limits_count && !blkio(p)->targets_count && !net(p)->limits_count &&
+		   !dedup(p)->targets_count && !gpufn(p)->tenants_count,
 	   "all other lists but net.migration are empty");
 	policy_free(p);
 }
@@ -129,12 +161,6 @@ static const char expected[] =
 	"\"write_iops\": 2, \"weight\": 10000}, "
 	"{\"vm\": \"g*\", \"device\": \"nvme0n1\", \"read\": 5000}], "
 	"\"targets\": [{\"container\": \"db\", \"device\": \"vda\", \"p99\": 5000000}]}, "
-	"\"pcache\": {\"mode\": \"off\"}, "
-	"\"net\": {\"mode\": \"off\", \"link\": 10000000000, \"limits\": ["
-	"{\"container\": \"web\", \"egress\": 100000000, \"ingress\": 8000, \"weight\": 1}, "
-	"{\"vm\": \"g*\", \"egress\": 500000}, {\"migration\": \"criu\", \"egress\": 2000000000}], "
-	"\"migration\": [{\"kind\": \"criu\", \"process\": \"criu\", \"container\": \"c\", "
-	"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}, "
 	"\"cache\": {\"mode\": \"enforce\", \"memory\": 1073741824, \"min_free\": 0, \"ssd\": \"/dev/vdb\", "
 	"\"ssd_size\": 2097152, \"pools\": [{\"container\": \"web\", \"memory\": 60, \"ssd\": 10000}, "
 	"{\"container\": \"b*\", \"ssd\": 1}]}, "
@@ -146,7 +172,13 @@ static const char expected[] =
 	"\"share\": \"equal\", \"rule\": \"edf-late\", \"slice_limit\": 10000000, \"memory\": 1048576, \"queue\": "
 	"10000, \"tenants\": ["
 	"{\"container\": \"web\", \"name\": \"w\", \"weight\": 2, \"priority\": 3, \"memory\": 2097152, \"queue\": 3}, "
-	"{\"user\": \"render\"}]}}";
+	"{\"user\": \"render\"}]}, "
+	"\"net\": {\"mode\": \"off\", \"link\": 10000000000, \"limits\": ["
+	"{\"container\": \"web\", \"egress\": 100000000, \"ingress\": 8000, \"weight\": 1}, "
+	"{\"vm\": \"g*\", \"egress\": 500000}, {\"migration\": \"criu\", \"egress\": 2000000000}], "
+	"\"migration\": [{\"kind\": \"criu\", \"process\": \"criu\", \"container\": \"c\", "
+	"\"port\": \"1-65535\", \"mark\": 4294967295}, {\"kind\": \"other\", \"port\": 4433}]}, "
+	"\"pcache\": {\"mode\": \"off\"}}";
 
 static void test_json(void)
 {
@@ -172,9 +204,9 @@ static void test_overlay(void)
 
 	if (!ok(load("agent:\n  linger: 5\n", &p, &error) == 0, "a policy with one key loads"))
 		return;
-	is_u64(5, p->agent.linger, "this key has its value");
-	is_u64(100, p->agent.max_containers, "its section's other keys keep their defaults");
-	is_u64(MODE_MONITOR, p->blkio.mode, "so do other sections'");
+	is_u64(5, agent(p)->linger, "this key has its value");
+	is_u64(100, agent(p)->max_containers, "its section's other keys keep their defaults");
+	is_u64(MODE_MONITOR, blkio(p)->mode, "so do other sections'");
 	policy_free(p);
 }
 
@@ -190,18 +222,18 @@ static void test_lists(void)
 		     &p, &error) == 0,
 		"a policy with lists loads"))
 		return;
-	is_u64(0, p->agent.include_count, "an empty list takes the place of the default");
-	ok(p->agent.exclude_count == 2 && !strcmp(p->agent.exclude[1], "b"), "a list of globs");
-	ok(p->blkio.limits_count == 1 && !strcmp(p->blkio.limits[0].vm, "guest") && !p->blkio.limits[0].container &&
-		   !strcmp(p->blkio.limits[0].device, "vda"),
+	is_u64(0, agent(p)->include_count, "an empty list takes the place of the default");
+	ok(agent(p)->exclude_count == 2 && !strcmp(agent(p)->exclude[1], "b"), "a list of globs");
+	ok(blkio(p)->limits_count == 1 && !strcmp(blkio(p)->limits[0].vm, "guest") && !blkio(p)->limits[0].container &&
+		   !strcmp(blkio(p)->limits[0].device, "vda"),
 	   "the names of an entry");
-	is_u64(1 << 20, p->blkio.limits[0].read, "its limit");
-	is_u64(0, p->blkio.limits[0].write, "and no other");
-	ok(p->net.migration_count == 1 && p->net.migration[0].kind == MIGRATION_OTHER && p->net.migration[0].port == 5 &&
-		   p->net.migration[0].port_last == 6,
+	is_u64(1 << 20, blkio(p)->limits[0].read, "its limit");
+	is_u64(0, blkio(p)->limits[0].write, "and no other");
+	ok(net(p)->migration_count == 1 && net(p)->migration[0].kind == MIGRATION_OTHER && net(p)->migration[0].port == 5 &&
+		   net(p)->migration[0].port_last == 6,
 	   "a list takes the place of the whole default");
-	ok(p->net.limits_count == 1 && *p->net.limits[0].migration == MIGRATION_QEMU, "a word that may be missing");
-	is_u64(1000000000, p->net.limits[0].egress, "a rate");
+	ok(net(p)->limits_count == 1 && net(p)->limits[0].migration == 1 + MIGRATION_QEMU, "a word that may be missing");
+	is_u64(1000000000, net(p)->limits[0].egress, "a rate");
 	policy_free(p);
 }
 
@@ -219,20 +251,21 @@ static void test_many(void)
 		printf("# %s\n", error.text);
 		return;
 	}
-	is_u64(500, p->net.limits_count, "it has all of them");
-	is_str("web-499", p->net.limits[499].container, "the last has its name");
-	is_u64(500000000, p->net.limits[499].egress, "and its rate");
+	is_u64(500, net(p)->limits_count, "it has all of them");
+	is_str("web-499", net(p)->limits[499].container, "the last has its name");
+	is_u64(500000000, net(p)->limits[499].egress, "and its rate");
 	policy_free(p);
 }
 
 static void test_failure(void)
 {
-	struct policy sentinel, *p = &sentinel;
+	char sentinel;
+	struct policy *p = (struct policy *)&sentinel;
 	struct policy_error error = {};
 	char expected[256];
 
 	ok(load("agent:\n  linger: 5\nblkio:\n  mode: 1\n", &p, &error) == -EINVAL, "a bad policy is refused");
-	ok(p == &sentinel, "and no policy is returned");
+	ok(p == (struct policy *)&sentinel, "and no policy is returned");
 	snprintf(expected, sizeof(expected), "%s:4:9: blkio.mode: '1' is none of: off, monitor, enforce", path);
 	is_str(expected, error.text, "with the place");
 }
@@ -404,18 +437,18 @@ static bool lists_in_range(const struct policy *p)
 {
 	bool good = true;
 
-	for (unsigned int i = 0; i < p->agent.include_count; i++)
-		good &= strlen(p->agent.include[i]) - 1 < 191;
-	for (unsigned int i = 0; i < p->blkio.limits_count; i++)
-		good &= !p->blkio.limits[i].container != !p->blkio.limits[i].vm && p->blkio.limits[i].device[0] &&
-			p->blkio.limits[i].weight <= 10000;
-	for (unsigned int i = 0; i < p->blkio.targets_count; i++)
-		good &= p->blkio.targets[i].p99 >= 10000;
-	for (unsigned int i = 0; i < p->net.limits_count; i++)
-		good &= !p->net.limits[i].container + !p->net.limits[i].vm + !p->net.limits[i].migration == 2 &&
-			(p->net.limits[i].egress || p->net.limits[i].ingress || p->net.limits[i].weight);
-	for (unsigned int i = 0; i < p->net.migration_count; i++)
-		good &= p->net.migration[i].kind < MIGRATION_KINDS && p->net.migration[i].port <= 65535;
+	for (unsigned int i = 0; i < agent(p)->include_count; i++)
+		good &= strlen(agent(p)->include[i]) - 1 < 191;
+	for (unsigned int i = 0; i < blkio(p)->limits_count; i++)
+		good &= !blkio(p)->limits[i].container != !blkio(p)->limits[i].vm && blkio(p)->limits[i].device[0] &&
+			blkio(p)->limits[i].weight <= 10000;
+	for (unsigned int i = 0; i < blkio(p)->targets_count; i++)
+		good &= blkio(p)->targets[i].p99 >= 10000;
+	for (unsigned int i = 0; i < net(p)->limits_count; i++)
+		good &= !net(p)->limits[i].container + !net(p)->limits[i].vm + !net(p)->limits[i].migration == 2 &&
+			(net(p)->limits[i].egress || net(p)->limits[i].ingress || net(p)->limits[i].weight);
+	for (unsigned int i = 0; i < net(p)->migration_count; i++)
+		good &= net(p)->migration[i].kind < MIGRATION_KINDS && net(p)->migration[i].port <= 65535;
 	return good;
 }
 
@@ -423,8 +456,8 @@ static bool in_range(const struct policy *p)
 {
 	if (!lists_in_range(p))
 		return false;
-	return p->agent.max_containers >= 1 && p->agent.max_containers <= 1000 && p->agent.linger <= 86400 &&
-	       p->agent.log_level <= LOG_LEVEL_DEBUG && p->agent.self_stats <= SELF_STATS_ON && p->blkio.mode <= MODE_ENFORCE;
+	return agent(p)->max_containers >= 1 && agent(p)->max_containers <= 1000 && agent(p)->linger <= 86400 &&
+	       agent(p)->log_level <= LOG_LEVEL_DEBUG && agent(p)->self_stats <= BPF_STATS_ON && blkio(p)->mode <= MODE_ENFORCE;
 }
 
 static unsigned int open_descriptors(void)
@@ -450,7 +483,7 @@ static void test_random(void)
 		size_t len = i % 2 ? mutated(text) : random_words(text);
 
 		write_file(text, len);
-		if (!policy_load(path, &p, &error)) {
+		if (!policy_load(policy_sections, path, &p, &error)) {
 			good++;
 			wrong += !in_range(p);
 			policy_free(p);

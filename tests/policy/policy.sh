@@ -6,7 +6,7 @@
 # shellcheck source=tests/harness/lib.sh
 . "$(dirname "$0")/../harness/lib.sh"
 
-POLICY_YAML=$ROOT/agent/policy/policy.yaml
+POLICY_YAML=$ROOT/build/policy.yaml
 BAD=$T/bad
 DIR=$T/policy.d
 mkdir -m 755 "$BAD" "$DIR"
@@ -31,7 +31,7 @@ repeat() { printf "%0$1d" 0 | sed "s/0/$2/g"; }
 # ---- bad files ----
 
 bad_keys() {
-	text unknown-section ':1:1: unknown section blkoi; there are: agent, blkio, pcache, net' 'blkoi:\n  mode: off\n'
+	text unknown-section ':1:1: unknown section blkoi; there are: agent, blkio, cache, dedup, gpufn, net, pcache' 'blkoi:\n  mode: off\n'
 	text unknown-key ':3:3: unknown key blkio.modd; blkio has: mode' '# one\nblkio:\n  modd: off\n'
 	text unknown-key-second ':3:3: unknown key agent.bogus; agent has: log_level, ' 'agent:\n  linger: 5\n  bogus: 1\n'
 	text unknown-case ':1:1: unknown section Blkio' 'Blkio:\n  mode: off\n'
@@ -628,7 +628,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 is "the defaults are the documented ones" \
-	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"pcache":{"mode":"monitor"},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"auto","cache":"/var/cache/nestor","socket":"auto","share":"deadline","rule":"adaptive","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]}}' "$(jq -c . <<< "$defaults")"
+	'{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"auto","cache":"/var/cache/nestor","socket":"auto","share":"deadline","rule":"adaptive","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"pcache":{"mode":"monitor"}}' "$(jq -c . <<< "$defaults")"
 check_files
 check_kinds
 check_unreadable

@@ -91,7 +91,7 @@ done
 # ---- manual pages ----
 
 # 100 columns: Debian 13's troff complains of names of metrics that are wider than its lines.
-for page in agent/man/nestord.8 agent/man/nestorctl.1 agent/man/nestor-policy.5 agent/gpufn/nestor-gpufn.7; do
+for page in agent/man/nestord.8 agent/man/nestorctl.1 build/man/nestor-policy.5 agent/gpufn/nestor-gpufn.7; do
 	if command -v man > /dev/null; then
 		is "$page: no warnings" "" "$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Z "$page" 2>&1 > /dev/null)"
 	else
@@ -144,9 +144,9 @@ same "nestor-gpufn.7 has the functions that come with Nestor" "$(cd gpu/function
 # ---- policy ----
 
 same "nestor-policy.5 has the keys of policy.yaml with their defaults" \
-	"$(awk '/^[a-z]+:/ { section = $1; sub(/:/, "", section) } /^  [a-z_]+:/ { sub(/:/, "", $1); print section "." $1, $2 == "" ? "as" : $2 }' agent/policy/policy.yaml)" \
+	"$(awk '/^[a-z]+:/ { section = $1; sub(/:/, "", section) } /^  [a-z_]+:/ { sub(/:/, "", $1); print section "." $1, $2 == "" ? "below" : $2 }' build/policy.yaml)" \
 	"$(awk '$1 == ".Ss" { section = $2 } $1 == ".Sh" { section = "" } section && $1 == ".It" { key = $3 }
-		section && $1 == "Default:" { value = $2; if (value == "") { getline; value = $2 }; sub(/\.$/, "", value); print section "." key, value }' agent/man/nestor-policy.5)"
+		section && $1 == "Default:" { value = $2; if (value == "") value = "below"; sub(/\.$/, "", value); print section "." key, value }' build/man/nestor-policy.5)"
 
 # ---- a running agent ----
 
