@@ -74,7 +74,7 @@ static bool is_number_of(const char *args, size_t nr)
 
 /* ---- what is said of wrong words ---- */
 
-/* How many words go before a list of what there is instead: of "cache policy frob" two, if there is a "policy load". */
+/* How many words are right, before a list of what may follow: of "policy frob" one, if there is a verb "policy load". */
 static size_t common_words(const struct ctl_noun *noun, char *const *words, size_t nr)
 {
 	size_t most = 0;
@@ -136,7 +136,7 @@ static int wrong_words(const struct ctl_noun *noun, char *const *words, size_t n
 	return status;
 }
 
-/* "--a, --b and --c are for top and cache top alone", as the tables have it. */
+/* "--a, --b and --c are for top and NOUN top alone", as the tables have it. */
 static int wrong_options(const struct ctl *c)
 {
 	const struct ctl_option *last = NULL;
