@@ -6,4 +6,8 @@
 #define DEFAULT_RUN_DIR "/run/nestor"
 #define DEFAULT_BPFFS "/sys/fs/bpf/nestor"
 
+/* In the run directory: agent/core/control.c listens, agent/ctl/ask.c connects. */
+#define CONTROL_SOCKET "control.sock"
+#define CONTROL_REQUEST_MAX 256
+
 #endif

@@ -154,13 +154,13 @@ static void drop_client(struct client *client)
 static void on_command(struct source *s)
 {
 	struct client *client = s->data;
-	char packet[CTL_REQUEST_MAX + 2] = "";
+	char packet[CONTROL_REQUEST_MAX + 2] = "";
 	_close_ int file = -1;
 	struct buf out = {};
 	ssize_t len;
 	int status;
 
-	len = ipc_recv_request(s->fd, packet, CTL_REQUEST_MAX, &file);
+	len = ipc_recv_request(s->fd, packet, CONTROL_REQUEST_MAX, &file);
 	if (len > 0) {
 		status = control_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
 		status = ipc_send_reply(s->fd, status, out.text ? out.text : "", out.len);
@@ -237,7 +237,7 @@ int control_start(struct agent *a, struct reload *reload, struct control **ret)
 	c->listener = (struct source){ .fd = -1, .ready = on_connect, .data = c };
 	*ret = c; /* control_stop() frees it, also after an error */
 	c->addr.sun_family = AF_UNIX;
-	if ((size_t)snprintf(c->addr.sun_path, sizeof(c->addr.sun_path), "%s/%s", a->opts.run_dir, CTL_SOCKET) >=
+	if ((size_t)snprintf(c->addr.sun_path, sizeof(c->addr.sun_path), "%s/%s", a->opts.run_dir, CONTROL_SOCKET) >=
 	    sizeof(c->addr.sun_path))
 		return log_error(-ENAMETOOLONG, "--run-dir %s is too long for a socket's path", a->opts.run_dir);
 	err = listen_at(&c->addr, &c->listener.fd);

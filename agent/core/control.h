@@ -10,8 +10,7 @@
 
 #include <stddef.h>
 
-#define CTL_SOCKET "control.sock"
-#define CTL_REQUEST_MAX 256
+#include "agent/base/defaults.h"
 
 struct agent;
 struct buf;

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/core/control.h"
+#include "agent/base/defaults.h"
 #include "agent/ctl/ask.h"
 #include "agent/ctl/top_rows.h"
 #include "agent/lib/log.h"
@@ -23,7 +23,7 @@ static int connect_agent(const char *run_dir, int timeout_ms, int *ret_fd)
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)))
 		return -errno;
-	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", run_dir, CTL_SOCKET) >= sizeof(addr.sun_path))
+	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", run_dir, CONTROL_SOCKET) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return -errno;
@@ -48,7 +48,7 @@ static char *read_text(int fd, size_t len)
 int ctl_ask(const struct ctl_agent *agent, const char *command, const char *arg, int file, int *ret_status, char **ret_text)
 {
 	_close_ int sock = -1, fd = -1;
-	char words[CTL_REQUEST_MAX];
+	char words[CONTROL_REQUEST_MAX];
 	size_t len;
 	int n, err;
 

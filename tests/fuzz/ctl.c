@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct buf out;
 	int status;
 
-	if (!size || size > CTL_REQUEST_MAX) {
+	if (!size || size > CONTROL_REQUEST_MAX) {
 		free(packet);
 		return 0;
 	}
