@@ -32,7 +32,7 @@ static int undo_settings(const struct ctl *c)
 {
 	_close_ int dir = open(c->agent.run_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	unsigned int restored;
-	int err;
+	int err, undone;
 
 	if (dir < 0)
 		return errno == ENOENT ? 0 : log_error(-errno, "%s: %m", c->agent.run_dir);
@@ -41,9 +41,10 @@ static int undo_settings(const struct ctl *c)
 	err = cgroup_values_undo(dir, &restored);
 	if (restored)
 		log_info("%u limits taken back", restored);
-	ctl_for_each_noun (noun, c)
-		if (noun->undo)
-			err = noun->undo(dir) ?: err;
+	ctl_for_each_noun (noun, c) {
+		undone = noun->undo ? noun->undo(dir) : 0;
+		err = err ?: undone;
+	}
 	return err;
 }
 

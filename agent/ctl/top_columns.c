@@ -11,7 +11,7 @@ static const struct top_column names[] = {
 
 static bool add(struct top_table *table, const struct top_column *columns, int nr, const char *room)
 {
-	struct top_column *all = reallocarray(table->columns, (size_t)(table->nr + nr + 1), sizeof(*all));
+	struct top_column *all = reallocarray(table->columns, (size_t)table->nr + (size_t)nr + 1, sizeof(*all));
 
 	if (!all)
 		return false;

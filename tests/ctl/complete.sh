@@ -83,7 +83,7 @@ completes "a trace" "agent/policy/policy.h" gpufn simulate agent/policy/poli
 completes "a directory" "agent" --run-dir agen
 completes "a directory to check" "agent" gpufn check agen
 completes "one to profile" "agent" gpufn profile agen
-mapped() { ls /dev/mapper 2> /dev/null | grep -e '-nestor$' | LC_ALL=C sort; }
+mapped() { find /dev/mapper -name '*-nestor' -printf '%f\n' 2> /dev/null | LC_ALL=C sort; }
 same "completion: attached disks" "$(mapped)" "$(offers cache detach "")"
 
 # ---- rooms of an agent ----
