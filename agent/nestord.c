@@ -137,7 +137,7 @@ static int parse(int argc, char **argv, struct options *o)
 /* Loads and attaches, but pins nothing and serves nothing: another agent may run. */
 static int check(struct agent *a)
 {
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *policy;
 	bool healthy;
 

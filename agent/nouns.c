@@ -27,7 +27,7 @@ static int run_policy_show(const struct ctl *c)
 static int run_policy_check(const struct ctl *c)
 {
 	const char *path = c->args[0];
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *policy;
 
 	if (policy_load(policy_sections, path, &policy, &error)) {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The agent, its client, and the archive that both and all tests are linked from: each takes what it needs.
 
-MAINS := agent/nestord.c agent/nestorctl.c agent/policy/generate.c
+MAINS := agent/nestord.c agent/nestorctl.c agent/generate.c
 CORE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(wildcard agent/*.c agent/*/*.c))) $(B)/revision.o $(PAGE_OBJS) $(GPU_OBJS)
 
 define archive
@@ -29,12 +29,12 @@ $(B)/core.a: $(CORE_OBJS) $(B)/core.list
 $(B)/core.list: FORCE
 	$(call stamp,$(CORE_OBJS))
 # What is made of the keys that policies may have.
-$(B)/agent/policy/generate: $(B)/agent/policy/generate.o $(B)/core.a
+$(B)/agent/generate: $(B)/agent/generate.o $(B)/core.a
 	$(link)
-$(B)/policy.yaml: $(B)/agent/policy/generate
+$(B)/policy.yaml: $(B)/agent/generate
 	$(call say,MAKE,$@)
 	$(Q)$< yaml > $@
-$(B)/man/nestor-policy.5: $(B)/agent/policy/generate agent/man/nestor-policy.5
+$(B)/man/nestor-policy.5: $(B)/agent/generate agent/man/nestor-policy.5
 	$(call say,MAKE,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$^ > $@

@@ -2,7 +2,7 @@
 /*
  * How a section of the policy is described: agent/<stem>/policy.c exports one `const struct policy_section policy_<stem>`.
  * All that Nestor knows of a key stands in its entry there. Checking, reading, merging, freeing and showing follow from it,
- * and so do the built-in policy, policy.yaml (agent/policy/yaml.c) and the keys in nestor-policy(5) (agent/policy/generate.c).
+ * and so do the built-in policy, policy.yaml (agent/policy/yaml.c) and the keys in nestor-policy(5) (agent/generate.c).
  *
  *	static const struct policy_key keys[] = {
  *		{ ENUM(mode, struct x_policy, policy_modes), .usual = "off", .help = "Whether to do it." },

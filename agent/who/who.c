@@ -15,7 +15,6 @@
 
 #include "agent/base/env.h"
 #include "agent/who/who.h"
-#include "agent/policy/policy.h"
 #include "agent/base/bpfobj.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/json_text.h"

@@ -76,7 +76,7 @@ static int load(const char *text, struct policy **policy, struct policy_error *e
 
 static void test_defaults(void)
 {
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *p;
 
 	if (!ok(policy_load(policy_sections, NULL, &p, &error) == 0, "the defaults load"))
@@ -182,7 +182,7 @@ static const char expected[] =
 
 static void test_json(void)
 {
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *p;
 	json_t *json;
 	char *text;
@@ -199,7 +199,7 @@ static void test_json(void)
 
 static void test_overlay(void)
 {
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *p;
 
 	if (!ok(load("agent:\n  linger: 5\n", &p, &error) == 0, "a policy with one key loads"))
@@ -213,7 +213,7 @@ static void test_overlay(void)
 /* Lists change hands; with a leak or a second free this program does not end well. */
 static void test_lists(void)
 {
-	struct policy_error error;
+	struct policy_error error = {};
 	struct policy *p;
 
 	if (!ok(load("agent: {include: [], exclude: [a, b]}\n"
