@@ -24,10 +24,9 @@ build/dashboards/page.h: list = printf '%s\n' $(PAGE_FILES) | sed -E \
 build/dashboards/web/rooms.js: list = $(foreach f,$(ROOM_MODULES),echo 'export * as $(basename $(notdir $f)) from "./rooms/$(notdir $f)";';) :
 build/dashboards/web/rooms.css: list = cat $(ROOM_STYLES) /dev/null
 # Made each time, as a file may have gone; written only if it differs.
-$(PAGE_LISTS): page-lists
+$(PAGE_LISTS): FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)($(list)) > $@.new
 	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-.PHONY: page-lists
 
 $(B)/agent/http/route.o build/fuzz/agent/http/route.o: build/dashboards/page.h

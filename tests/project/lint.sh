@@ -9,7 +9,7 @@ cd "$ROOT" || exit 1
 files() { find agent bpf kfuncs gpu tests -name "$1" 2> /dev/null | sort; }
 mapfile -t c_files < <(files '*.[ch]')
 # Not what is compiled for the kernel, with its headers.
-mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/')
+mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/' -e '^tests/project/newroom/')
 mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/*/*.bash tests/* tests/*/* | sort)
 flags=(-iquote . -D_GNU_SOURCE -std=gnu11)
 
