@@ -23,7 +23,7 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
 /*
  * struct page has compound_head in 6.1 and 6.12, compound_info in 7.2. Bit 0 marks a tail page in both, and the rest
- * is taken for the head's address. tests/core/kernels.sh shows writeback billed through it on all three; whether a tail
+ * is taken for the head's address. tests/core/kernel.sh shows writeback billed through it on all three; whether a tail
  * page was among those pages is not shown.
  */
 struct page___info {

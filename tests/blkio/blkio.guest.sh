@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM (cgroup v2 with all controllers, virtio disk /dev/vda): what tests/blkio/blkio.sh cannot show on the
-# machine that runs the tests. tests/core/kernels.sh boots the VMs.
+# machine that runs the tests. tests/core/kernel.sh boots the VMs.
 . "$(dirname "$0")/../harness/lib.sh"
 
 CG=/sys/fs/cgroup
@@ -40,15 +40,15 @@ agent_start
 mkfs.ext4 -q -O ^has_journal /dev/vda
 mkdir "$T/mnt"
 
-# ---- percentiles, against fio's own, on a device that takes 4 ms
+# ---- percentiles: not below the 4 ms that the device takes, nor above fio's own, which include more
 null=/dev/nullb0
 reads $null 400 > "$T/fio.json"
 for q in 50 99; do
 	fio_slot=$(slot "$(jq ".jobs[0].read.clat_ns.percentile[\"$q.000000\"]" "$T/fio.json")")
 	ours=$(quantile_slot 0.$q 'device="nullb0",op="read",stage="total",')
-	within "p$q is within one bucket of fio's (bucket $fio_slot)" $((fio_slot - 1)) "$ours" $((fio_slot + 1))
+	within "p$q is between what the device takes and what fio sees (bucket $fio_slot)" "$(slot 4000000)" "$ours" $((fio_slot + 1))
 done
-is "400 reads, no more" 400 "$(ios 'device="nullb0",op="read"')"
+is "400 reads of fio are 400 reads" 400 "$(ios 'device="nullb0",op="read"')"
 
 # ---- two containers at once, with and without the io controller
 for controller in +io -io; do
@@ -56,12 +56,12 @@ for controller in +io -io; do
 	in_container a$controller "$io" read $null 101 &
 	in_container b$controller "$io" write $null 211 8192
 	wait $!
-	is "$controller: 101 reads are a's" 101 "$(ios "op=\"read\",container=\"/nestor-a$controller\"")"
-	is "$controller: none of them is b's" "" "$(ios "device=\"nullb0\",op=\"read\",container=\"/nestor-b$controller\"")"
-	is "$controller: 211 writes are b's" 211 "$(ios "device=\"nullb0\",op=\"write\",container=\"/nestor-b$controller\"")"
-	is "$controller: and their bytes" $((211 * 8192)) \
+	is "$controller: two containers at once: 101 reads are the reader's" 101 "$(ios "op=\"read\",container=\"/nestor-a$controller\"")"
+	is "$controller: two containers at once: no read is the writer's" "" "$(ios "device=\"nullb0\",op=\"read\",container=\"/nestor-b$controller\"")"
+	is "$controller: two containers at once: 211 writes are the writer's" 211 "$(ios "device=\"nullb0\",op=\"write\",container=\"/nestor-b$controller\"")"
+	is "$controller: two containers at once: the bytes of 211 writes are the writer's" $((211 * 8192)) \
 		"$(metric "nestor_blkio_bytes_total{device=\"nullb0\",op=\"write\",container=\"/nestor-b$controller\"}")"
-	is "$controller: b's histogram has them" 211 \
+	is "$controller: two containers at once: 211 writes are in the writer's histogram" 211 \
 		"$(metric "nestor_blkio_latency_seconds_count{vm=\"\",container=\"/nestor-b$controller\",op=\"write\"}")"
 done
 
@@ -74,12 +74,12 @@ for controller in +io -io; do
 	blkcg=$(source_count blkcg) folio=$(source_count folio)
 	in_container w$controller dd if=/dev/zero of="$T/mnt/w$controller" bs=64k count=128 status=none
 	sync
-	within "$controller: 8 MiB of writeback are the writer's" $((8 << 20)) \
+	within "$controller: 8 MiB of writeback are charged to the writer" $((8 << 20)) \
 		"$(metric "nestor_blkio_bytes_total{device=\"vda\",op=\"write\",container=\"/nestor-w$controller\"}")" $((9 << 20))
 	if [ $controller = +io ]; then
-		ok "$controller: found by blkcg" [ "$(source_count blkcg)" -gt "$blkcg" ]
+		ok "$controller: the owner of writeback is found by blkcg" [ "$(source_count blkcg)" -gt "$blkcg" ]
 	else
-		ok "$controller: found by the first folio" [ "$(source_count folio)" -gt "$folio" ]
+		ok "$controller: the owner of writeback is found by the first folio" [ "$(source_count folio)" -gt "$folio" ]
 	fi
 done
 echo +io > $CG/cgroup.subtree_control
@@ -109,7 +109,7 @@ dd if=/dev/vda of=/dev/null bs=1M count=16 status=none
 read -r ios1 bytes1 < <(our_reads)
 read -r kernel_ios1 kernel_bytes1 < <(kernel_reads)
 is "buffered sequential reads: as many requests as the kernel counted" $((kernel_ios1 - kernel_ios0)) $((ios1 - ios0))
-is "and as many bytes" $((kernel_bytes1 - kernel_bytes0)) $((bytes1 - bytes0))
+is "buffered sequential reads: as many bytes as the kernel counted" $((kernel_bytes1 - kernel_bytes0)) $((bytes1 - bytes0))
 
 # ---- a SCSI disk that refuses to queue more than one command (requeues), then one that is pulled out
 sd=''
@@ -134,7 +134,7 @@ before_lost=$(lost_completions) before_merged=$(merged)
 fio --name=m --filename="/dev/$sd" --rw=randread --bs=4k --direct=1 --ioengine=libaio --iodepth=64 --size=512k \
 	--loops=10 > /dev/null 2>&1
 ok "reads were joined: $(($(merged) - before_merged))" [ $(($(merged) - before_merged)) -ge 100 ]
-is "none of them was taken for lost" "$before_lost" "$(lost_completions)"
+is "no read that was joined was taken for lost" "$before_lost" "$(lost_completions)"
 scheduler none
 
 depth32 --time_based --runtime=60 &
@@ -144,7 +144,7 @@ echo 1 > "/sys/block/$sd/device/delete"
 wait $!
 in_flight() { metric 'nestor_bpf_map_entries{map="blkio_inflight"}'; }
 nothing_in_flight() { [ "$(in_flight)" = 0 ]; }
-ok "the disk was pulled out, and nothing is left in flight" until_ok 5 nothing_in_flight
+ok "a disk that is pulled out leaves nothing in flight" until_ok 5 nothing_in_flight
 
 # ---- a container that dies and comes back goes on in its series; one that stays away ends in ~other
 rmdir $CG/nestor-a+io $CG/nestor-b+io
@@ -153,9 +153,9 @@ is "a container of the same name goes on in its series" 114 "$(ios 'op="read",co
 printf 'agent: {linger: 0}\n' > "$T/policy.yaml"
 agent_stop
 agent_start --policy "$T/policy.yaml"
-is "after a restart, and when the dead one's counts were moved, too" 114 "$(ios 'op="read",container="/nestor-a+io"')"
+is "a restart that moves a dead container's counts keeps the series of its name" 114 "$(ios 'op="read",container="/nestor-a+io"')"
 is "a container that stays away is in ~other" 211 "$(ios 'device="nullb0",op="write",container="~other"')"
-is "and no longer has a series" "" "$(ios 'container="/nestor-b+io"')"
+is "a container that stays away has no series" "" "$(ios 'container="/nestor-b+io"')"
 is "no event was lost" 0 "$(metric 'nestor_events_lost_total{room="blkio"}')"
 
 # ---- more containers than max_containers
@@ -167,6 +167,6 @@ for i in 1 2 3 4 5 6 7; do
 	in_container many$i "$io" read $null 5
 done
 series=$(metrics | grep -c 'nestor_blkio_ios_total{device="nullb0",op="read",vm="",container="/nestor-many')
-within "at most 3 have series of their own" 1 "$series" 3
-is "the rest is in ~other, and nothing is missing" 35 "$(ios 'device="nullb0",op="read"')"
+within "max_containers 3: at most 3 have series of their own" 1 "$series" 3
+is "max_containers 3: the rest is in ~other, and nothing is missing" 35 "$(ios 'device="nullb0",op="read"')"
 done_testing

@@ -28,22 +28,22 @@ is "23 reads" 23 "$(count "$name" read)"
 is "23 reads of 4 KiB in bytes" $((23 * 4096)) "$(bytes "$name" read)"
 is "31 writes" 31 "$(count "$name" write)"
 is "31 writes of 4 KiB in bytes" $((31 * 4096)) "$(bytes "$name" write)"
-is "the histogram of the whole has them all" 23 \
+is "23 reads are in the histogram of the whole" 23 \
 	"$(metric "nestor_blkio_latency_seconds_count{device=\"$name\",op=\"read\",stage=\"total\"}")"
 for stage in queue device; do
-	is "so has the one of stage $stage" 23 \
+	is "23 reads are in the histogram of stage $stage" 23 \
 		"$(metric "nestor_blkio_latency_seconds_count{device=\"$name\",op=\"read\",stage=\"$stage\"}")"
 done
-is "the last bucket holds all" 23 \
+is "23 reads are in the histogram's last bucket" 23 \
 	"$(metric "nestor_blkio_latency_seconds_bucket{device=\"$name\",op=\"read\",stage=\"total\",le=\"+Inf\"}")"
-is "no errors" 0 "$(metric "nestor_blkio_errors_total{device=\"$name\"}")"
+is "reads that succeed are no errors" 0 "$(metric "nestor_blkio_errors_total{device=\"$name\"}")"
 
 check_flush() { # check_flush DEVICE NAME: writes there, and flushes
 	local flushes
 	dd if=/dev/zero of="$1" bs=4k count=3 conv=fsync status=none
 	flushes=$(count "$2" flush)
 	within "$2: a flush is counted" 1 "$flushes" 10
-	is "$2: it has no owner" "$flushes" "$(metric "nestor_blkio_ios_total{device=\"$2\",op=\"flush\",container=\"\"}")"
+	is "$2: a flush has no owner" "$flushes" "$(metric "nestor_blkio_ios_total{device=\"$2\",op=\"flush\",container=\"\"}")"
 }
 check_flush "$loop" "$name"
 
@@ -82,7 +82,7 @@ gone=$(new_loop 32)
 io read "$gone" 100
 losetup -d "$gone"
 nothing_in_flight() { [ "$(metric 'nestor_bpf_map_entries{map="blkio_inflight"}')" = 0 ]; }
-ok "nothing is left in flight" until_ok 5 nothing_in_flight
+ok "a device that goes away under load leaves nothing in flight" until_ok 5 nothing_in_flight
 # Whatever this machine does besides: the kernel may leave out programs, seldom; nothing is lost by us.
 lost() { metric "nestor_events_lost_total{room=\"blkio\"$1}"; }
 is "no event was lost for lack of room" 0 $(($(lost '') - $(lost ',reason="completion"') - $(lost ',reason="owner"')))

@@ -40,7 +40,7 @@ io 7 # while nobody counts
 agent_start
 is "counters go on after a clean stop" 41 "$(reads)"
 io 11
-is "and count on" 52 "$(reads)"
+is "counters count on after a clean stop" 52 "$(reads)"
 
 # ---- kill -9 in a loop under I/O: never backwards
 (while :; do io 200; done) 2> /dev/null &
@@ -56,16 +56,16 @@ for _ in $(seq 20); do
 	last=$(reads)
 done
 is "killed 20 times under I/O: the counter never went back" 0 $backwards
-is "and no program was ever attached twice" 0 $twice
+is "killed 20 times under I/O: no program was ever attached twice" 0 $twice
 kill $load
 wait $load 2> /dev/null
 
 remember
 agent_kill
 ok "a killed agent leaves no program" until_ok 5 left_is prog 0
-ok "and no map but the pinned ones" until_ok 5 left_is map "$pins1"
+ok "a killed agent leaves no map but the pinned ones" until_ok 5 left_is map "$pins1"
 no_httpd() { ! ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -q "nestord-httpd nestor $T/run"; }
-ok "nor its HTTP process" until_ok 5 no_httpd
+ok "a killed agent leaves no HTTP process" until_ok 5 no_httpd
 
 # ---- policy flapping: each change is in force when reload returns
 mkdir "$T/policy.d"
@@ -84,27 +84,27 @@ for _ in $(seq 500); do
 	flap monitor
 done
 is "policy changed 1000 times: a room that is off has no program" $((500 * others)) $on
-is "one that is on has its programs, once" "$programs1" "$(programs)"
-is "and its maps" "$maps1" "$(maps)"
-within "and the agent no more descriptors" 1 "$(fds)" "$fds1"
-is "counters survive it" "$before" "$(reads)"
-is "no reload failed" 0 "$(metric 'nestor_policy_reloads_total{result="failure"}')"
-ok "programs of the first round are gone, but the others'" until_ok 5 left_is prog $others
+is "policy changed 1000 times: a room that is on has its programs, once" "$programs1" "$(programs)"
+is "policy changed 1000 times: a room that is on has its maps, once" "$maps1" "$(maps)"
+within "policy changed 1000 times: the agent has no more descriptors" 1 "$(fds)" "$fds1"
+is "policy changed 1000 times: counters are as before" "$before" "$(reads)"
+is "policy changed 1000 times: no reload failed" 0 "$(metric 'nestor_policy_reloads_total{result="failure"}')"
+ok "policy changed 1000 times: programs of the first round are gone, but for other rooms'" until_ok 5 left_is prog $others
 
 # ---- another layout
 agent_stop
 for pin in "$T"/bpf/nestor/blkio_lost_*; do mv "$pin" "${pin%_*}_00c0ffee"; done
 agent_start
 is "a map of another layout starts anew, and that is counted" 1 "$(metric nestor_counters_reset_total)"
-is "others go on" "$before" "$(reads)"
+is "maps of the same layout go on beside one of another layout" "$before" "$(reads)"
 
 # ---- reset
 ctl reset > /dev/null
-is "reset forgets" "" "$(reads)"
+is "reset forgets all counts" "" "$(reads)"
 remember
 agent_stop
 ctl reset > /dev/null
 ok "reset without an agent removes the pins" [ ! -e "$T/bpf/nestor" ]
-ok "nothing is left: programs" until_ok 5 left_is prog 0
-ok "nothing is left: maps" until_ok 5 left_is map 0
+ok "after a reset no program is left" until_ok 5 left_is prog 0
+ok "after a reset no map is left" until_ok 5 left_is map 0
 done_testing

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM (cgroup v2): what tests/net/net.sh cannot show on the machine that runs the tests: a macvtap, and what an
-# agent that was killed leaves behind, which on Linux 6.1 are filters of traffic control. tests/core/kernels.sh boots the VMs.
+# agent that was killed leaves behind, which on Linux 6.1 are filters of traffic control. tests/core/kernel.sh boots the VMs.
 . "$(dirname "$0")/../harness/lib.sh"
 
 netio=$ROOT/build/tests/tools/netio
@@ -14,11 +14,11 @@ stand_in() { # stand_in NAME TAP: a process that is taken for a VM; $vm
 	"$T/qemu-system-x86_64" tap "$2" -name "$1" < "$T/$1.in" > "$T/$1.out" &
 	vm=$!
 	defer kill $vm
-	read -rt 5 _ <&"$answers"
+	read -rt 60 _ <&"$answers"
 }
 order() {
 	echo "$1" >&"$orders"
-	read -rt 5 _ <&"$answers"
+	read -rt 60 _ <&"$answers"
 }
 has_tap() { [ "$(ctl vms --json | jq -r ".[] | select(.vm == \"$1\") | .taps[]")" = "$2" ]; }
 filters() { tc filter show dev "$1" ingress | grep -c net_tap_; }
@@ -46,8 +46,8 @@ stand_in mv /dev/tap"$(cat /sys/class/net/macvtap0/ifindex)"
 ok "a macvtap is known" until_ok 10 has_tap mv macvtap0
 order "frames 37 500"
 "$netio" udp-source 10.9.6.2 9 13 300
-is "what the VM sends" "37 $((37 * 500))" "$(vm packets mv tx) $(vm bytes mv tx)"
-is "what the VM gets" "13 $((13 * 328))" "$(vm packets mv rx) $(vm bytes mv rx)"
+is "a macvtap: what the VM sends" "37 $((37 * 500))" "$(vm packets mv tx) $(vm bytes mv tx)"
+is "a macvtap: what the VM gets" "13 $((13 * 328))" "$(vm packets mv rx) $(vm bytes mv rx)"
 kill $vm
 
 # ---- an agent that is killed, one that ends
@@ -55,23 +55,23 @@ stand_in a tap0
 first=$vm
 stand_in b tap1
 ok "two taps are known" until_ok 10 has_tap a tap0
-ok "both" until_ok 10 has_tap b tap1
+ok "two taps of VMs are known, both" until_ok 10 has_tap b tap1
 [ "$KERNEL" = 6.1 ] && expected=1 || expected=0
 is "tap0 has a filter where there are no links" "$expected" "$(filters tap0)"
 agent_kill
-is "a killed agent leaves it" "$expected" "$(filters tap0)"
+is "a killed agent leaves the filter" "$expected" "$(filters tap0)"
 kill "$first" $vm
 wait "$first" $vm 2> /dev/null
 agent_start
-is "the next one removes it" "0 0" "$(filters tap0) $(filters tap1)"
+is "the next agent removes the filter" "0 0" "$(filters tap0) $(filters tap1)"
 stand_in c tap0
 stand_in d tap1
 ok "two VMs again" until_ok 10 has_tap c tap0
-ok "both again" until_ok 10 has_tap d tap1
+ok "two VMs are known again, both" until_ok 10 has_tap d tap1
 order "frames 5 100"
-is "they are counted" 500 "$(vm bytes d tx)"
+is "frames of a VM that came back are counted" 500 "$(vm bytes d tx)"
 agent_stop
 is "an agent that ends leaves no filter" "0 0" "$(filters tap0) $(filters tap1)"
-is "and the queueing discipline of somebody else" 1 "$(clsact tap1)"
+is "an agent that ends leaves the queueing discipline of somebody else" 1 "$(clsact tap1)"
 ip link del tap0
 done_testing

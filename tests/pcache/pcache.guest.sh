@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM: the room pcache and libbpf-tools' cachestat look at the same reads, of which everything is known. The
-# latter's figures are only shown. On the disk $PCACHE_DISK, and a null_blk that takes 4 ms. tests/core/kernels.sh boots
+# latter's figures are only shown. On the disk $PCACHE_DISK, and a null_blk that takes 4 ms. tests/core/kernel.sh boots
 # the VMs; tests/bench/pcache.sh does so too, with an argument: to tell both errors and nothing else.
 . "$(dirname "$0")/../harness/lib.sh"
 
@@ -59,7 +59,7 @@ uses read "$f" 65536
 [ $# = 0 ] || read -r formula_hits formula_misses < <(end_formula)
 wait $cachestat
 within "cold file: misses" $((PAGES * 99 / 100)) "$(of misses_total)" $((PAGES * 101 / 100))
-within "the same, hot: hits" $((PAGES * 99 / 100)) $(($(of hits_total) - ${before:-0})) $((PAGES * 101 / 100))
+within "a file that was read: hits" $((PAGES * 99 / 100)) $(($(of hits_total) - ${before:-0})) $((PAGES * 101 / 100))
 read -r hits misses < <(awk '/^ *[0-9]/ { print $1, $2 }' "$T/cachestat")
 errors() { # errors WHO HITS MISSES: of as many reads
 	awk -v who="$1" -v n=$PAGES -v h="$2" -v m="$3" 'BEGIN { printf "# %s: %d hits, %+.1f %%, and %d misses, %+.1f %%, of %d each\n",
@@ -93,16 +93,16 @@ coproc INSIDE {
 }
 inside=$INSIDE_PID # which bash forgets when it ends
 uses cold "$f" 0
-ok "a VM" until_ok 10 is_vm
+ok "a VM is known" until_ok 10 is_vm
 hits=$(vm hits) misses=$(vm misses) container=$(of_vms_container)
 uses read "$f" 65536
 within "a VM's cold file: misses" $((PAGES * 99 / 100)) $(($(vm misses) - ${misses:-0})) $((PAGES * 101 / 100))
-within "and no hits" 0 $(($(vm hits) - ${hits:-0})) $((PAGES / 100))
+within "a VM's cold file: no hits" 0 $(($(vm hits) - ${hits:-0})) $((PAGES / 100))
 hits=$(vm hits) misses=$(vm misses)
 uses read "$f" 65536
-within "the same, hot: hits" $((PAGES * 99 / 100)) $(($(vm hits) - hits)) $((PAGES * 101 / 100))
-within "and no misses" 0 $(($(vm misses) - misses)) $((PAGES / 100))
-is "none of it is its container's" "$container" "$(of_vms_container)"
+within "a VM's file that was read: hits" $((PAGES * 99 / 100)) $(($(vm hits) - hits)) $((PAGES * 101 / 100))
+within "a VM's file that was read: no misses" 0 $(($(vm misses) - misses)) $((PAGES / 100))
+is "a VM's pages are not its container's" "$container" "$(of_vms_container)"
 eval "exec ${INSIDE[1]}>&-"
 wait "$inside"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * churn DEVICE PARENT NAMES SECONDS: containers are born, read 4 KiB of DEVICE directly, and die, NAMES of them again
- * and again below the cgroup PARENT, four at a time. Prints how many were born, which is how many reads there were.
+ * churn DEVICE PARENT NAMES BIRTHS: so many containers are born, read 4 KiB of DEVICE directly, and die, four at a
+ * time, with NAMES names that come again and again, below the cgroup PARENT. Each reads once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define AT_ONCE 4
@@ -66,15 +65,15 @@ static void bury(const char *cgroup, pid_t pid)
 int main(int argc, char **argv)
 {
 	unsigned long names = argc == 5 ? strtoul(argv[3], NULL, 10) : 0, born = 0;
-	time_t end = time(NULL) + (names ? atoi(argv[4]) : 0);
+	unsigned long births = names ? strtoul(argv[4], NULL, 10) / AT_ONCE * AT_ONCE : 0;
 	char cgroup[AT_ONCE][1024];
 	pid_t pid[AT_ONCE];
 
-	if (!names) {
-		fprintf(stderr, "usage: churn DEVICE PARENT NAMES SECONDS\n");
+	if (!births) {
+		fprintf(stderr, "usage: churn DEVICE PARENT NAMES BIRTHS, %d or more\n", AT_ONCE);
 		return 2;
 	}
-	while (time(NULL) < end) {
+	while (born < births) {
 		for (int i = 0; i < AT_ONCE; i++) {
 			snprintf(cgroup[i], sizeof(cgroup[i]), "%s/c%lu", argv[2], born++ % names);
 			pid[i] = bear(cgroup[i], argv[1]);
@@ -82,6 +81,5 @@ int main(int argc, char **argv)
 		for (int i = 0; i < AT_ONCE; i++)
 			bury(cgroup[i], pid[i]);
 	}
-	printf("%lu\n", born);
 	return 0;
 }

@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 10, lane: machine
+# All BPF programs on the running kernel: its verifier walks less than a quarter of the instructions that it would allow.
+. "$(dirname "$0")/../harness/lib.sh"
+cd "$ROOT" || exit 1
+
+build/tests/tools/verified build/bpf/*/*.bpf.o > "$T/verified"
+is "verified: status" 0 $?
+# Those with a "?" are for some kernels.
+within "all programs load" "$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.?]')" "$(grep -c . "$T/verified")" \
+	"$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.]')"
+while read -r program insns; do
+	within "$program: $insns instructions of a million" 1 "$insns" 250000
+done < "$T/verified"
+done_testing
