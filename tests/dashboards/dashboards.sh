@@ -89,7 +89,7 @@ in_pages() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "${pages[@]}" | so
 ok "there are families" [ "$(families | wc -l)" -ge 25 ]
 is "the manuals have the metrics of the code, and the code those of the manuals" "" "$(diff <(in_code) <(in_pages))"
 is "each family that was scraped is in a manual" "" "$(comm -23 <(families | sort) <(in_pages))"
-is "and each label" "" "$(comm -23 <(grep ' ' "$T/scraped") <(grep ' ' "$T/documented"))"
+is "each label that was scraped is in a manual" "" "$(comm -23 <(grep ' ' "$T/scraped") <(grep ' ' "$T/documented"))"
 is "each family has a help text, one sentence" "" "$(families | while read -r one; do
 	grep -qE "^# HELP $one [A-Z0-9].*\.$" "$T/metrics" || echo "$one"
 done)"
@@ -241,7 +241,7 @@ is "there is a board of each room, and an overview" "$(printf 'nestor-%s.json\n'
 board_expressions | cut -f 2 | sed 's/\$__rate_interval/5m/g; s/\$__range/1h/g; s/\$[a-z]*/x/g' |
 	jq -nR '{groups: [{name: "boards", rules: [[inputs] | to_entries[] | {record: "board:expression:\(.key)", expr: .value}]}]}' > "$T/boards.yml"
 promtool_passes "promtool reads all expressions" check rules "$T/boards.yml"
-like "which are many" ' [0-9]{2,} rules found' "$(< "$T/promtool")"
+like "promtool reads many expressions" ' [0-9]{2,} rules found' "$(< "$T/promtool")"
 
 jq_finds "the uid is the file's name, and no number of one Grafana is in it" \
 	'select(.uid + ".json" != ($f | sub(".*/"; "")) or has("id") or has("version") or .schemaVersion < 39) | .uid'

@@ -75,9 +75,9 @@ query() { api query -G --data-urlencode "query=$1"; }
 value() { query "$1" | jq -r '.data.result | if length == 1 then .[0].value[1] else "\(length) series" end'; }
 says() { [ "$(value "$1")" = "$2" ]; }
 
-ok "it scrapes the agent" until_ok 10 says 'up{job="nestor"}' 1
+ok "Prometheus scrapes the agent" until_ok 10 says 'up{job="nestor"}' 1
 samples() { awk -v n="$(value 'scrape_samples_scraped{job="nestor"}')" 'BEGIN { exit !(n > 100) }'; }
-ok "and takes what it gets" until_ok 10 samples
+ok "Prometheus takes what it scrapes" until_ok 10 samples
 
 # ---- a workload that is known; each round ends when Prometheus has seen it
 
@@ -95,7 +95,7 @@ for ((i = 1; i <= ROUNDS; i++)); do
 	until_ok 10 says "$(bytes_of $small)" $(((i * SMALL + 1) * 4096)) && until_ok 10 says "$(bytes_of $big)" $(((i * BIG + 1) << 20)) &&
 		seen=$((seen + 1))
 done
-is "it has seen each of $ROUNDS rounds, to the byte" $ROUNDS $seen
+is "Prometheus has seen each of $ROUNDS rounds, to the byte" $ROUNDS $seen
 
 # ---- p99 by container
 
@@ -111,8 +111,8 @@ for who in $small $big; do
 	bound=$(agents_p99 "$who")
 	within "p99 of ${who%-*} is in the agent's bucket" "$(below "$bound" 0.5)" "$(p99 "$latest" "$who")" "$bound"
 	# Without the first read, and carried on, it may be the next bucket.
-	within "so it is of its rate, or in the next" "$(below "$bound" 0.25)" "$(p99 "rate(${buckets}[5m])" "$who")" "$(below "$bound" 2)"
-	within "and as the rules record it" "$(below "$bound" 0.25)" "$(recorded "$who")" "$(below "$bound" 2)"
+	within "p99 of the rate of ${who%-*} is in the agent's bucket, or in the next" "$(below "$bound" 0.25)" "$(p99 "rate(${buckets}[5m])" "$who")" "$(below "$bound" 2)"
+	within "p99 of ${who%-*} as the rules record it is in the agent's bucket, or in the next" "$(below "$bound" 0.25)" "$(recorded "$who")" "$(below "$bound" 2)"
 	echo "# ${who%-*}: p99 $(p99 "$latest" "$who") s, agent: at most $bound s"
 done
 
@@ -121,9 +121,9 @@ done
 rules() { api rules | jq -r "$1"; }
 all_evaluated() { [ "$(rules '[.data.groups[].rules[] | select(.health == "unknown")] | length')" = 0 ]; }
 ok "all rules were evaluated" until_ok 10 all_evaluated
-is "it has all that there are" "$(grep -hcE '^ +expr:' "$ROOT"/dashboards/prometheus/*.rules.yml "$T/quick.yml" | awk '{ n += $1 } END { print n }')" \
+is "Prometheus has all rules that there are" "$(grep -hcE '^ +expr:' "$ROOT"/dashboards/prometheus/*.rules.yml "$T/quick.yml" | awk '{ n += $1 } END { print n }')" \
 	"$(rules '[.data.groups[].rules[]] | length')"
-is "each is well" "" "$(rules '.data.groups[].rules[] | select(.health != "ok" or .lastError) | "\(.name): \(.lastError)"')"
+is "no rule has an error" "" "$(rules '.data.groups[].rules[] | select(.health != "ok" or .lastError) | "\(.name): \(.lastError)"')"
 is "Prometheus has nothing to complain of" "" "$(grep -iE 'level=(warn|error).*(rule|scrape|sample)' "$T/prometheus.log" | cut -c 1-400 | head -n 3)"
 
 alert() { # alert NAME [LABEL VALUE]: its state, or "quiet"
@@ -160,13 +160,13 @@ all_answered() {
 	[ -z "$(unanswered)" ]
 }
 ok "boards: all expressions are answered, with data" until_ok 5 all_answered || unanswered | sed 's/^/#   /'
-is "which are as many as were asked" "$(wc -l < "$T/expressions")" "$(jq -c .status "$T/answers" | wc -l)"
+is "boards: as many answers as questions" "$(wc -l < "$T/expressions")" "$(jq -c .status "$T/answers" | wc -l)"
 
 # ---- alerts come and go
 
 policy 'pcache: {mode: off}'
 ok "a room is off by policy" until_ok 10 says 'nestor_room_up{room="pcache"}' 0
-is "which is no alert's matter" "0 series" "$(value 'nestor_room_wanted == 1 and nestor_room_up == 0')"
+is "a room that is off by policy is no alert's matter" "0 series" "$(value 'nestor_room_wanted == 1 and nestor_room_up == 0')"
 # A room cannot start where something else has the name of its pinned map.
 pin=$(find "$T"/bpf/nestor -name 'pcache_lost_*')
 rm "$pin"
@@ -175,13 +175,13 @@ policy 'pcache: {mode: monitor}'
 policy 'blkio: {mode: loud}'
 ok "a room that is wanted cannot start: the alert is pending" until_ok 10 alert_is NestorRoomDown pending room pcache
 ok "a policy is rejected: the alert is pending" until_ok 10 alert_is NestorPolicyRejected pending
-ok "the one fires when its time is over" until_ok 10 alert_is QuickNestorRoomDown firing room pcache
-ok "and the other" until_ok 10 alert_is QuickNestorPolicyRejected firing
+ok "a room that cannot start: the alert fires when its time is over" until_ok 10 alert_is QuickNestorRoomDown firing room pcache
+ok "a policy that is rejected: the alert fires when its time is over" until_ok 10 alert_is QuickNestorPolicyRejected firing
 is "the other rooms have none" 1 "$(api alerts | jq '[.data.alerts[] | select(.labels.alertname == "NestorRoomDown")] | length')"
 rmdir "$pin"
 policy 'pcache: {mode: monitor}'
 ok "a good policy takes back that one was rejected" until_ok 10 alert_is NestorPolicyRejected quiet
-ok "a room that starts, that it was down" until_ok 10 alert_is NestorRoomDown quiet
+ok "a room that starts takes back that it was down" until_ok 10 alert_is NestorRoomDown quiet
 
 # ---- rates, now that there are samples enough
 
@@ -196,5 +196,5 @@ echo "# $n samples"
 
 agent_kill
 ok "the agent is killed: the alert is pending" until_ok 10 alert_is NestorAgentDown pending
-ok "and fires when its time is over" until_ok 10 alert_is QuickNestorAgentDown firing
+ok "an agent that was killed: the alert fires when its time is over" until_ok 10 alert_is QuickNestorAgentDown firing
 done_testing

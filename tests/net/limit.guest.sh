@@ -254,7 +254,7 @@ limit_a enforce "egress: 10000000"
 dropping() { [ "$(metric 'nestor_net_limit_devices{means="drop"}')" = 1 ]; }
 ok "a qdisc that somebody configured is a metric" until_ok 10 dropping
 like "a qdisc that somebody configured stays" "pfifo 17: root" "$(qdisc a)"
-near "beside a qdisc that somebody configured the limit holds, by drops" 10000000 5 measure a 6001 2
+near "beside a qdisc that somebody configured the limit holds, by drops" 10000000 5 measure a 6001 2 20000000
 ip netns exec nl-a tc qdisc del dev eth0 root
 
 # ---- shares: 1 to 2 to 4
@@ -341,7 +341,7 @@ new_tap() { # new_tap NAME NET: the VM has address 2 of the net, we have 1
 	ip neigh add "$2.2" lladdr 02:00:00:00:00:00 dev "$1"
 }
 cp "$flow" "$T/qemu-system-x86_64"
-new_vm() { # new_vm NAME TAP NET PORT: sends there all the time; $vm
+new_vm() { # new_vm NAME TAP NET PORT: sends more than any limit there; $vm
 	"$T/qemu-system-x86_64" tap "$2" $WINDOW "$3.2" "$3.1" "$4" -name "guest=$1" >> "$T/$2" &
 	vm=$!
 }

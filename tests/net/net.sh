@@ -87,9 +87,9 @@ listener $B udp-sink 10.9.8.2 211
 inside $A "$netio" udp-source 10.9.8.2 "$port" 211 1000
 wait $peer
 is "UDP: 211 packets sent" 211 "$(total packets $A tx)"
-is "UDP: their bytes with IP and UDP headers" $((211 * 1028)) "$(total bytes $A tx)"
+is "UDP: bytes of 211 packets sent, with IP and UDP headers" $((211 * 1028)) "$(total bytes $A tx)"
 is "UDP: 211 packets received" 211 "$(total packets $B rx)"
-is "UDP: their bytes" $((211 * 1028)) "$(total bytes $B rx)"
+is "UDP: bytes of 211 packets received" $((211 * 1028)) "$(total bytes $B rx)"
 listener $B udp-sink fd98::2 101
 inside $A "$netio" udp-source fd98::2 "$port" 101 700
 wait $peer
@@ -162,8 +162,8 @@ if lossy 2> /dev/null; then
 	inside $A "$netio" source 10.9.10.1 "$port" $((8 << 20))
 	wait $peer
 	lost=$(($(segments $A RetransSegs) - before))
-	ok "segments were lost" [ $lost -gt 0 ]
-	is "as many sent again as the kernel counted" $lost $(($(total retransmits $A) - ours))
+	ok "(segments were lost)" [ $lost -gt 0 ]
+	is "retransmits are as many as the kernel counted" $lost $(($(total retransmits $A) - ours))
 	within "forwarded packets are nobody's" 0 $(($(total bytes '' tx) - root)) 100000
 	echo "# $lost segments"
 else
@@ -181,9 +181,9 @@ kill -STOP "$source"
 agent_stop
 agent_start --policy "$T/policy.yaml"
 before=$(total bytes $A tx)
-ok "its counts were kept over a restart" [ "$before" -gt $((1 << 20)) ]
+ok "a connection's counts are kept over a restart" [ "$before" -gt $((1 << 20)) ]
 kill -CONT "$source"
-ok "it still is its container's after a restart" until_ok 5 grown
+ok "a connection that is older than the agent is its container's" until_ok 5 grown
 kill "$source"
 wait "$source" "$peer" 2> /dev/null
 
@@ -212,7 +212,7 @@ before=$(total bytes $A tx)
 is "no migration so far" "0 0 0" "$(migrated other tx) $(migrated criu tx) $(migrated cloud-hypervisor tx)"
 send $A "$netio" $((1 << 20)) 77
 within "a marked socket" $((1 << 20)) "$(migrated other tx)" $most
-is "its bytes count for the container, too" "$(migrated other tx)" $(($(total bytes $A tx) - before))
+is "a marked socket's bytes count for the container, too" "$(migrated other tx)" $(($(total bytes $A tx) - before))
 send $A "$T/criu" $((2 << 20))
 within "a process named criu" $((2 << 20)) "$(migrated criu tx)" $most
 inside $me-c1 "$netio" udp-source 127.0.0.1 9 1 1 # a rule of containers takes hold when the name is known
@@ -220,21 +220,21 @@ named() { [ -n "$(total packets $me-c1 tx)" ]; }
 until_ok 5 named
 send $me-c1 "$netio" $((3 << 20))
 within "a container of the policy" $((3 << 20)) "$(migrated cloud-hypervisor tx)" $most
-within "of which the sender received acknowledgements alone" 1 "$(migrated criu rx)" $(((2 << 20) * 5 / 100))
+within "a migration's sender received acknowledgements alone" 1 "$(migrated criu rx)" $(((2 << 20) * 5 / 100))
 
 # ---- the tap of a VM: a stand-in that sends frames of known size, and gets some
 vm() { metric "nestor_net_$1_total{vm=\"$me-$2\",container=\"\",direction=\"$3\"}"; }
 tap=nnt$$
 stand_in() { # stand_in COMMAND: has it done
 	echo "$1" >&"$orders"
-	read -rt 5 _ <&"$answers"
+	read -rt 60 _ <&"$answers"
 }
 mkfifo "$T/orders" "$T/answers"
 exec {orders}<> "$T/orders" {answers}<> "$T/answers"
 cp "$netio" "$T/qemu-system-x86_64"
 "$T/qemu-system-x86_64" tap $tap -name $me-tap < "$T/orders" > "$T/answers" &
 tap_vm=$!
-read -rt 5 _ <&"$answers"
+read -rt 60 _ <&"$answers"
 sysctl -qw net.ipv6.conf.$tap.disable_ipv6=1
 ip addr add 10.9.7.1/24 dev $tap
 ip link set $tap up
@@ -246,9 +246,9 @@ stand_in "frames 57 500"
 stand_in "gso 44840 1460" # 44800 bytes in 31 segments
 "$netio" udp-source 10.9.7.2 9 13 300
 is "frames of a VM, and the segments of a large one" $((57 + 31)) "$(vm packets tap tx)"
-is "IP bytes of them" $((57 * 500 + 44800 + 31 * 40)) "$(vm bytes tap tx)"
+is "IP bytes of a VM's frames" $((57 * 500 + 44800 + 31 * 40)) "$(vm bytes tap tx)"
 is "frames to a VM" 13 "$(vm packets tap rx)"
-is "IP bytes of them, too" $((13 * 328)) "$(vm bytes tap rx)"
+is "IP bytes of frames to a VM" $((13 * 328)) "$(vm bytes tap rx)"
 exec {orders}>&- {answers}>&-
 kill $tap_vm
 wait $tap_vm 2> /dev/null
@@ -278,18 +278,18 @@ qemu dst -incoming defer
 two_vms() { [ "$(metric "nestor_vm_info{vm=\"$me-src\"}")$(metric "nestor_vm_info{vm=\"$me-dst\"}")" = 11 ]; }
 ok "two VMs are known" until_ok 10 two_vms
 echo "migrate_incoming tcp:127.0.0.1:0" > "$T/dst.in"
-ok "one waits for a migration" until_ok 10 ask dst "info migrate" "tcp:127.0.0.1:[1-9]"
+ok "(one waits for a migration)" until_ok 10 ask dst "info migrate" "tcp:127.0.0.1:[1-9]"
 port=$(sed -n 's/.*tcp:127.0.0.1:\([1-9][0-9]*\).*/\1/p' "$T/dst.out" | head -1)
 echo "net: {migration: [{kind: qemu, process: 'qemu-system-*', port: $port}]}" > "$T/policy.yaml"
 in_force() { [ "$(ctl policy show --json | jq ".net.migration[0].port")" = "$port" ]; }
-ok "the policy has its port" until_ok 5 in_force
+ok "(the policy has the migration's port)" until_ok 5 in_force
 echo "migrate -d tcp:127.0.0.1:$port" > "$T/src.in"
 ok "the migration is done" until_ok 20 ask src "info migrate" "status: completed"
 ram=$(($(sed -n 's/^transferred ram: \([0-9]*\) kbytes.*/\1/p' "$T/src.out" | head -1) * 1024))
 ok "the whole memory was sent" [ $ram -gt $((32 << 20)) ]
 within "migration bytes, by QEMU's own count ($ram)" $ram "$(migrated qemu tx)" $((ram * 103 / 100))
-is "what was sent was received" "$(migrated qemu tx)" "$(migrated qemu rx)"
-within "they are the VM's that sends" $ram "$(vm bytes src tx)" $((ram * 103 / 100))
-within "and the VM's that receives" $ram "$(vm bytes dst rx)" $((ram * 103 / 100))
+is "migration bytes received are those sent" "$(migrated qemu tx)" "$(migrated qemu rx)"
+within "migration bytes are the VM's that sends" $ram "$(vm bytes src tx)" $((ram * 103 / 100))
+within "migration bytes are the VM's that receives" $ram "$(vm bytes dst rx)" $((ram * 103 / 100))
 no_loss
 done_testing

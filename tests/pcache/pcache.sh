@@ -46,6 +46,15 @@ counted() { # counted HOW FILE NUMBER: sets hits and misses to how many more the
 	read -ra after < <(hits_misses)
 	hits=$((after[0] - before[0])) misses=$((after[1] - before[1]))
 }
+# The same of a file that was read just now. The kernel may have taken pages back all the same: where it runs DAMON it
+# reclaims those that were not used for a while, also with memory to spare. These are no misses that should not be.
+counted_again() {
+	local gone
+	gone=$((PAGES - $(use cached "$2" 0)))
+	counted "$@"
+	hits=$((hits + gone)) misses=$((misses - gone))
+	[ $gone = 0 ] || echo "# $gone pages were taken back meanwhile"
+}
 percent() { within "$1" $(($2 * (100 - $4) / 100)) "$3" $(($2 * (100 + $4) / 100)); }
 
 # On a disk of its own if $PCACHE_DISK is one: in a VM a file is memory, which a loop device has the reader pay for.
@@ -71,18 +80,18 @@ check_files() { # check_files FSTYPE
 		use cold "$f" 0 > /dev/null
 		counted read "$f" $size
 		percent "$type: $size bytes a read: a cold file is $PAGES misses" $PAGES "$misses" 1
-		within "$type: $size bytes a read: and no hits" 0 "$hits" $((PAGES / 100))
-		counted read "$f" $size
-		within "$type: $size bytes a read: then no misses" 0 "$misses" $((PAGES / 100))
-		percent "$type: $size bytes a read: but as many hits" $PAGES "$hits" 1
+		within "$type: $size bytes a read: a cold file is no hits" 0 "$hits" $((PAGES / 100))
+		counted_again read "$f" $size
+		within "$type: $size bytes a read: a file that was read is no misses" 0 "$misses" $((PAGES / 100))
+		percent "$type: $size bytes a read: a file that was read is $PAGES hits" $PAGES "$hits" 1
 	done
 	use cold "$f" 0 > /dev/null
 	counted map "$f" 1
 	percent "$type: mapped and touched: a cold file is $PAGES misses" $PAGES "$misses" 1
-	within "$type: mapped and touched: and no hits" 0 "$hits" $((PAGES * 3 / 100))
-	counted map "$f" 1
-	within "$type: mapped and touched: then no misses" 0 "$misses" $((PAGES / 100))
-	percent "$type: mapped and touched: but as many hits" $PAGES "$hits" 3
+	within "$type: mapped and touched: a cold file is no hits" 0 "$hits" $((PAGES * 3 / 100))
+	counted_again map "$f" 1
+	within "$type: mapped and touched: a file that was read is no misses" 0 "$misses" $((PAGES / 100))
+	percent "$type: mapped and touched: a file that was read is $PAGES hits" $PAGES "$hits" 3
 }
 
 mkdir "$T/mnt"
@@ -97,10 +106,10 @@ check_files ext4
 use cold "$f" 0 > /dev/null
 counted random "$f" 50
 is "100 pages touched of a cold file, no readahead: 100 misses" 100 "$misses"
-is "and no hits" 0 "$hits"
+is "100 pages touched of a cold file: no hits" 0 "$hits"
 is "mincore(2) sees as many" 100 "$(use cached "$f" 0)"
 counted random "$f" 50
-is "touched again: 100 hits" 100 "$hits"
+is "100 pages touched again: 100 hits" 100 "$hits"
 
 # ---- what is no use of the cache
 use cold "$f" 0 > /dev/null
@@ -127,14 +136,14 @@ pages=$(of pages)
 gone=$(evictions invalidate)
 truncate -s $((PAGES * 2048)) "$f"
 percent "a truncated half is invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
-gone=$(evictions invalidate)
+gone=$(evictions invalidate) reclaimed=$(evictions reclaim)
 use cold "$f" 0 > /dev/null
-percent "dropped on request: invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
-is "nothing was reclaimed" 0 "$(evictions reclaim)"
-percent "it has as many pages less" $PAGES $((pages - $(of pages))) 1
+percent "pages dropped on request are invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
+within "pages dropped on request are not reclaimed" 0 $(($(evictions reclaim) - reclaimed)) $((PAGES / 100))
+percent "a container has as many pages less as were invalidated" $PAGES $((pages - $(of pages))) 1
 
 # ---- nestorctl
-like "show has the same" "^$(of misses_total)\$" \
+like "nestorctl pcache show has the misses of the metrics" "^$(of misses_total)\$" \
 	"$(ctl pcache show --json | jq ".[] | select(.container == \"/$name\") | .misses")"
 
 # ---- a restart of the agent, also a sudden one; a container that is killed and made again
@@ -176,7 +185,7 @@ use read "$f" 131072 > /dev/null
 use map "$f" 1 > /dev/null
 misses=$(($(of misses_total) - misses)) reclaimed=$(($(evictions reclaim) - reclaimed)) pages=$(($(of pages) - pages))
 within "$PAGES pages that do not fit, read three times: evictions" $((PAGES * 2)) $reclaimed $((PAGES * 3))
-percent "they are what came and did not stay" $((misses - pages)) $reclaimed 2
+percent "pages that do not fit: evictions are what came and did not stay" $((misses - pages)) $reclaimed 2
 percent "refaults are memory.stat's" "$(memory_stat workingset_refault_file)" $(($(of refaults_total) - refaults)) 2
 if [ -n "$(memory_stat pgsteal)" ]; then
 	percent "evictions are memory.stat's" "$(memory_stat pgsteal)" $reclaimed 2

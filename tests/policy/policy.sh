@@ -406,7 +406,7 @@ check_sanitized() {
 	local asan=$ROOT/build/asan/nestorctl path said='' status bad_status=0
 	ok "there is a build with sanitizers" [ -x "$asan" ] || return
 	for path in "$BAD"/*.yaml "$T"/kinds/* "$T"/kinds/*/x.yaml "$T/two" "$T/nowhere" "$POLICY_YAML"; do
-		said+=$(ASAN_OPTIONS=exitcode=99 timeout 10 "$asan" policy check "$path" 2>&1)
+		said+=$(ASAN_OPTIONS=exitcode=99 timeout 60 "$asan" policy check "$path" 2>&1)
 		status=$?
 		[ $status -le 1 ] || bad_status=$status
 	done
@@ -496,7 +496,7 @@ live_good() {
 	ok "SIGHUP" until_ok 5 reloaded_since "$n"
 	n=$(succeeded_reloads)
 	ok "nestorctl policy reload" quietly ctl policy reload
-	ok "it is counted" reloaded_since "$n"
+	ok "a reload by nestorctl is counted" reloaded_since "$n"
 	put_text 'agent: {linger: x}'
 	until_ok 5 last_failed
 	like "nestorctl policy reload says what is wrong" "/x\.yaml:" "$(ctl policy reload 2>&1)"
@@ -514,7 +514,7 @@ live_good() {
 	kill -HUP "$agent_pid"
 	ok "another one in its place is read" until_ok 5 key_is agent.linger 78
 	echo 'agent: {linger: 79}' > "$DIR/base.yaml"
-	ok "and watched" until_ok 5 key_is agent.linger 79
+	ok "another directory in its place is watched" until_ok 5 key_is agent.linger 79
 }
 
 reloaded_since() { [ "$(succeeded_reloads)" -gt "$1" ]; }
@@ -526,16 +526,16 @@ live_marks() {
 	put_text 'agent: {self_stats: off}'
 	ok "a change of policy is marked" until_ok 5 marks_are $((n + 1))
 	after=$(date +%s%3N)
-	within "with the time" "$before" "$(past | jq '.policy_changes[-1]')" "$after"
+	within "a change of policy is marked with its time" "$before" "$(past | jq '.policy_changes[-1]')" "$after"
 	put_text 'agent: {self_stats: of}'
 	ok "(a policy that is refused)" until_ok 5 last_failed
-	is "is no change" $((n + 1)) "$(marks)"
+	is "a policy that is refused is no change that is marked" $((n + 1)) "$(marks)"
 	put_text 'agent: {self_stats: off}'
 	ok "(the one before, written again)" until_ok 5 last_ok
 	ctl policy reload > "$T/out"
-	is "is none either" $((n + 1)) "$(marks)"
+	is "a reload of the same policy is no change that is marked" $((n + 1)) "$(marks)"
 	rm "$DIR/x.yaml"
-	ok "its end is one" until_ok 5 marks_are $((n + 2))
+	ok "the end of a file is a change of policy that is marked" until_ok 5 marks_are $((n + 2))
 }
 
 past() { curl -s "$URL/api/v1/history"; }
@@ -561,17 +561,17 @@ live_room() {
 	ids=$(program_ids)
 	ok "the room has programs" [ "$(wc -w <<< "$ids")" -ge 2 ]
 	is "the room is up" 1 "$(metric 'nestor_room_up{room="blkio"}')"
-	is "and wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	is "a room that is up is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	put_text 'blkio: {mode: off}'
 	ok "off by policy" until_ok 10 room_is 0
-	is "it is not wanted" 0 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	is "a room that is off by policy is not wanted" 0 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	# shellcheck disable=SC2086 # words are wanted
-	ok "its programs have left the kernel" until_ok 10 no_programs $ids
+	ok "a room that is off: its programs have left the kernel" until_ok 10 no_programs $ids
 	is "nestorctl rooms tells why" "off by policy" "$(ctl --json rooms | jq -r '.[] | select(.room == "blkio") | .reason')"
 	put_text 'blkio: {mode: monitor}'
 	ok "on by policy" until_ok 10 room_is 1
-	is "it is wanted again" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
-	is "it has as many programs again" "$(wc -w <<< "$ids")" "$(program_ids | wc -w)"
+	is "a room that is on again is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	is "a room that is on again has as many programs" "$(wc -w <<< "$ids")" "$(program_ids | wc -w)"
 	rm "$DIR/x.yaml"
 	until_ok 5 last_ok
 }
@@ -582,7 +582,7 @@ room_is() { [ "$(metric 'nestor_room_up{room="blkio"}')" = "$1" ]; }
 
 start_refused() { # start_refused TEXT POLICY PATTERN
 	local said
-	said=$(timeout 10 "$NESTORD" --listen 127.0.0.1:0 --run-dir "$T/run-other" --bpffs "$T/bpf/other" --policy "$2" 2>&1)
+	said=$(timeout 60 "$NESTORD" --listen 127.0.0.1:0 --run-dir "$T/run-other" --bpffs "$T/bpf/other" --policy "$2" 2>&1)
 	is "start: $1: exit status" 1 $?
 	like "start: $1: it is said" "$3" "$said"
 	is "start: $1: in one line" 1 "$(wc -l <<< "$said")"

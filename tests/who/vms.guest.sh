@@ -55,7 +55,7 @@ vm_value() { bpftool -j map dump name who_vms | jq ".[].formatted | select(.key 
 is_known() { [ "$(vm_value "$1")" = "$(vm_value $vm)" ]; }
 for tid in $helpers; do
 	is "helper $tid is its vhost thread" "vhost-$vm" "$(cat "/proc/$tid/comm")"
-	ok "and the VM's in the eyes of BPF" until_ok 5 is_known "$tid"
+	ok "the VM is the thread's in the eyes of BPF" until_ok 5 is_known "$tid"
 done
 
 # ---- I/O
@@ -76,6 +76,6 @@ done
 
 kill $vm
 gone() { ! seen; }
-ok "it goes when it is killed" until_ok 5 gone
+ok "a VM goes when it is killed" until_ok 5 gone
 is "its counts stay" $((64 << 10)) "$(bytes nullb0 write)"
 done_testing

@@ -31,7 +31,7 @@ new_tap() { # new_tap NAME
 netdev() { echo "tap,id=$1,ifname=$2,script=no,downscript=no"; }
 
 run_vm() { # run_vm KERNEL: a QEMU in a VM; its tests' output in $T/KERNEL, and in $T/KERNEL.status how it ended
-	"$ROOT/tests/vm/run" "$1" --timeout 100 --tool bash --tool awk --tool jq --tool ip --tool bpftool --tool "$qemu" \
+	"$ROOT/tests/vm/run" "$1" --timeout 600 --tool bash --tool awk --tool jq --tool ip --tool bpftool --tool "$qemu" \
 		--add /usr/share/seabios --add /usr/share/qemu/kvmvapic.bin \
 		--add "$ROOT/build/nestord" --add "$ROOT/build/nestorctl" --add "$vms" --add "$ROOT/tests/harness/lib.sh" \
 		--add "$ROOT/tests/who/vms.guest.sh" --module tun --module vhost_net --module macvtap --module veth \
@@ -54,8 +54,8 @@ new_tap "$tap"
 run_qemu -name guest=we,,b,debug-threads=on -netdev "$(netdev n "$tap")" -device virtio-net-pci,netdev=n
 web=$vm
 ok "a VM is seen, with its name" until_ok 2 has_vm we,b "$web"
-ok "and its tap" until_ok 5 has_taps "$web" "$tap"
-is "no other has it" "" "$(taps_of "$old")"
+ok "a VM's tap is seen" until_ok 5 has_taps "$web" "$tap"
+is "a VM's tap is no other's" "" "$(taps_of "$old")"
 is "nestorctl vms: a table with it" "we,b qemu $web $tap" "$(ctl vms | awk -v pid="$web" '$3 == pid { print $1, $2, $3, $4 }')"
 is "one look finds its index" "$(cat "/sys/class/net/$tap/ifindex")" \
 	"$("$vms" | sed -n "s/^we,b qemu $web .* taps: \([0-9 ]*\) helpers:.*/\1/p")"
@@ -64,8 +64,8 @@ run_qemu -name we,,b
 second=$vm
 ok "a second one of that name has its number" until_ok 2 has_vm "we,b:$second" "$second"
 end_qemu "$second"
-ok "it goes when it is killed" until_ok 2 has_no_vm "$second"
-ok "the first stays" has_vm we,b "$web"
+ok "a VM goes when it is killed" until_ok 2 has_no_vm "$second"
+ok "the first VM of a name stays" has_vm we,b "$web"
 
 run_qemu
 ok "one that is called nothing has its number" until_ok 2 has_vm "qemu-$vm" "$vm"
@@ -81,9 +81,9 @@ new_tap "${tap}u"
 run_qemu -name up -netdev "tap,id=n,ifname=${tap}u,script=$T/ifup,downscript=no"
 runs_script() { script=$(pgrep -P "$vm" tail); }
 ok "(a VMM that waits for its script)" until_ok 5 runs_script
-ok "is a VM" has_vm up "$vm"
-ok "its script is none" has_no_vm "$script"
-ok "nor is a program that gives itself a VMM's name" has_no_vm "$fake"
+ok "a VMM that waits for its script is a VM" has_vm up "$vm"
+ok "a VMM's script is no VM" has_no_vm "$script"
+ok "a program that gives itself a VMM's name is no VM" has_no_vm "$fake"
 kill "$script" "$vm" "$fake"
 wait "$vm" "$fake" 2> /dev/null
 
@@ -93,7 +93,7 @@ daemon=$(cat "$T/pid")
 defer kill -KILL "$daemon"
 ok "a VM that made itself a daemon" until_ok 10 has_vm daemon "$daemon"
 kill "$daemon"
-ok "goes as others do" until_ok 3 has_no_vm "$daemon"
+ok "a daemon goes as others do" until_ok 3 has_no_vm "$daemon"
 
 # ---- one whose first processes stay zombies, as nobody waits for them; and one that was up before the agent could look
 daemonize() { # daemonize NAME: its pid is in $daemon when its first process has ended
@@ -101,7 +101,7 @@ daemonize() { # daemonize NAME: its pid is in $daemon when its first process has
 		-name "$1" -daemonize -pidfile "$T/pid"; }
 	noreap=$NOREAP_PID
 	defer kill -KILL "$noreap"
-	read -rt 10 <&"${NOREAP[0]}"
+	read -rt 60 <&"${NOREAP[0]}"
 	daemon=$(cat "$T/pid")
 	defer kill -KILL "$daemon"
 }
@@ -126,8 +126,8 @@ setsid -w bash "$T/leaderless" "$qemu" -S -display none -machine q35 -accel tcg 
 ok "(a daemon that was started from a session without leader)" until_ok 10 test -s "$T/leaderless.pid"
 daemon=$(cat "$T/leaderless.pid")
 defer kill -KILL "$daemon"
-ok "it is known" until_ok 10 has_vm leaderless "$daemon"
-is "and it alone" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
+ok "a daemon from a session without leader is known" until_ok 10 has_vm leaderless "$daemon"
+is "a daemon from a session without leader is one VM" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
 kill "$daemon"
 kill -STOP "$agent_pid"
 daemonize quick
@@ -143,11 +143,11 @@ exec 9<> "$T/monitor"
 late=$!
 defer kill -KILL $late
 ok "a VM without tap" until_ok 3 has_vm late "$late"
-is "has none" "" "$(taps_of "$late")"
+is "a VM without tap has none" "" "$(taps_of "$late")"
 echo "netdev_add $(netdev hot "${tap}b")" >&9
-ok "one that is plugged in is noticed" until_ok 3 has_taps "$late" "${tap}b"
+ok "a tap that is plugged in is noticed" until_ok 3 has_taps "$late" "${tap}b"
 echo "netdev_del hot" >&9
-ok "so is its end" until_ok 3 has_taps "$late" ""
+ok "a tap that is pulled out is noticed" until_ok 3 has_taps "$late" ""
 end_qemu $late
 
 # ---- of another network namespace a name says nothing
@@ -159,7 +159,7 @@ defer kill -KILL $away
 ok "a VM in another network namespace" until_ok 3 has_vm away "$away"
 opened() { grep -qs iff: /proc/$away/fdinfo/*; }
 ok "(which has opened a tap)" until_ok 5 opened
-is "has no tap of ours, though one is called as its is" "" "$("$vms" | sed -n "s/^away .* taps:\(.*\) helpers:.*/\1/p")"
+is "a VM in another network namespace has no tap of ours of the same name" "" "$("$vms" | sed -n "s/^away .* taps:\(.*\) helpers:.*/\1/p")"
 end_qemu $away
 
 # ---- what looking takes
@@ -169,11 +169,11 @@ capabilities() { # capabilities LIST: what vms tells with them of the VM that ha
 service=$(sed -n 's/^CapabilityBoundingSet=//p' "$ROOT/agent/systemd/nestord.service" | tr ' ' '\n' | sed 's/^CAP_/+/' |
 	tr '[:upper:]\n' '[:lower:],')
 is "the unit's capabilities suffice for its tap" "we,b $(cat "/sys/class/net/$tap/ifindex")" "$(capabilities "${service%,}")"
-is "without CAP_SYS_PTRACE it has a name, and no tap" "we,b" "$(capabilities "$(sed 's/+sys_ptrace,//; s/,$//' <<< "$service")")"
+is "without CAP_SYS_PTRACE a VM has a name, and no tap" "we,b" "$(capabilities "$(sed 's/+sys_ptrace,//; s/,$//' <<< "$service")")"
 end_qemu "$web"
 end_qemu "$old"
-ok "they are gone" until_ok 3 has_no_vm "$web"
-ok "both" until_ok 3 has_no_vm "$old"
+ok "VMs that ended are gone" until_ok 3 has_no_vm "$web"
+ok "VMs that ended are gone, both" until_ok 3 has_no_vm "$old"
 
 # ---- a guest that reads: four disks, four ways of QEMU, one boot
 # shellcheck source=tests/vm/lib.sh
@@ -240,7 +240,7 @@ worker=$!
 defer kill -KILL $worker
 ok "the VM that works is seen" until_ok 3 has_vm worker $worker
 wait $worker
-is "(it ended well)" 0 $? || sed 's/^/# /' "$T/qemu.out"
+is "(the VM that works ended well)" 0 $? || sed 's/^/# /' "$T/qemu.out"
 # A completion that the kernel did not tell of (nestord.8, events lost) may have been of 64 KiB.
 lost=$(($(metric 'nestor_events_lost_total{room="blkio",reason="completion"}') * 65536))
 for i in 0 1 2 3; do
@@ -257,9 +257,9 @@ for i in 0 1 2 3; do
 	is "${names[i]}: no container has any" 0 "$(of_containers $i)"
 done
 written=$(ours write 0 worker '')
-within "its histogram has them" 100 "$(metric 'nestor_blkio_latency_seconds_count{vm="worker",container="",op="read"}')" 100000
+within "the VM's histogram has its reads" 100 "$(metric 'nestor_blkio_latency_seconds_count{vm="worker",container="",op="read"}')" 100000
 ok "the VM is gone" until_ok 3 has_no_vm $worker
-is "its counts stay" "$written" "$(ours write 0 worker '')"
+is "the counts of a VM that is gone stay" "$written" "$(ours write 0 worker '')"
 
 # ---- a cgroup with a VM and nothing else is that VM: what is charged to it, and no thread of the VM does
 cg=/sys/fs/cgroup
@@ -276,8 +276,8 @@ evicted() { # the pages that QEMU read at its start
 	blockdev --flushbufs "${loops[0]}"
 	[ "$(evictions 'vm="alone"')" -ge 1 ]
 }
-ok "its pages that others drop are its own" until_ok 5 evicted
-is "and not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
+ok "a VM alone in its cgroup: its pages that others drop are its own" until_ok 5 evicted
+is "a VM alone in its cgroup: its pages are not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
 end_qemu $alone
 
 wait $in_vms
