@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 80, lane: free
+# budget: 40, lane: free
 # nestorctl top: known I/O as rates, JSON, arguments, and the terminal, with tmux as one whose screen can be read.
 # tests/ctl/top_rows.c has the arithmetic.
 # shellcheck source=tests/harness/lib.sh
