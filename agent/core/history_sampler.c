@@ -32,7 +32,7 @@ static void on_timer(struct source *timer)
 /* Of the quantities that rooms have declared, also those that are down. NULL: no memory. */
 static struct history *new_history(const struct agent *a)
 {
-	const struct history_quantity **lists = calloc(a->nr_rooms, sizeof(*lists));
+	const struct history_quantity **lists = calloc(a->nr_rooms, sizeof(struct history_quantity *));
 	struct history *h = NULL;
 
 	for (unsigned int i = 0; lists && i < a->nr_rooms; i++)

@@ -10,7 +10,7 @@ files() { find agent bpf kfuncs gpu tests -name "$1" 2> /dev/null | sort; }
 mapfile -t c_files < <(files '*.[ch]')
 # Not what is compiled for the kernel, with its headers.
 mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/' -e '^tests/project/newroom/')
-mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/*/*.bash tests/* tests/*/* | sort)
+mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* install.sh agent/*/*.bash tests/* tests/*/* | sort)
 flags=(-iquote . -D_GNU_SOURCE -std=gnu11)
 
 passes() { # passes TEXT COMMAND…: shows what it printed if it fails
@@ -24,7 +24,7 @@ passes() { # passes TEXT COMMAND…: shows what it printed if it fails
 	fi
 }
 
-tidy() { printf '%s\n' "${units[@]}" | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$(printf '%q ' "${flags[@]}")" tidy; }
+tidy() { printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$(printf '%q ' "${flags[@]}")" tidy; }
 
 # Another version formats a few lines in another way.
 if clang-format --version | grep -q 'version 14\.'; then
@@ -45,18 +45,16 @@ cat > "$T/stub/sys/queue.h" << 'EOF' # it reads no system headers
 #define LIST_ENTRY(type) struct { struct type *next; }
 #define LIST_FOREACH(var, head, field) for ((var) = (head)->first; (var); (var) = (var)->field.next)
 EOF
-passes "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j 2 \
+passes "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j "$(nproc)" \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB --suppress=memleak \
 	--suppress=normalCheckLevelMaxBranches -I "$T/stub" -I . -D_GNU_SOURCE "${units[@]}"
 passes "shellcheck" shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR "${scripts[@]}"
 
 no_match() { ! grep -nE "$@"; }
 passes "each file says its licence" sh -c '! grep -L "SPDX-License-Identifier: GPL-2.0" "$@" | grep .' - "${c_files[@]}" "${scripts[@]}"
-passes "the core names no room" no_match 'blkio' agent/core/agent.c agent/core/documents.c agent/core/control.c agent/http/http.c agent/http/httpd.c \
-	agent/nestord.c agent/base/metrics.c agent/base/bpfobj.c
 # A sleep of 1000 s is a thing that hangs; VMs poll for devices, as nothing tells of them there.
 passes "tests do not sleep" sh -c '! grep -nE "^[^#]*\bsleep +([0-9]{1,2}\b|[0-9]*\.)" "$@" | grep -v ^tests/vm/init:' - "${scripts[@]}"
-passes "what tests name has the test's id, not a process's" no_match 'nestor-[a-z-]*-\$\$' tests/*/*.sh
+passes "what tests name has the test's id, not a process's" no_match -r --include='*.sh' --exclude-dir=bench 'nestor-[a-z-]*-\$\$' tests
 passes "no function is longer than 80 lines" awk '
 	/^[A-Za-z].*\)$/ || /^(static|int|void|bool|const|enum|struct) .*[^;]$/ { start = FNR }
 	/^}$/ && FNR - start > 80 { print FILENAME ":" start ": " FNR - start " lines"; bad = 1 } END { exit bad }' "${units[@]}"

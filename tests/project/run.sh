@@ -79,6 +79,10 @@ done
 TESTS_JOBS=2 tests_run
 is "lanes: two free tests run at a time, those of the machine alone" "0 4 passed, 0 failed, 0 skipped" "$status $(last)"
 all_gone
+for name in one two; do made vm-$name 'budget: 5, lane: vm' <<< "$alone"; done
+TESTS_JOBS=2 TESTS_VMS=1 tests_run
+is "lanes: no more VMs at a time than TESTS_VMS" "0 2 passed, 0 failed, 0 skipped" "$status $(last)"
+all_gone
 made short 'budget: 2, lane: free' <<< "echo short >> \$STATE/order; $good"
 made long 'budget: 9, lane: vm' <<< "echo long >> \$STATE/order; $good"
 TESTS_JOBS=1 tests_run
