@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The broker's life: what the agent tells it, the library, and who is which tenant. */
+/* The broker's life: what the agent tells it, and the library. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -27,120 +27,7 @@
 #define SECOND_NS 1000000000ULL
 #define SETTLE_NS (SECOND_NS / 5) /* after the last change of the library: an editor writes more than one file */
 
-double gpufn_now(void)
-{
-	return (double)now_ns() / 1e9;
-}
-
-/* ---- tenants ---- */
-
-/* Room for another one: of those that have nothing under way, the one that came first. Its counts go with it. */
-static bool forget_one(struct broker *b)
-{
-	struct tenant *t, *oldest = NULL;
-
-	LIST_FOREACH (t, &b->tenants, entry)
-		if (!t->nr_calls && !t->nr_peers && !t->memory_used && !executor_has(b, t))
-			oldest = t;
-	if (!oldest)
-		return false;
-	for (unsigned int i = 0; i < b->nr_devices; i++)
-		device_forget(&b->devices[i], oldest);
-	LIST_REMOVE(oldest, entry);
-	free(oldest);
-	b->nr_tenants--;
-	return true;
-}
-
-static struct tenant *find_tenant(const struct broker *b, const char *name)
-{
-	struct tenant *t;
-
-	LIST_FOREACH (t, &b->tenants, entry)
-		if (!strncmp(t->name, name, sizeof(t->name) - 1))
-			break;
-	return t;
-}
-
-static struct tenant *get_tenant(struct broker *b, const char *name)
-{
-	struct tenant *t = find_tenant(b, name);
-
-	if (t)
-		return t;
-	if ((b->nr_tenants == GPUFN_TENANTS_MAX && !forget_one(b)) || !(t = calloc(1, sizeof(*t))))
-		return NULL;
-	b->nr_tenants++;
-	snprintf(t->name, sizeof(t->name), "%s", name);
-	LIST_INSERT_HEAD(&b->tenants, t, entry);
-	return t;
-}
-
-/* {"tenant": …, "weight": …, "priority": …, "memory": …, "queue": …} */
-static const char *name_in(const json_t *o)
-{
-	return json_string_value(json_object_get(o, "tenant")) ?: "";
-}
-
-static struct tenant *take_limits(struct tenant *t, const json_t *o)
-{
-	if (!t)
-		return NULL;
-	t->named = true;
-	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
-	t->priority = (unsigned int)json_integer_value(json_object_get(o, "priority"));
-	t->memory = (__u64)json_integer_value(json_object_get(o, "memory"));
-	t->queue = (__u32)json_integer_value(json_object_get(o, "queue"));
-	return t;
-}
-
-/* Of /proc/PID/cgroup the line of the hierarchy that containers are known by. */
-static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
-{
-	char name[64], text[8192], *line, *save;
-
-	*ret = '\0';
-	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
-	if (util_read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
-		return;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *path = strchr(line, ':');
-
-		path = path ? strchr(path + 1, ':') : NULL;
-		if (path && (memory_v1 ? strstr(line, "memory") && strstr(line, "memory") < path : !strncmp(line, "0::", 3)))
-			snprintf(ret, size, "%s", path + 1);
-	}
-}
-
-/* The innermost container: "/a/b/c", then "/a/b", then "/a". */
-struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
-{
-	const json_t *paths = json_object_get(b->names, "paths"), *o = NULL;
-	char path[PATH_MAX], user[16], *slash;
-
-	cgroup_of(pid, json_is_true(json_object_get(b->names, "memory_v1")), path, sizeof(path));
-	while (*path && !(o = json_object_get(paths, path))) {
-		slash = strrchr(path, '/');
-		*(slash ?: path) = '\0';
-	}
-	if (!o) {
-		snprintf(user, sizeof(user), "%u", uid);
-		o = json_object_get(json_object_get(b->names, "users"), user);
-	}
-	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
-}
-
 /* ---- the agent ---- */
-
-/* Of those that are there already. */
-static void take_all_limits(struct broker *b, json_t *all)
-{
-	const char *key;
-	json_t *o;
-
-	json_object_foreach (all, key, o)
-		take_limits(find_tenant(b, name_in(o)), o);
-}
 
 /* What brokers before this one have learnt. */
 static void take_profile(struct broker *b, json_t *o)
@@ -167,16 +54,10 @@ static void take_policy(struct broker *b, json_t *policy)
 {
 	enum shares_rule share = (enum shares_rule)find_name(policy, "share", shares_rule_names, SHARES_RULES);
 	enum sched_rule rule = (enum sched_rule)find_name(policy, "rule", sched_rule_names, SCHED_RULES);
-	struct tenant *t;
 	json_t *profile;
 	size_t i;
 
-	json_decref(b->names);
-	b->names = policy;
-	LIST_FOREACH (t, &b->tenants, entry)
-		t->named = false;
-	take_all_limits(b, json_object_get(policy, "paths"));
-	take_all_limits(b, json_object_get(policy, "users"));
+	tenant_take_policy(b, policy);
 	b->enforce = json_is_true(json_object_get(policy, "enforce"));
 	b->slice_limit = json_number_value(json_object_get(policy, "slice_limit"));
 	json_array_foreach (json_object_get(policy, "profiles"), i, profile)
@@ -298,7 +179,7 @@ static int open_devices(struct broker *b)
 		return log_error(-ENOMEM, "out of memory");
 	for (size_t i = 0; i < list.n && !err; i++)
 		if (!list.devices[i].refused[0]) {
-			err = device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices);
+			err = device_init(b, &b->devices[b->nr_devices], &list.devices[i], b->nr_devices, call_given_up);
 			b->nr_devices++;
 		}
 	if (!b->nr_devices)
@@ -393,6 +274,7 @@ int gpufn_broker_main(char **argv)
 	log_open("nestord: gpufn", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
 	TAILQ_INIT(&b.calls);
+	b.executor_ops = &call_executor_ops;
 	b.functions_dir = argv[2];
 	err = become(argv[1]);
 	err = err ?: child_follow_parent(SIGKILL, GPUFN_AGENT_FD);

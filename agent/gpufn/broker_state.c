@@ -1,31 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the broker tells the agent, once a second: an object, which agent/gpufn/gpufn.c shows and counts. */
-#include <math.h>
-
 #include "agent/gpufn/broker.h"
 #include "agent/gpufn/profiles.h"
 #include "agent/lib/json_text.h"
-
-/* The bucket of bpf/hist.h. */
-static unsigned int slot_of(double us)
-{
-	double bound = 1;
-	unsigned int i = 0;
-
-	for (; i < HIST_BOUNDS && us > bound; i++)
-		bound *= 2;
-	return i;
-}
-
-void broker_note_end(struct broker *b, struct call *c)
-{
-	double late = fmax(0, c->ended - c->deadline);
-
-	if (!isfinite(c->deadline) || (c->end != CALL_DONE && c->end != CALL_LATE))
-		return;
-	b->lateness.slots[slot_of(late * 1e6)]++;
-	b->lateness_ns += (__u64)(late * 1e9);
-}
+#include "agent/lib/util.h"
 
 static json_t *tenant_state(const struct tenant *t)
 {
@@ -99,7 +77,7 @@ json_t *broker_state(struct broker *b)
 {
 	json_t *tenants = json_array(), *devices = json_array(), *lateness = json_array();
 	const struct tenant *t;
-	double now = gpufn_now();
+	double now = now_s();
 
 	LIST_FOREACH (t, &b->tenants, entry)
 		json_array_append_new(tenants, tenant_state(t));

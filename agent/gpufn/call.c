@@ -67,7 +67,7 @@ static void describe(struct device *d, const struct fn_call *fn, double wait, st
 
 	ret->ready = wait;
 	ret->fixed = d->launch + d->handling + moved_bytes(fn) / d->transfer;
-	ret->speed = (double)fn->cost / device_group_seconds(d, fn) * device_capacity(d, gpufn_now());
+	ret->speed = (double)fn->cost / device_group_seconds(d, fn) * device_capacity(d, now_s());
 	ret->least = (double)(least * fn->cost);
 }
 
@@ -76,7 +76,7 @@ static bool make_plan(struct broker *b, struct tenant *t, const struct fn_call *
 		      struct plan *plan)
 {
 	struct split_device devices[PARTS_MAX];
-	double parts[PARTS_MAX], load = 0, now = gpufn_now();
+	double parts[PARTS_MAX], load = 0, now = now_s();
 	unsigned int which[PARTS_MAX], n = 0;
 
 	*plan = (struct plan){ .known = true };
@@ -113,7 +113,7 @@ static int open_part(struct call *c, struct device *d, __u64 first, __u64 groups
 	if (!e)
 		return -EAGAIN;
 	*p = (struct part){ .call = c, .device = d, .executor = e, .nr = o.call, .first = first, .groups = groups };
-	p->since = gpufn_now();
+	p->since = now_s();
 	snprintf(o.function, sizeof(o.function), "%s", c->function);
 	memcpy(o.values, c->values, sizeof(o.values));
 	err = executor_order(e, &o, c->data);
@@ -181,7 +181,7 @@ static enum call_refusal begin(struct broker *b, struct tenant *t, const struct 
 	*c = (struct call){ .id = ++b->last_call, .broker = b, .tenant = t, .fn = *fn, .data = data, .priority = priority };
 	snprintf(c->function, sizeof(c->function), "%s", fn->f->name);
 	snprintf(c->values, sizeof(c->values), "%s", values);
-	c->arrived = gpufn_now();
+	c->arrived = now_s();
 	c->deadline = c->arrived + deadline;
 	TAILQ_INSERT_TAIL(&b->calls, c, entry);
 	t->memory_used += call_bytes(fn);
@@ -232,6 +232,27 @@ static void end_part(struct part *p)
 	p->executor = NULL;
 }
 
+/* The bucket of bpf/hist.h. */
+static unsigned int slot_of(double us)
+{
+	double bound = 1;
+	unsigned int i = 0;
+
+	for (; i < HIST_BOUNDS && us > bound; i++)
+		bound *= 2;
+	return i;
+}
+
+static void note_lateness(struct broker *b, const struct call *c)
+{
+	double late = fmax(0, c->ended - c->deadline);
+
+	if (!isfinite(c->deadline) || (c->end != CALL_DONE && c->end != CALL_LATE))
+		return;
+	b->lateness.slots[slot_of(late * 1e6)]++;
+	b->lateness_ns += (__u64)(late * 1e9);
+}
+
 static void count_end(struct call *c)
 {
 	struct tenant_counts *n = &c->tenant->counts;
@@ -242,7 +263,7 @@ static void count_end(struct call *c)
 	n->failed += c->end == CALL_FAILED;
 	n->cancelled += c->end == CALL_CANCELLED;
 	n->wasted_seconds += c->end == CALL_DONE ? 0 : c->device_seconds;
-	broker_note_end(c->broker, c);
+	note_lateness(c->broker, c);
 }
 
 void call_finish(struct call *c, enum call_end end, const char *why)
@@ -250,7 +271,7 @@ void call_finish(struct call *c, enum call_end end, const char *why)
 	if (c->end != CALL_RUNS)
 		return;
 	c->end = end;
-	c->ended = gpufn_now();
+	c->ended = now_s();
 	snprintf(c->why, sizeof(c->why), "%s", why ?: "");
 	for (unsigned int i = 0; i < c->nr_parts; i++)
 		end_part(&c->parts[i]);
@@ -276,7 +297,7 @@ static void on_opened(struct part *p, const struct gpufn_report *r)
 	if (r->ns && p->call->fn.input_bytes > 1024 * 1024)
 		d->transfer = 0.8 * d->transfer + 0.2 * (double)p->call->fn.input_bytes * 1e9 / (double)r->ns;
 	p->there = true;
-	p->moving = gpufn_now() - p->since;
+	p->moving = now_s() - p->since;
 	if (device_add(p))
 		call_finish(p->call, CALL_FAILED, "the broker is out of memory");
 	device_next(d);
@@ -290,7 +311,7 @@ static void on_ran(struct part *p, const struct gpufn_report *r)
 	device_slice_done(p, r);
 	if (p->ran == p->groups && p->executor) {
 		o.groups = p->call->nr_parts > 1 ? p->groups : 0;
-		p->since = gpufn_now();
+		p->since = now_s();
 		if (executor_order(p->executor, &o, -1))
 			call_finish(p->call, CALL_FAILED, "its executor does not take orders");
 	}
@@ -301,14 +322,14 @@ static void on_read(struct part *p)
 {
 	struct call *c = p->call;
 
-	p->moving += gpufn_now() - p->since;
+	p->moving += now_s() - p->since;
 	device_note_handling(p->device, p->moving - moved_bytes(&c->fn) / p->device->transfer);
 	end_part(p);
 	if (!--c->parts_left)
-		call_finish(c, gpufn_now() > c->deadline ? CALL_LATE : CALL_DONE, NULL);
+		call_finish(c, now_s() > c->deadline ? CALL_LATE : CALL_DONE, NULL);
 }
 
-void call_on_report(struct executor *e, const struct gpufn_report *r)
+static void on_report(struct executor *e, const struct gpufn_report *r)
 {
 	struct device *d = e->device;
 	struct part *p;
@@ -336,7 +357,7 @@ void call_on_report(struct executor *e, const struct gpufn_report *r)
 		on_read(p);
 }
 
-void call_on_death(struct executor *e, const char *why)
+static void on_death(struct executor *e, const char *why)
 {
 	struct device *d = e->device;
 	struct part *p;
@@ -346,10 +367,17 @@ void call_on_death(struct executor *e, const char *why)
 		p->device->memory_used -= p->call->fn.device_bytes;
 		p->executor = NULL;
 		if (p->astray)
-			device_charge(p, gpufn_now() - e->astray);
+			device_charge(p, now_s() - e->astray);
 		call_finish(p->call, CALL_FAILED, why);
 	}
 	device_next(d);
+}
+
+const struct executor_ops call_executor_ops = { .on_report = on_report, .on_death = on_death };
+
+void call_given_up(struct part *p, bool late, const char *why)
+{
+	call_finish(p->call, late ? CALL_DROPPED : CALL_FAILED, why);
 }
 
 /* ---- limits ---- */
@@ -378,7 +406,7 @@ static bool check_executor(struct broker *b, struct executor *e, double now)
 
 void call_check_limits(struct broker *b)
 {
-	double now = gpufn_now();
+	double now = now_s();
 	struct executor *e;
 	bool owed = false;
 

@@ -245,7 +245,7 @@ static void drop(struct lane *l)
 		struct part *p = t->data;
 
 		p->queued = false;
-		call_finish(p->call, CALL_DROPPED, "it cannot be done by its deadline any more");
+		p->device->given_up(p, true, "it cannot be done by its deadline any more");
 	}
 }
 
@@ -352,10 +352,10 @@ void device_next(struct device *d)
 	struct sched_slice slice;
 	struct lane *l;
 
-	if (d->running.part || !choose_slice(d, gpufn_now(), &l, &slice))
+	if (d->running.part || !choose_slice(d, now_s(), &l, &slice))
 		return;
 	d->last = l;
-	run(d, &slice, gpufn_now());
+	run(d, &slice, now_s());
 }
 
 static void wake(struct source *s)
@@ -384,7 +384,7 @@ static void note_slice(struct device *d, const struct part *p, double began, dou
 static void account(struct device *d, struct part *p, double took)
 {
 	struct tenant *t = p->call->tenant;
-	double now = gpufn_now();
+	double now = now_s();
 
 	d->busy += took;
 	d->slices++;
@@ -409,7 +409,7 @@ void device_remove(struct part *p)
 	const struct running *r = &p->device->running;
 
 	if (r->part == p)
-		account(p->device, p, gpufn_now() - r->began);
+		account(p->device, p, now_s() - r->began);
 	take_out(p);
 }
 
@@ -420,13 +420,13 @@ static void slice_is_back(struct part *p)
 	p->ran += p->astray;
 	p->astray = 0;
 	if (p->ran < p->groups && device_add(p))
-		call_finish(p->call, CALL_FAILED, "the broker is out of memory");
+		p->device->given_up(p, false, "the broker is out of memory");
 }
 
 void device_slice_done(struct part *p, const struct gpufn_report *r)
 {
 	struct device *d = p->device;
-	double took = gpufn_now() - d->running.began, each;
+	double took = now_s() - d->running.began, each;
 	struct sched_slice slice = d->running.slice;
 	bool known = device_knows(d, &p->call->fn);
 
@@ -445,7 +445,7 @@ void device_slice_done(struct part *p, const struct gpufn_report *r)
 		slice.work = (double)d->running.groups * each;
 	/* However the profile has changed: when the last group has run, nothing is left. */
 	p->task.work = (double)(p->groups - p->ran) * each + (p->ran < p->groups ? slice.work : 0);
-	p->lane->used_at = gpufn_now();
+	p->lane->used_at = now_s();
 	p->queued = !sched_done(p->lane->sched, &slice, took);
 }
 
@@ -461,11 +461,13 @@ void device_let_go(struct device *d)
 
 /* ---- life ---- */
 
-int device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr)
+int device_init(struct broker *b, struct device *d, const struct gpu_info *info, unsigned int nr,
+		void (*given_up)(struct part *p, bool late, const char *why))
 {
 	d->broker = b;
 	d->info = *info;
 	d->nr = nr;
+	d->given_up = given_up;
 	d->transfer = TRANSFER;
 	d->handling = HANDLING;
 	d->wake = (struct source){ .fd = loop_timer_open(0, 0), .ready = wake, .data = d };
@@ -503,7 +505,7 @@ void device_requeue(struct device *d)
 				continue;
 			p->queued = false;
 			if (device_add(p))
-				call_finish(c, CALL_FAILED, "the broker is out of memory");
+				d->given_up(p, false, "the broker is out of memory");
 		}
 	}
 }

@@ -75,7 +75,7 @@ static void end(struct executor *e, const char *why)
 	if (!LIST_EMPTY(&e->parts))
 		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->function, e->tenant->name, e->device->info.name,
 			    why);
-	call_on_death(e, why);
+	e->broker->executor_ops->on_death(e, why);
 	forget(e);
 }
 
@@ -94,7 +94,7 @@ static void on_report(struct source *s)
 	}
 	r.text[sizeof(r.text) - 1] = '\0';
 	e->owed -= e->owed > 0;
-	e->busy_since = e->owed ? gpufn_now() : 0;
+	e->busy_since = e->owed ? now_s() : 0;
 	if (r.op == GPUFN_READY) {
 		e->ready = !r.err;
 		if (!r.err && (!e->device->launch || (double)r.ns / 1e9 < e->device->launch))
@@ -105,7 +105,7 @@ static void on_report(struct source *s)
 		}
 		return;
 	}
-	call_on_report(e, &r);
+	e->broker->executor_ops->on_report(e, &r);
 }
 
 static int spawn(struct executor *e)
@@ -144,7 +144,7 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 	if (!e)
 		return NULL;
 	*e = (struct executor){ .broker = b, .tenant = t, .device = d, .reports = { .fd = -1 }, .owed = 1 };
-	e->used_at = e->busy_since = gpufn_now();
+	e->used_at = e->busy_since = now_s();
 	snprintf(e->dir, sizeof(e->dir), "%s/executor.XXXXXX", b->state_dir);
 	LIST_INSERT_HEAD(&b->executors, e, entry);
 	if (!mkdtemp(e->dir) || spawn(e)) {
@@ -167,7 +167,7 @@ int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 		return err;
 	}
 	if (!e->owed)
-		e->busy_since = gpufn_now();
+		e->busy_since = now_s();
 	e->owed++;
 	return 0;
 }
@@ -179,7 +179,7 @@ void executor_kill(struct executor *e, const char *why)
 
 void executor_tend(struct broker *b)
 {
-	double now = gpufn_now();
+	double now = now_s();
 	struct executor *e;
 
 	LIST_FOREACH (e, &b->executors, entry) {

@@ -513,7 +513,7 @@ static void on_events(struct source *s)
 void gpufn_http_tick(struct broker *b)
 {
 	struct gpufn_http *f = b->front;
-	double now = gpufn_now();
+	double now = now_s();
 	struct call *c, *next;
 
 	for (c = TAILQ_FIRST(&b->calls); c; c = next) {

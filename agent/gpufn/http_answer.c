@@ -84,6 +84,6 @@ enum MHD_Result http_answer_ended(struct MHD_Connection *c, const struct call *c
 json_t *http_answer_call_json(const struct call *c)
 {
 	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->function, "state",
-			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? gpufn_now() : c->ended) - c->arrived,
+			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? now_s() : c->ended) - c->arrived,
 			 "device_seconds", c->device_seconds, "slices", (json_int_t)c->slices, "error", json_text(c->why));
 }

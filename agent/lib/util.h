@@ -49,6 +49,12 @@ static inline __u64 now_ns(void)
 	return (__u64)ts.tv_sec * 1000000000ULL + (__u64)ts.tv_nsec;
 }
 
+/* The same in seconds. */
+static inline double now_s(void)
+{
+	return (double)now_ns() / 1e9;
+}
+
 /* Milliseconds since 1970, as people's clocks have them. */
 static inline __u64 real_ms(void)
 {

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The broker's side of executors, the lowest layer: what they report, and their deaths, go up by executor_ops. */
+#ifndef NESTOR_GPUFN_EXECUTOR_H
+#define NESTOR_GPUFN_EXECUTOR_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "agent/gpufn/wire.h"
+#include "agent/lib/loop.h"
+
+#define GPUFN_DYING_MAX 64
+
+struct broker;
+struct device;
+struct executor;
+struct tenant;
+
+struct executor_ops {
+	void (*on_report)(struct executor *e, const struct gpufn_report *r); /* of an order */
+	void (*on_death)(struct executor *e, const char *why); /* takes all parts off @e, which is freed afterwards */
+};
+
+struct executor {
+	LIST_ENTRY(executor) entry;
+	struct broker *broker;
+	struct tenant *tenant;
+	struct device *device;
+	struct source reports;
+	pid_t pid;
+	bool ready, retired;
+	char dir[256];
+	double used_at; /* when it had something to do */
+	double busy_since; /* since when it owes a report; 0: it owes none */
+	unsigned int owed, opening; /* reports; of these, of calls that are opened, for which it may have to compile */
+	double astray; /* since when a slice that others no longer wait for runs; 0: none does */
+	LIST_HEAD(, part) parts;
+};
+
+/* Of @t on @d, started if there is none. NULL: it cannot be. */
+struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d);
+/* 0 or -errno, -EAGAIN: it does not take any more now; @fd: -1, or what goes with it. */
+int executor_order(struct executor *e, struct gpufn_order *o, int fd);
+/* Kills it, if it is not dead already; its calls fail, for @why. */
+void executor_kill(struct executor *e, const char *why);
+/* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left.
+ */
+void executor_retire_all(struct broker *b);
+void executor_kill_retired(struct broker *b);
+/* Once a second: those that have had nothing to do for long go, and the dead are buried. */
+void executor_tend(struct broker *b);
+bool executor_has(const struct broker *b, const struct tenant *t);
+void executor_kill_all(struct broker *b);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who is which tenant, as policy says, and what tenants may have. */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/gpufn/broker.h"
+#include "agent/lib/util.h"
+
+/* Room for another one: of those that have nothing under way, the one that came first. Its counts go with it. */
+static bool forget_one(struct broker *b)
+{
+	struct tenant *t, *oldest = NULL;
+
+	LIST_FOREACH (t, &b->tenants, entry)
+		if (!t->nr_calls && !t->nr_peers && !t->memory_used && !executor_has(b, t))
+			oldest = t;
+	if (!oldest)
+		return false;
+	for (unsigned int i = 0; i < b->nr_devices; i++)
+		device_forget(&b->devices[i], oldest);
+	LIST_REMOVE(oldest, entry);
+	free(oldest);
+	b->nr_tenants--;
+	return true;
+}
+
+static struct tenant *find_tenant(const struct broker *b, const char *name)
+{
+	struct tenant *t;
+
+	LIST_FOREACH (t, &b->tenants, entry)
+		if (!strncmp(t->name, name, sizeof(t->name) - 1))
+			break;
+	return t;
+}
+
+static struct tenant *get_tenant(struct broker *b, const char *name)
+{
+	struct tenant *t = find_tenant(b, name);
+
+	if (t)
+		return t;
+	if ((b->nr_tenants == GPUFN_TENANTS_MAX && !forget_one(b)) || !(t = calloc(1, sizeof(*t))))
+		return NULL;
+	b->nr_tenants++;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	LIST_INSERT_HEAD(&b->tenants, t, entry);
+	return t;
+}
+
+/* {"tenant": …, "weight": …, "priority": …, "memory": …, "queue": …} */
+static const char *name_in(const json_t *o)
+{
+	return json_string_value(json_object_get(o, "tenant")) ?: "";
+}
+
+static struct tenant *take_limits(struct tenant *t, const json_t *o)
+{
+	if (!t)
+		return NULL;
+	t->named = true;
+	t->weight = (double)json_integer_value(json_object_get(o, "weight"));
+	t->priority = (unsigned int)json_integer_value(json_object_get(o, "priority"));
+	t->memory = (__u64)json_integer_value(json_object_get(o, "memory"));
+	t->queue = (__u32)json_integer_value(json_object_get(o, "queue"));
+	return t;
+}
+
+/* Of /proc/PID/cgroup the line of the hierarchy that containers are known by. */
+static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
+{
+	char name[64], text[8192], *line, *save;
+
+	*ret = '\0';
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
+	if (util_read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *path = strchr(line, ':');
+
+		path = path ? strchr(path + 1, ':') : NULL;
+		if (path && (memory_v1 ? strstr(line, "memory") && strstr(line, "memory") < path : !strncmp(line, "0::", 3)))
+			snprintf(ret, size, "%s", path + 1);
+	}
+}
+
+/* The innermost container: "/a/b/c", then "/a/b", then "/a". */
+struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
+{
+	const json_t *paths = json_object_get(b->names, "paths"), *o = NULL;
+	char path[PATH_MAX], user[16], *slash;
+
+	cgroup_of(pid, json_is_true(json_object_get(b->names, "memory_v1")), path, sizeof(path));
+	while (*path && !(o = json_object_get(paths, path))) {
+		slash = strrchr(path, '/');
+		*(slash ?: path) = '\0';
+	}
+	if (!o) {
+		snprintf(user, sizeof(user), "%u", uid);
+		o = json_object_get(json_object_get(b->names, "users"), user);
+	}
+	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
+}
+
+/* Of those that are there already. */
+static void take_all_limits(struct broker *b, json_t *all)
+{
+	const char *key;
+	json_t *o;
+
+	json_object_foreach (all, key, o)
+		take_limits(find_tenant(b, name_in(o)), o);
+}
+
+void tenant_take_policy(struct broker *b, json_t *policy)
+{
+	struct tenant *t;
+
+	json_decref(b->names);
+	b->names = policy;
+	LIST_FOREACH (t, &b->tenants, entry)
+		t->named = false;
+	take_all_limits(b, json_object_get(policy, "paths"));
+	take_all_limits(b, json_object_get(policy, "users"));
+}
