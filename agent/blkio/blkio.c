@@ -318,6 +318,24 @@ static json_t *blkio_show(void *self)
 	return list;
 }
 
+/* ---- who comes and goes ---- */
+
+static void on_born(void *data, const struct workload *one)
+{
+	struct blkio *b = data;
+
+	if (!blkio_limit_born(b, one))
+		return;
+	blkio_target_born(b);
+	blkio_limit_update(b, one);
+}
+
+static void on_gone(void *data, const struct workload *one)
+{
+	blkio_target_gone(data, one);
+	blkio_limit_gone(data, one);
+}
+
 /* ---- life ---- */
 
 static int blkio_probe(const struct kernel *k)
@@ -337,6 +355,8 @@ static void blkio_stop(void *self)
 {
 	struct blkio *b = self;
 
+	if (b->watch.data)
+		who_unwatch(b->env->who, &b->watch);
 	blkio_limit_stop(b);
 	blkio_target_stop(b);
 	if (b->total.live)
@@ -373,6 +393,8 @@ static int load(struct blkio *b)
 	return err ? log_error(err, "blkio: cannot attach: %s", strerror(-err)) : 0;
 }
 
+static const struct blkio_limit_ops limit_ops = { .cap = blkio_target_cap, .disks_changed = blkio_target_apply };
+
 static int blkio_start(struct env *env, void **ret_self)
 {
 	struct blkio *b = calloc(1, sizeof(*b));
@@ -381,11 +403,13 @@ static int blkio_start(struct env *env, void **ret_self)
 	if (!b)
 		return log_error(-ENOMEM, "blkio: out of memory");
 	b->env = env;
-	err = load(b) ?: blkio_limit_start(b) ?: blkio_target_start(b);
+	err = load(b) ?: blkio_limit_start(b, &limit_ops) ?: blkio_target_start(b);
 	if (err) {
 		blkio_stop(b);
 		return err;
 	}
+	b->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = b };
+	who_watch(env->who, &b->watch);
 	*ret_self = b;
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "agent/base/env.h"
 #include "agent/who/counters.h"
+#include "agent/who/who.h"
 #include "bpf/blkio.h"
 
 struct blkio {
@@ -13,6 +14,7 @@ struct blkio {
 	struct counters total; /* blkio_total and blkio_gone */
 	struct blkio_limits *limits;
 	struct blkio_targets *targets;
+	struct who_watch watch; /* no data: not yet */
 };
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "agent/blkio/blkio.h"
 #include "agent/blkio/limit.h"
+#include "agent/blkio/rules.h"
 #include "agent/blkio/steer.h"
 #include "agent/steer/cgroup_file.h"
 #include "agent/lib/log.h"
@@ -75,75 +76,7 @@ static void policy_max(const struct blkio_limit *rule, const char *former, __u64
 	take(&max[WRITE_IOS], rule->write_iops);
 }
 
-/* ---- which cgroup ---- */
-
-static bool has_type(const char *mount, const char *path, const char *type)
-{
-	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.type");
-	char line[64] = "";
-
-	return f && fgets(line, sizeof(line), f) && !strcmp(line, type);
-}
-
-static bool has_children(const char *mount, const char *path)
-{
-	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.stat");
-	unsigned int nr = 0;
-
-	return f && fscanf(f, "nr_descendants %u", &nr) == 1 && nr;
-}
-
-/* No process but @pid in the cgroup, nor below. Threads of a process may have cgroups of their own below it. */
-static bool is_alone(const char *mount, const char *path, int pid)
-{
-	_fclose_ FILE *f = cgroup_file_open(mount, path, "cgroup.procs");
-	int other;
-
-	while (f && fscanf(f, "%d", &other) == 1)
-		if (other != pid)
-			return false;
-	return f && (!has_children(mount, path) || has_type(mount, path, "domain threaded\n"));
-}
-
-int blkio_limit_path(const struct blkio *b, const struct workload *one, char *ret_path, size_t size, char *ret_why,
-		     size_t why_size)
-{
-	const char *mount = b->limits->settings.mount;
-
-	snprintf(ret_path, size, "%s", one->path);
-	if (one->pid) /* libvirt puts threads of a VM into cgroups of their own, which have no io.max */
-		while (has_type(mount, ret_path, "threaded\n"))
-			*strrchr(ret_path, '/') = '\0';
-	if (!strcmp(ret_path, "/") || !ret_path[0]) {
-		snprintf(ret_why, why_size, "it is in the root cgroup, which cannot be limited");
-		return -EINVAL;
-	}
-	if (one->pid && !is_alone(mount, ret_path, one->pid)) {
-		snprintf(ret_why, why_size, "it is not alone in its cgroup %s, and others would be limited with it", ret_path);
-		return -EBUSY;
-	}
-	return 0;
-}
-
-/* ---- rules ---- */
-
-static bool rule_names(const struct blkio_limit *rule, const struct workload *one)
-{
-	return who_matches(one, rule->container, rule->vm);
-}
-
-static const struct blkio_limit *first_rule(const struct blkio_policy *p, const struct workload *one, const char *device)
-{
-	for (unsigned int i = 0; i < p->limits_count; i++)
-		if (!strcmp(p->limits[i].device, device) && rule_names(&p->limits[i], one))
-			return &p->limits[i];
-	return NULL;
-}
-
-bool blkio_limit_names(const struct blkio_policy *p, const struct workload *one, const char *device)
-{
-	return first_rule(p, one, device) != NULL;
-}
+/* ---- what a rule makes ---- */
 
 static void refuse(struct limited *lim, const char *device, const char *why)
 {
@@ -189,7 +122,7 @@ static int want_max(struct blkio_limits *l, const struct workload *one, const st
 	if (err)
 		return err;
 	policy_max(rule, former, max);
-	blkio_target_cap(l->b, one, rule->device, &read, &write);
+	l->ops->cap(l->b, one, rule->device, &read, &write);
 	lower_to(&max[READ_BYTES], read);
 	lower_to(&max[WRITE_BYTES], write);
 	format_max(max, value);
@@ -216,7 +149,7 @@ static int want_weight(struct blkio_limits *l, const struct workload *one, __u32
 static bool wants_anything(const struct blkio_policy *p, const struct blkio_limit *rule)
 {
 	return rule->read || rule->write || rule->read_iops || rule->write_iops || rule->weight ||
-	       blkio_target_on(p, rule->device);
+	       blkio_rules_has_target(p, rule->device);
 }
 
 static int want_rule(struct blkio_limits *l, const struct workload *one, const struct blkio_limit *rule, char *why, size_t size)
@@ -227,7 +160,7 @@ static int want_rule(struct blkio_limits *l, const struct workload *one, const s
 
 	if (disk_find(rule->device, &disk))
 		return 0; /* disk_watch tells when it is there */
-	err = blkio_limit_path(l->b, one, path, sizeof(path), why, size);
+	err = blkio_rules_path(l->settings.mount, one, path, sizeof(path), why, size);
 	if (!err)
 		err = enable_io(l, path, why, size);
 	if (err)
@@ -249,7 +182,7 @@ static void want_one(struct blkio_limits *l, struct limited *lim)
 	for (unsigned int i = 0; i < p->limits_count; i++) {
 		const struct blkio_limit *rule = &p->limits[i];
 
-		if (rule != first_rule(p, lim->one, rule->device) || !wants_anything(p, rule))
+		if (rule != blkio_rules_first(p, lim->one, rule->device) || !wants_anything(p, rule))
 			continue;
 		if (l->why_not[0])
 			lim->refused++;
@@ -287,10 +220,9 @@ static void limited_free(struct limited *lim)
 	free(lim);
 }
 
-/* What is told of again has changed: its cgroup may be another one. */
-static void on_born(void *data, const struct workload *one)
+bool blkio_limit_born(struct blkio *b, const struct workload *one)
 {
-	struct blkio_limits *l = data;
+	struct blkio_limits *l = b->limits;
 	struct limited *lim = find(l, one);
 	bool known = lim;
 
@@ -298,30 +230,26 @@ static void on_born(void *data, const struct workload *one)
 		lim = calloc(1, sizeof(*lim));
 	if (!lim) {
 		log_error(-ENOMEM, "blkio: out of memory; %s%s is not limited", one->vm, one->container);
-		return;
+		return false;
 	}
 	if (!known) {
 		lim->one = one;
 		LIST_INSERT_HEAD(&l->ones, lim, entry);
-	}
-	if (!l->applied)
-		return;
-	blkio_target_born(l->b);
-	want_one(l, lim);
-	if (known)
+	} else if (l->applied) {
 		loop_timer_rearm(l->sweep.fd, SWEEP_NS, 0);
+	}
+	return l->applied;
 }
 
 /*
  * Its cgroup may live on without it, or be that of a container which will be told of in a moment by another name: what
  * is set there is put back if nobody wants it in the end.
  */
-static void on_gone(void *data, const struct workload *one)
+void blkio_limit_gone(struct blkio *b, const struct workload *one)
 {
-	struct blkio_limits *l = data;
+	struct blkio_limits *l = b->limits;
 	struct limited *lim = find(l, one);
 
-	blkio_target_gone(l->b, one);
 	if (cgroup_values_untag(&l->settings, one))
 		loop_timer_rearm(l->sweep.fd, SWEEP_NS, 0);
 	if (lim)
@@ -338,7 +266,7 @@ static void on_disk(void *data)
 {
 	struct blkio_limits *l = data;
 
-	blkio_target_apply(l->b);
+	l->ops->disks_changed(l->b);
 	want_all(l);
 }
 
@@ -360,17 +288,18 @@ void blkio_limit_for_each(struct blkio *b, void (*visit)(void *data, const struc
 
 void blkio_limit_in_force(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write)
 {
-	const struct blkio_limit *rule = first_rule(policy_of(b->limits), one, device);
+	const struct blkio_limit *rule = blkio_rules_first(policy_of(b->limits), one, device);
 	char path[OWNER_PATH_MAX], why[WHY_MAX];
 	__u64 max[MAX_KINDS], now[MAX_KINDS];
 	const struct cgroup_value *s;
 	struct disk disk;
 
 	*ret_read = *ret_write = BLKIO_NO_CAP;
-	if (!rule || disk_find(device, &disk) || blkio_limit_path(b, one, path, sizeof(path), why, sizeof(why)))
+	if (!rule || disk_find(device, &disk) ||
+	    blkio_rules_path(b->limits->settings.mount, one, path, sizeof(path), why, sizeof(why)))
 		return;
 	s = cgroup_journal_find(&b->limits->settings,
-				&(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+				&(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk }, false);
 	if (!s)
 		return;
 	policy_max(rule, s->former, max);
@@ -407,7 +336,7 @@ static void check_machine(const struct env *env, const struct hierarchy *v2, cha
 		snprintf(why, size, "that needs Linux 6.12 or newer, and this is %s", env->kernel.uts.release);
 }
 
-int blkio_limit_start(struct blkio *b)
+int blkio_limit_start(struct blkio *b, const struct blkio_limit_ops *ops)
 {
 	const struct hierarchy *v2 = kernel_hierarchy(&b->env->kernel, 0);
 	struct blkio_limits *l = calloc(1, sizeof(*l));
@@ -417,8 +346,8 @@ int blkio_limit_start(struct blkio *b)
 		return log_error(-ENOMEM, "blkio: out of memory");
 	b->limits = l;
 	l->b = b;
+	l->ops = ops;
 	l->disks = (struct disk_watch){ .source.fd = -1, .changed = on_disk, .data = l };
-	l->watch = (struct who_watch){ .born = on_born, .gone = on_gone, .data = l };
 	l->sweep = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_sweep, .data = l };
 	TAILQ_INIT(&l->settings.list);
 	check_machine(b->env, v2, l->why_not, sizeof(l->why_not));
@@ -427,11 +356,7 @@ int blkio_limit_start(struct blkio *b)
 	if (!err && !l->why_not[0])
 		err = cgroup_values_open(&l->settings, v2->mount, b->env->run_dir_fd)
 			      ?: disk_watch_start(&l->disks, &b->env->loop);
-	if (err)
-		return err;
-	who_watch(b->env->who, &l->watch);
-	l->watching = true;
-	return 0;
+	return err;
 }
 
 static void log_missing(const struct blkio_policy *p)
@@ -473,8 +398,6 @@ void blkio_limit_stop(struct blkio *b)
 
 	if (!l)
 		return;
-	if (l->watching)
-		who_unwatch(b->env->who, &l->watch);
 	disk_watch_stop(&l->disks, &b->env->loop);
 	if (l->sweep.fd >= 0)
 		loop_remove(&b->env->loop, &l->sweep);

@@ -22,9 +22,8 @@ struct limited {
 
 struct blkio_limits {
 	struct blkio *b;
+	const struct blkio_limit_ops *ops;
 	struct cgroup_values settings;
-	struct who_watch watch;
-	bool watching;
 	struct disk_watch disks;
 	struct source sweep; /* timer, runs once after somebody went */
 	LIST_HEAD(, limited) ones;

@@ -14,11 +14,18 @@ struct blkio_targets;
 struct history;
 struct metrics;
 
+/* What limits ask of those above them. */
+struct blkio_limit_ops {
+	/* What is left to @one, in bytes per second; BLKIO_NO_CAP: all. */
+	void (*cap)(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write);
+	void (*disks_changed)(struct blkio *b); /* before limits are set anew */
+};
+
 /*
  * Limits: io.max and weights as policy has them, for containers and VMs that are there and those to come. start()
  * and apply() give 0, or -errno, logged. stop() leaves limits in force.
  */
-int blkio_limit_start(struct blkio *b);
+int blkio_limit_start(struct blkio *b, const struct blkio_limit_ops *ops);
 int blkio_limit_apply(struct blkio *b);
 void blkio_limit_collect(struct blkio *b, struct metrics *m);
 void blkio_limit_sample(struct blkio *b, struct history *h);
@@ -30,15 +37,15 @@ void blkio_limit_stop(struct blkio *b);
 /* Policy has the room off: puts back what it had set, also in an earlier agent. */
 void blkio_limit_off(struct env *env);
 
+/*
+ * @one came, or has changed: its cgroup may be another one. True: policy was applied, so blkio_limit_update() sets its
+ * limits; false: the next blkio_limit_apply() does.
+ */
+bool blkio_limit_born(struct blkio *b, const struct workload *one);
+void blkio_limit_gone(struct blkio *b, const struct workload *one);
+
 /* A target changed what @one may do at most: sets its io.max anew. */
 void blkio_limit_update(struct blkio *b, const struct workload *one);
-
-/* Has policy's blkio.limits a rule that names @one and @device? */
-bool blkio_limit_names(const struct blkio_policy *p, const struct workload *one, const char *device);
-
-/* The cgroup of @one that limits can be set on. 0; or -errno with a sentence in @ret_why. */
-int blkio_limit_path(const struct blkio *b, const struct workload *one, char *ret_path, size_t size, char *ret_why,
-		     size_t why_size);
 
 /* What an earlier agent left in force below what policy says: a target's doing. BLKIO_NO_CAP: nothing. */
 void blkio_limit_in_force(struct blkio *b, const struct workload *one, const char *device, __u64 *ret_read, __u64 *ret_write);
@@ -60,9 +67,6 @@ void blkio_target_stop(struct blkio *b);
 
 void blkio_target_born(struct blkio *b);
 void blkio_target_gone(struct blkio *b, const struct workload *one);
-
-/* Could a target lower those that use @device? */
-bool blkio_target_on(const struct blkio_policy *p, const char *device);
 
 /* What targets leave to @one, in bytes per second; BLKIO_NO_CAP: all. */
 #define BLKIO_NO_CAP (~0ULL)

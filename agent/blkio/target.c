@@ -18,6 +18,8 @@
 
 #include "agent/blkio/blkio.h"
 #include "agent/blkio/controller.h"
+#include "agent/blkio/limit.h"
+#include "agent/blkio/rules.h"
 #include "agent/blkio/steer.h"
 #include "agent/lib/log.h"
 #include "agent/base/metrics.h"
@@ -260,14 +262,6 @@ static const struct blkio_target *target_of(const struct blkio_policy *p, const 
 	return NULL;
 }
 
-bool blkio_target_on(const struct blkio_policy *p, const char *device)
-{
-	for (unsigned int i = 0; i < p->targets_count; i++)
-		if (!strcmp(p->targets[i].device, device))
-			return true;
-	return false;
-}
-
 static void join_as_guard(struct controller *c, const struct workload *one, const struct blkio_target *target)
 {
 	struct guard *g = guard_find(c, one) ?: calloc(1, sizeof(*g));
@@ -336,7 +330,7 @@ static void visit_others(void *data, const struct workload *one)
 	struct controller *c;
 
 	LIST_FOREACH (c, &t->contests, entry)
-		if (!is_guards(c, one) && blkio_limit_names(policy_of(t->b), one, c->device))
+		if (!is_guards(c, one) && blkio_rules_first(policy_of(t->b), one, c->device))
 			join_as_other(t->b, c, one);
 }
 
@@ -411,7 +405,7 @@ static bool read_bytes(struct blkio *b, const struct controller *c, const struct
 	_fclose_ FILE *f = NULL;
 	unsigned int major, minor;
 
-	if (blkio_limit_path(b, o->one, path, sizeof(path), why, sizeof(why)))
+	if (blkio_rules_path(b->limits->settings.mount, o->one, path, sizeof(path), why, sizeof(why)))
 		return false;
 	snprintf(full, sizeof(full), "%s%s/io.stat", kernel_task_hierarchy(&b->env->kernel)->mount, path);
 	f = fopen(full, "re");

@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Files of cgroups (v2), as settings.c needs them: one value each of the kinds in enum setting_file. */
+/* Files of cgroups (v2), as cgroup_values.c needs them: one value each of the kinds in enum setting_file. */
 #ifndef NESTOR_CGROUP_FILE_H
 #define NESTOR_CGROUP_FILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "agent/steer/cgroup_values.h"
+#include <linux/types.h>
+
+#include "agent/steer/disk.h"
+
+#define SETTING_VALUE_MAX 160
+
+enum setting_file {
+	SETTING_CONTROLLER, /* cgroup.subtree_control: "+io" or "-io"; of no disk */
+	SETTING_COST, /* io.cost.qos of the root cgroup: "enable=0" or "enable=1" */
+	SETTING_MAX, /* io.max: "rbps=max wbps=max riops=max wiops=max" */
+	SETTING_WEIGHT, /* io.weight: a number, or "default" */
+	SETTING_BFQ_WEIGHT, /* io.bfq.weight: the same */
+	SETTING_FILES
+};
+
+struct cgroup_value_id {
+	enum setting_file file;
+	const char *path; /* of the cgroup, from the mount */
+	const struct disk *disk; /* NULL for SETTING_CONTROLLER */
+};
 
 /* Once before all others. 0 or -errno, logged. */
 int cgroup_file_init(void);

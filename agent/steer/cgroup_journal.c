@@ -25,6 +25,40 @@ static const struct disk *known_disk(const struct disk *disk)
 	return disk->name[0] ? disk : NULL;
 }
 
+/* ---- the list ---- */
+
+static bool matches(const struct cgroup_value *s, const struct cgroup_value_id *id)
+{
+	return s->file == id->file && !strcmp(s->path, id->path) && !strcmp(s->disk.name, id->disk ? id->disk->name : "");
+}
+
+struct cgroup_value *cgroup_journal_find(const struct cgroup_values *set, const struct cgroup_value_id *id, bool dry)
+{
+	struct cgroup_value *s;
+
+	TAILQ_FOREACH (s, &set->list, entry)
+		if (s->dry == dry && matches(s, id))
+			return s;
+	return NULL;
+}
+
+struct cgroup_value *cgroup_journal_add(struct cgroup_values *set, const struct cgroup_value_id *id)
+{
+	struct cgroup_value *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->path = strdup(id->path);
+	if (!s || !s->path) {
+		free(s);
+		return NULL;
+	}
+	s->file = id->file;
+	if (id->disk)
+		s->disk = *id->disk;
+	TAILQ_INSERT_TAIL(&set->list, s, entry);
+	return s;
+}
+
 /* ---- reading ---- */
 
 static int read_setting(struct cgroup_values *set, json_t *line)
@@ -47,7 +81,7 @@ static int read_setting(struct cgroup_values *set, json_t *line)
 	disk.seq = (__u64)seq;
 	id.path = path;
 	id.disk = known_disk(&disk);
-	s = cgroup_journal_find(set, &id) ?: cgroup_journal_add(set, &id);
+	s = cgroup_journal_find(set, &id, false) ?: cgroup_journal_add(set, &id);
 	if (!s)
 		return -ENOMEM;
 	s->inode = (__u64)inode;

@@ -50,43 +50,6 @@ static bool is_there(const struct cgroup_values *set, const struct cgroup_value 
 	return !disk_of(s) || (!disk_find(s->disk.name, &disk) && disk.seq == s->disk.seq);
 }
 
-static bool matches(const struct cgroup_value *s, const struct cgroup_value_id *id)
-{
-	return s->file == id->file && !strcmp(s->path, id->path) && !strcmp(s->disk.name, id->disk ? id->disk->name : "");
-}
-
-static struct cgroup_value *find(const struct cgroup_values *set, const struct cgroup_value_id *id, bool dry)
-{
-	struct cgroup_value *s;
-
-	TAILQ_FOREACH (s, &set->list, entry)
-		if (s->dry == dry && matches(s, id))
-			return s;
-	return NULL;
-}
-
-struct cgroup_value *cgroup_journal_add(struct cgroup_values *set, const struct cgroup_value_id *id)
-{
-	struct cgroup_value *s = calloc(1, sizeof(*s));
-
-	if (s)
-		s->path = strdup(id->path);
-	if (!s || !s->path) {
-		free(s);
-		return NULL;
-	}
-	s->file = id->file;
-	if (id->disk)
-		s->disk = *id->disk;
-	TAILQ_INSERT_TAIL(&set->list, s, entry);
-	return s;
-}
-
-struct cgroup_value *cgroup_journal_find(const struct cgroup_values *set, const struct cgroup_value_id *id)
-{
-	return find(set, id, false);
-}
-
 /* ---- putting back ---- */
 
 /* Disabling a controller takes the values of all children with it: not where somebody else's are among them. */
@@ -203,7 +166,7 @@ bool cgroup_values_untag(struct cgroup_values *set, const void *tag)
 
 void cgroup_values_drop(struct cgroup_values *set, const struct cgroup_value_id *id)
 {
-	struct cgroup_value *s = find(set, id, set->dry);
+	struct cgroup_value *s = cgroup_journal_find(set, id, set->dry);
 
 	if (!s)
 		return;
@@ -222,7 +185,7 @@ void cgroup_values_drop_all(struct cgroup_values *set)
 
 static struct cgroup_value *find_live(struct cgroup_values *set, const struct cgroup_value_id *id)
 {
-	struct cgroup_value *s = find(set, id, set->dry);
+	struct cgroup_value *s = cgroup_journal_find(set, id, set->dry);
 
 	if (!s || is_there(set, s))
 		return s;
@@ -305,7 +268,7 @@ int cgroup_values_want(struct cgroup_values *set, const struct cgroup_value_id *
 
 int cgroup_values_former(const struct cgroup_values *set, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX])
 {
-	const struct cgroup_value *s = find(set, id, false);
+	const struct cgroup_value *s = cgroup_journal_find(set, id, false);
 
 	if (s && is_there(set, s)) {
 		memcpy(ret_value, s->former, sizeof(s->former));

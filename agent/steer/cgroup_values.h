@@ -17,54 +17,7 @@
 
 #include <linux/types.h>
 
-#include "agent/steer/disk.h"
-
-#define SETTINGS_FILE "settings.json"
-#define SETTING_VALUE_MAX 160
-
-enum setting_file {
-	SETTING_CONTROLLER, /* cgroup.subtree_control: "+io" or "-io"; of no disk */
-	SETTING_COST, /* io.cost.qos of the root cgroup: "enable=0" or "enable=1" */
-	SETTING_MAX, /* io.max: "rbps=max wbps=max riops=max wiops=max" */
-	SETTING_WEIGHT, /* io.weight: a number, or "default" */
-	SETTING_BFQ_WEIGHT, /* io.bfq.weight: the same */
-	SETTING_FILES
-};
-
-struct cgroup_value_id {
-	enum setting_file file;
-	const char *path; /* of the cgroup, from the mount */
-	const struct disk *disk; /* NULL for SETTING_CONTROLLER */
-};
-
-struct cgroup_value {
-	enum setting_file file;
-	char *path;
-	__u64 inode; /* of the cgroup: another of that path is not the one that was set */
-	struct disk disk; /* all zero: none */
-	char former[SETTING_VALUE_MAX]; /* before Nestor */
-	char now[SETTING_VALUE_MAX]; /* what Nestor set last */
-	char before[SETTING_VALUE_MAX]; /* what it set before that: if an agent died between remembering and writing */
-	bool stuck; /* it could not be put back, which was logged */
-	bool dry; /* monitored: nothing is written, and nothing remembered on disk */
-	unsigned int pass; /* the last one that wanted it */
-	const void *tag; /* the user's */
-	TAILQ_ENTRY(cgroup_value) entry;
-};
-
-enum setting_action { SETTING_SET, SETTING_RESTORE, SETTING_ACTIONS };
-enum setting_result { SETTING_DONE, SETTING_MONITORED, SETTING_FAILED, SETTING_RESULTS };
-
-struct cgroup_values {
-	char mount[128]; /* of cgroup v2 */
-	int run_dir; /* not owned */
-	bool dry; /* from now on, cgroup_values_want() only counts what it would do */
-	bool in_pass;
-	unsigned int pass;
-	unsigned int lines; /* of the file: more than settings, until it is written anew */
-	TAILQ_HEAD(setting_list, cgroup_value) list; /* in the order they were made, to be undone in the reverse order */
-	unsigned long long counts[SETTING_ACTIONS][SETTING_RESULTS];
-};
+#include "agent/steer/cgroup_journal.h"
 
 /* Reads what an earlier agent has left in @run_dir. 0 or -errno, logged. */
 int cgroup_values_open(struct cgroup_values *s, const char *mount, int run_dir);
@@ -82,9 +35,6 @@ bool cgroup_values_untag(struct cgroup_values *s, const void *tag);
 
 /* The value that @id has without Nestor. 0 or -errno. */
 int cgroup_values_former(const struct cgroup_values *s, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX]);
-
-/* What was set of @id, also by an earlier agent; NULL: nothing. */
-struct cgroup_value *cgroup_journal_find(const struct cgroup_values *s, const struct cgroup_value_id *id);
 
 /* Put back one, or all. What is in a cgroup that is gone is forgotten, what cannot be put back is not. */
 void cgroup_values_drop(struct cgroup_values *s, const struct cgroup_value_id *id);

@@ -13,7 +13,7 @@
 
 #include "agent/steer/cgroup_file.h"
 
-#include "agent/steer/cgroup_journal.h"
+#include "agent/steer/cgroup_values.h"
 #include "tests/harness/tap.h"
 
 #define MOUNT "/sys/fs/cgroup"
@@ -42,7 +42,7 @@ static int remember(struct cgroup_values *set, const char *path, const char *for
 static const char *former_of(const struct cgroup_values *set, const char *path)
 {
 	const struct cgroup_value *s =
-		cgroup_journal_find(set, &(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk });
+		cgroup_journal_find(set, &(struct cgroup_value_id){ .file = SETTING_MAX, .path = path, .disk = &disk }, false);
 
 	return s ? s->former : "none";
 }
