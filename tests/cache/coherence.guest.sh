@@ -158,7 +158,6 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 }
 
 SEED=${SEED:-1}
-OPERATIONS=${OPERATIONS:-115000}
 echo "# SEED=$SEED OPERATIONS=$OPERATIONS"
 insmod /nestor.ko || exit 1
 echo 16M > $CG/one/memory.max

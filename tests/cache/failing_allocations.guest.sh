@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Inside a VM of the debug kernel: the module tests itself; each allocation fails once that the module's init, a session, an
+# Inside a VM of the debug kernel: the module tests itself; one of STEP allocations fails once that the module's init, a session, an
 # attach and puts make; then CYCLES times, when the cache has taken pages, a device is taken out below a mounted file system, the
 # module goes and comes, and it is put in again. /dev/vda is the disk, /dev/vdb the SSD. tests/cache/failing_allocations.sh boots it.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -21,6 +21,7 @@ every_allocation() {
 	echo N > /sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
 	echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
 }
+export STEP
 sweep() { # sweep TEXT ARG…: of faults
 	local text=$1 started=$SECONDS
 	shift
@@ -30,7 +31,7 @@ sweep() { # sweep TEXT ARG…: of faults
 }
 # The init of the module, which lets one of its own allocations fail.
 sweep_init() {
-	local nth=1 loaded=0 started=$SECONDS
+	local nth=$STEP loaded=0 started=$SECONDS
 	while :; do
 		if insmod /nestor.ko fail_nth=$nth 2> "$T/said"; then
 			[ "$(cat /sys/module/nestor/parameters/fail_nth)" = 0 ] || break
@@ -39,7 +40,7 @@ sweep_init() {
 		elif ! grep -q 'out of memory\|annot allocate memory' "$T/said"; then
 			break
 		fi
-		nth=$((nth + 1))
+		nth=$((nth + STEP))
 	done
 	rmmod nestor
 	echo "# init: $((nth - 1)) allocations; $loaded of their failures did not matter, in $((SECONDS - started)) s"
@@ -54,13 +55,13 @@ ok "the module tests itself" insmod /nestor.ko selftest=5
 dmesg | sed -n 's/.*nestor: selftest: /# /p'
 rmmod nestor
 every_allocation
-ok "init" sweep_init || cat "$T/said"
+ok "the module loads or fails cleanly whichever allocation of its init fails" sweep_init || cat "$T/said"
 insmod /nestor.ko || exit 1
-sweep "sessions" session 32 6 /dev/vdb
+sweep "a session opens or fails cleanly whichever allocation fails" session 32 6 /dev/vdb
 mkfs.ext4 -q -F -b 4096 /dev/vda
 # Without the creation of a device, most of whose allocations are not ours.
 dmsetup create faults --notable
-sweep "tables" table faults /dev/vda
+sweep "a table loads or fails cleanly whichever allocation fails" table faults /dev/vda
 dmsetup remove faults
 
 agent_start --policy "$policy"
@@ -71,10 +72,10 @@ echo $$ > $CG/cgroup.procs
 for name in 1 2; do fill $name; done
 sync
 before=$(sums)
-sweep "puts" reclaim "$CG" 24M "$T/mnt/1" "$T/mnt/2"
-sweep "gets" read "$T/mnt/1"
-is "no byte is another" "$before" "$(sums)"
-ok "the cache had a part in it" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
+sweep "pages are reclaimed whichever allocation of a put fails" reclaim "$CG" 24M "$T/mnt/1" "$T/mnt/2"
+sweep "a file is read whichever allocation of a get fails" read "$T/mnt/1"
+is "failed allocations change no byte of a file" "$before" "$(sums)"
+ok "the cache served while allocations failed" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
 
 # ---- out and in again under traffic
 writers() { # until there is a file "enough": files that are written, read, and compared
@@ -98,7 +99,7 @@ is_used() { [ "$(puts)" -gt $((used + 100)) ]; }
 step() { "$@" > "$T/said" 2>&1 || { echo "failed: $*" >> "$T/said" && return 1; }; }
 cycle() {
 	used=$(puts)
-	step until_ok 60 is_used && step "$NESTORCTL" cache detach vda && step mode off && step until_ok 20 gone &&
+	step until_ok 300 is_used && step "$NESTORCTL" cache detach vda && step mode off && step until_ok 100 gone &&
 		step insmod /nestor.ko && step mode enforce && step "$NESTORCTL" cache attach /dev/vda
 }
 done=0
@@ -110,10 +111,10 @@ is "$CYCLES times detached, removed, loaded and attached under traffic" "$CYCLES
 [ $done = "$CYCLES" ] || sed 's/^/# /' "$T/said"
 : > "$T/enough"
 wait "${traffic[@]}"
-ok "no file differed" [ ! -e "$T/differs" ]
-is "nor do those of before" "$before" "$(cd "$T/mnt" && md5sum 1 2)"
+ok "no file differs that was written while the cache was detached and attached" [ ! -e "$T/differs" ]
+is "the files from before the cycles are unchanged" "$before" "$(cd "$T/mnt" && md5sum 1 2)"
 umount "$T/mnt"
 "$NESTORCTL" cache detach vda > /dev/null
 agent_stop
-ok "the module goes" until_ok 20 gone
+ok "the module can be removed" until_ok 100 gone
 done_testing

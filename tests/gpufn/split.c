@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "agent/lib/util.h"
 #include "gpu/sched/simulate.h"
@@ -99,7 +100,8 @@ static void test_speed(void)
 {
 	struct split_device d[8];
 	double parts[SPLIT_DEVICES_MAX], sum = 0;
-	uint64_t began = now_ns();
+	clock_t began = clock();
+	double us;
 
 	for (size_t i = 0; i < ARRAY_SIZE(d); i++)
 		d[i] = (struct split_device){ .speed = (double)(1 + i), .fixed = 0.0001 };
@@ -110,9 +112,9 @@ static void test_speed(void)
 			sum += parts[j];
 		}
 	}
-	printf("# a decision for 8 devices takes %.2f us\n", (double)(now_ns() - began) / 1e6);
+	us = (double)(clock() - began) * 1e6 / CLOCKS_PER_SEC / 1000;
 	ok(fabs(sum - 10) < 1e-6, "all of the work is somewhere");
-	ok(now_ns() - began < 100000ULL * 1000, "a decision takes less than 100 us");
+	ok(us < 100, "a decision for 8 devices takes less than 100 us of processor time: %.2f us", us);
 }
 
 int main(void)

@@ -2,7 +2,8 @@
 /*
  * faults: does a thing again and again, and has the first allocation fail that the kernel makes in each of its system
  * calls, then the second, and so on, until none makes that many; then it has to succeed. Prints how many allocations
- * there were, and how often the thing was done all the same. What was done is undone each time.
+ * there were, and how often the thing was done all the same. What was done is undone each time. In the environment STEP: only
+ * one of so many allocations fails.
  *
  *	faults session PAGES POOLS SSD  a session of the module as the agent opens it: stores of that size, pools, an SSD
  *	faults table NAME DEVICE        a table with a nestor-cache of DEVICE is loaded into the mapped device NAME; of its
@@ -234,6 +235,7 @@ static const struct thing {
 int main(int argc, char **argv)
 {
 	const struct thing *t = things, *end = things + sizeof(things) / sizeof(*things);
+	const char *step = getenv("STEP");
 	unsigned int done = 0;
 	int result;
 
@@ -242,13 +244,13 @@ int main(int argc, char **argv)
 	if (argc < 2 || t == end || argc - 2 < t->args)
 		error(1, 0, "usage: faults session|table|reclaim|read ARG...");
 	do {
-		nth++;
+		nth += step ? (unsigned int)atoi(step) : 1;
 		has_failed = false;
 		result = t->once(argv + 2);
 		done += !result && has_failed;
 	} while (has_failed && nth < AT_MOST);
 	if (result)
 		error(1, errno, "without a failure it is not done either");
-	printf("%u allocations; %u of their failures did not matter\n", nth - 1, done);
+	printf("up to %u allocations; %u of their failures did not matter\n", nth - 1, done);
 	return 0;
 }
