@@ -94,7 +94,7 @@ cache-bugs: command = tests/cache/planted_bugs.sh --vm
 cache-fuzz: ## files over the cache against copies of them: 10^7 operations, over SEEDS (90) seeds, 5 minutes each
 cache-fuzz: command = sh -c 'for seed in $$(seq $(or $(SEEDS),90)); do \
 	KERNEL=6.12 SEED=$$seed tests/cache/coherence.sh > build/cache-fuzz.log || { cat build/cache-fuzz.log; exit 1; }; \
-	grep "^\# .* pages came" build/cache-fuzz.log | sed "s/^\#/seed $$seed:/"; done'
+	grep "^. .* pages came" build/cache-fuzz.log | sed "s/^./seed $$seed:/"; done'
 
 cache-power: ## power cuts under the cache, at POINTS (1000) points with two states each (15 minutes)
 cache-power: command = env POINTS=$(or $(POINTS),1000) VERSIONS=600 TIMEOUT=3000 tests/cache/power_cuts.sh
