@@ -130,6 +130,6 @@ const struct ctl_noun *const nouns[] = {
 	OWN("vms", ALONE(ctl_run_ask, "virtual machines and their processes")),
 	OWN("top", ALONE(ctl_run_top, "rates per VM and container, as they change")),
 	OWN("metrics", ALONE(run_metrics, "what Prometheus would get")),
-	OWN("reset", ALONE(ctl_run_reset, RESET_HELP)),
+	OWN("reset", ALONE(ctl_reset, RESET_HELP)),
 	ROOMS(ADDRESS) NULL,
 };

@@ -72,7 +72,7 @@ static int reset_without_agent(const struct ctl *c)
 	return err ? log_error(EXIT_FAILURE, "%s: %s", c->bpffs, strerror(-err)) : print_removed(c, removed);
 }
 
-int ctl_run_reset(const struct ctl *c)
+int ctl_reset(const struct ctl *c)
 {
 	_free_ char *text = NULL;
 	int status;

@@ -6,6 +6,6 @@
 #include "agent/ctl/noun.h"
 
 /* An agent that answers forgets its counters; without one, those that a former one pinned go, and its limits are taken back. */
-int ctl_run_reset(const struct ctl *c);
+int ctl_reset(const struct ctl *c);
 
 #endif

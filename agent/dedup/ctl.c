@@ -16,12 +16,12 @@ static int run_undo(const struct ctl *c)
 
 static int run_gpu_list(const struct ctl *c)
 {
-	return ctl_answer_json(c, gpu_list_devices());
+	return ctl_answer_json(c, ctl_gpu_list());
 }
 
 static int run_gpu_bench(const struct ctl *c)
 {
-	return ctl_answer_json(c, gpu_bench());
+	return ctl_answer_json(c, ctl_gpu_bench());
 }
 
 static const struct ctl_verb verbs[] = {

@@ -25,7 +25,7 @@ static void find(struct gpu_list *list)
 			log_info("%s", list->absent[i]);
 }
 
-json_t *gpu_list_devices(void)
+json_t *ctl_gpu_list(void)
 {
 	struct gpu_list list;
 	json_t *all = json_array();
@@ -230,7 +230,7 @@ static json_t *bench_device(const struct gpu_info *info, const uint8_t *pages, c
 	return rates_json(info->name, info->backend, &rates, why);
 }
 
-json_t *gpu_bench(void)
+json_t *ctl_gpu_bench(void)
 {
 	uint8_t *pages = aligned_alloc(PAGE_HASH_PAGE, BENCH_BYTES);
 	uint64_t *hashes = malloc(BENCH_HASHES * sizeof(*hashes));

@@ -6,11 +6,11 @@
 #include <jansson.h>
 
 /* An object for each device, usable or not. Says on stderr why a kind of driver gives none. NULL: no memory. */
-json_t *gpu_list_devices(void);
+json_t *ctl_gpu_list(void);
 /*
  * An object for each usable device, and one for a processor of this machine without any driver: bytes a second that are hashed
  * where the device has them, streamed through it, copied to it or read, and copied within it. Takes seconds each.
  */
-json_t *gpu_bench(void);
+json_t *ctl_gpu_bench(void);
 
 #endif

@@ -14,7 +14,14 @@ nothing() { # nothing TEXT CHECK: no offender is found
 	sed 's/^/# /' "$T/found"
 }
 
+nothing "no two files call each other, in however many steps" symbol-circles
 nothing "no two files include each other, in however many steps" include-circles
+nothing "each include obeys include-rules.tsv" includes
+nothing "no room is named outside of rooms, nor in another room" rooms
+nothing "each exported symbol bears the name of its file, folder, room or module" prefixes
+# A process of the agent is started by agent/lib/child.c alone.
+callers=$(grep -lE '\b(v?fork|execve?|execvp?e?|clone3?)\(' agent/*.c agent/*/*.c gpu/*.c gpu/*/*.c)
+is "one file forks and executes" agent/lib/child.c "$callers"
 
 # ---- each check finds what is planted into a copy ----
 
