@@ -287,6 +287,8 @@ echo "migrate -d tcp:127.0.0.1:$port" > "$T/src.in"
 ok "the migration is done" until_ok 20 ask src "info migrate" "status: completed"
 ram=$(($(sed -n 's/^transferred ram: \([0-9]*\) kbytes.*/\1/p' "$T/src.out" | head -1) * 1024))
 ok "the whole memory was sent" [ $ram -gt $((32 << 20)) ]
+arrived() { [ "$(migrated qemu tx)" -ge $ram ] && [ "$(migrated qemu tx)" = "$(migrated qemu rx)" ]; }
+ok "(what QEMU left to its socket has arrived)" until_ok 5 arrived
 within "migration bytes, by QEMU's own count ($ram)" $ram "$(migrated qemu tx)" $((ram * 103 / 100))
 is "migration bytes received are those sent" "$(migrated qemu tx)" "$(migrated qemu rx)"
 within "migration bytes are the VM's that sends" $ram "$(vm bytes src tx)" $((ram * 103 / 100))
