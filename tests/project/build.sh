@@ -42,12 +42,12 @@ within "make: seconds of a processor for that" 0 "$(awk '{ print $1 + $2 }' "$T/
 # ---- a commit
 version() { build/nestord --version; }
 like "version: is the first commit's" "\\($(git describe --always)\\)\$" "$(version)"
-echo "# a comment" >> install.tsv
+echo "# a comment" >> agent/install.tsv
 commit second
 make_it all
 is "version: is the second commit's" "nestord $(sed -n 's/^VERSION := //p' Makefile) ($(git describe --always))" "$(version)"
 is "version: for which one file was compiled" build/revision.c "$(did CC)"
-echo "# another" >> install.tsv
+echo "# another" >> agent/install.tsv
 make_it all
 like "version: tells that a file differs" '-dirty\)$' "$(version)"
 mv .git no-git

@@ -19,7 +19,7 @@ same() {
 installed() { (cd "$1" && find . \( -type d -path '*/policy.d' -o ! -type d \) -printf '%m %p\n' | LC_ALL=C sort -k 2); }
 
 # The table has them all; each of its lines stands for a file, and no two files have one place.
-expected() { ./install.sh list agent "$1" | awk -F '\t' '{ sub(/\/$/, "", $3); print $1, "." $3 }' | LC_ALL=C sort -k 2; }
+expected() { agent/install.sh list agent "$1" | awk -F '\t' '{ sub(/\/$/, "", $3); print $1, "." $3 }' | LC_ALL=C sort -k 2; }
 same "no file of the table hides another" "" "$(expected /usr | uniq -d -f 1)"
 for file in sbin/nestord sbin/nestorctl share/man/man{1/nestorctl.1,5/nestor-policy.5,7/nestor-gpufn.7,8/nestord.8} \
 	lib/systemd/system/nestord.{service,socket} lib/sysusers.d/nestor.conf share/bash-completion/completions/nestorctl \

@@ -10,7 +10,7 @@ files() { find agent bpf kfuncs gpu tests -name "$1" 2> /dev/null | sort; }
 mapfile -t c_files < <(files '*.[ch]')
 # Not what is compiled for the kernel, with its headers.
 mapfile -t units < <(files '*.c' | grep -v -e '\.bpf\.c$' -e '^kfuncs/' -e '^tests/vm/planted/' -e '^tests/project/newroom/')
-mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* install.sh agent/*/*.bash tests/* tests/*/* | sort)
+mapfile -t scripts < <(grep -lsE '^#!/bin/(ba)?sh|shellcheck shell=' .ci/* agent/install.sh agent/*/*.bash tests/* tests/*/* | sort)
 flags=(-iquote . -D_GNU_SOURCE -std=gnu11)
 
 passes() { # passes TEXT COMMAND…: shows what it printed if it fails

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: ./install.sh install|uninstall|list PART PREFIX [DESTDIR], for make: see install.tsv. "list" prints mode, source and
+# usage: agent/install.sh install|uninstall|list PART PREFIX [DESTDIR], for make: see agent/install.tsv. "list" prints mode, source and
 # destination of each file.
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/.."
 verb=$1 part=$2 prefix=$3 destdir=${4:-}
 
 list() {
@@ -24,7 +24,7 @@ list() {
 			*) printf '%s\t%s\t%s\n' "$mode" "$file" "$to" ;;
 			esac
 		done
-	done < install.tsv
+	done < agent/install.tsv
 }
 
 install_one() { # install_one MODE SOURCE DESTINATION
