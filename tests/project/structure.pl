@@ -76,16 +76,15 @@ sub say_circles {
 # {defined}{SYMBOL} = FILE, {used}{FILE}{SYMBOL}, of what the compiler made.
 sub object_symbols {
 	my %s = (defined => {}, used => {});
-	for my $file (grep { /\.c$/ } files('agent', 'gpu')) {
-		(my $object = "$objects/$file") =~ s/c$/o/;
-		next if $file =~ m{^gpu/functions/};
-		-e $object or die "$object is missing: build first\n";
-		for (`nm $object`) {
-			my ($type, $name) = /([A-Za-z]) (\S+)$/ or next;
-			next if $name =~ /^_GLOBAL_|^__|^\./;
-			$s{defined}{$name} = $file if $type =~ /[TDBRVWCGS]/;
-			$s{used}{$file}{$name} = 1 if $type eq 'U';
-		}
+	my @sources = grep { /\.c$/ && !m{^gpu/functions/} } files('agent', 'gpu');
+	my @missing = grep { !-e "$objects/$_" } map { s/c$/o/r } @sources;
+	die "$missing[0] is missing: build first\n" if @missing;
+	open my $nm, '-|', 'nm', '-A', map { "$objects/" . s/c$/o/r } @sources or die "nm: $!\n";
+	while (<$nm>) {
+		my ($file, $type, $name) = m{^\Q$objects\E/(.*)\.o:.*([A-Za-z]) (\S+)$} or next;
+		next if $name =~ /^_GLOBAL_|^__|^\./;
+		$s{defined}{$name} = "$file.c" if $type =~ /[TDBRVWCGS]/;
+		$s{used}{"$file.c"}{$name} = 1 if $type eq 'U';
 	}
 	return \%s;
 }
@@ -124,7 +123,7 @@ sub symbol_circles {
 # @([FILE, INCLUDED, LINE]), of the tree's own headers.
 sub includes {
 	my @all;
-	for my $file (files('agent', 'gpu', 'kfuncs')) {
+	for my $file (files('agent', 'bpf', 'gpu', 'kfuncs')) {
 		my $line = 0;
 		for (split /\n/, slurp($file)) {
 			$line++;
@@ -145,7 +144,13 @@ sub include_circles {
 # ---- includes ----
 
 # A glob of the table: "*" within a folder, "ROOM" a room, the same in both columns, a folder with "/" at its end all below it.
+my %patterns;
 sub pattern {
+	my ($glob, $room) = @_;
+	return $patterns{"$glob $room"} //= make_pattern($glob, $room);
+}
+
+sub make_pattern {
 	my ($glob, $room) = @_;
 	my $p = quotemeta $glob;
 	$p =~ s/\\\*/[^\/]*/g;
@@ -164,7 +169,7 @@ sub bad_includes {
 		push @rules, [ $who, [ split / /, $what ] ];
 	}
 	my %rule_of;
-	for my $file (files('agent', 'gpu', 'kfuncs')) {
+	for my $file (files('agent', 'bpf', 'gpu', 'kfuncs')) {
 		($rule_of{$file}) = grep { $file =~ pattern($_->[0], "(?:$any)") } @rules;
 		print "$file: no rule is for it\n" unless $rule_of{$file};
 	}

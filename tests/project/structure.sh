@@ -27,7 +27,7 @@ is "one file forks and executes" agent/lib/child.c "$callers"
 
 copy=$T/tree
 mkdir -p "$copy/tests/project" "$copy/build"
-cp -r agent gpu kfuncs "$copy"
+cp -r agent bpf gpu kfuncs "$copy"
 cp tests/project/include-rules.tsv "$copy/tests/project"
 cp -rs "$ROOT/build/agent" "$ROOT/build/gpu" "$copy/build"
 
@@ -67,6 +67,10 @@ finds "who may not include the core" includes 'agent/who/planted.h:1: agent/who/
 
 plant agent/pcache/planted.h '#include "agent/net/net.h"'
 finds "a room may not include another one" includes 'agent/pcache/planted.h:1: agent/ROOM/* may not include agent/net/net.h'
+
+plant bpf/net/planted.h '#include "bpf/pcache/xarray.bpf.h"'
+finds "a room's BPF programs may not include another room's" includes \
+	'bpf/net/planted.h:1: bpf/ROOM/* may not include bpf/pcache/xarray.bpf.h'
 
 plant agent/floor/planted.h ''
 finds "a folder without a rule is found" includes 'agent/floor/planted.h: no rule is for it'
