@@ -24,7 +24,7 @@ struct net_total {
 /* Key of net_migration. */
 struct net_migration_key {
 	struct owner owner;
-	__u32 kind; /* enum migration_kind of the policy (agent/policy/policy.h) */
+	__u32 kind; /* enum migration_kind of the policy (agent/net/policy.h) */
 	__u32 pad;
 };
 

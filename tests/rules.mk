@@ -43,7 +43,7 @@ FUZZ_CFLAGS := -std=gnu11 -g -O2 -fno-omit-frame-pointer -fsanitize=address,unde
 fuzzers: $(FUZZERS)
 
 # Its records are made up.
-build/fuzz/names: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=record_%,docker podman crio containerd runc crun)
+build/fuzz/names: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=runtime_record_%,docker podman crio containerd runc crun)
 $(FUZZERS): build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/fuzzed.a build/core.a
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Wl,--as-needed -o $@ $^ $(LDLIBS)

@@ -13,12 +13,12 @@ static uint8_t there;
 static const char *recorded;
 
 /* In the place of agent/who/runtime_records.c's, by ld --wrap. */
-bool __wrap_record_docker(const struct records *r, const char *id, char *ret_name);
-bool __wrap_record_podman(const struct records *r, const char *id, char *ret_name);
-bool __wrap_record_crio(const struct records *r, const char *id, char *ret_name);
-bool __wrap_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name);
-bool __wrap_record_runc(const struct records *r, const char *id, const char *path, size_t len);
-bool __wrap_record_crun(const struct records *r, const char *id, const char *path, size_t len);
+bool __wrap_runtime_record_docker(const struct records *r, const char *id, char *ret_name);
+bool __wrap_runtime_record_podman(const struct records *r, const char *id, char *ret_name);
+bool __wrap_runtime_record_crio(const struct records *r, const char *id, char *ret_name);
+bool __wrap_runtime_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name);
+bool __wrap_runtime_record_runc(const struct records *r, const char *id, const char *path, size_t len);
+bool __wrap_runtime_record_crun(const struct records *r, const char *id, const char *path, size_t len);
 
 static bool find(const char *id, unsigned int bit, char *ret_name)
 {
@@ -30,37 +30,37 @@ static bool find(const char *id, unsigned int bit, char *ret_name)
 	return true;
 }
 
-bool __wrap_record_docker(const struct records *r, const char *id, char *ret_name)
+bool __wrap_runtime_record_docker(const struct records *r, const char *id, char *ret_name)
 {
 	(void)r;
 	return find(id, 0, ret_name) && *ret_name;
 }
 
-bool __wrap_record_podman(const struct records *r, const char *id, char *ret_name)
+bool __wrap_runtime_record_podman(const struct records *r, const char *id, char *ret_name)
 {
 	(void)r;
 	return find(id, 1, ret_name) && *ret_name;
 }
 
-bool __wrap_record_crio(const struct records *r, const char *id, char *ret_name)
+bool __wrap_runtime_record_crio(const struct records *r, const char *id, char *ret_name)
 {
 	(void)r;
 	return find(id, 2, ret_name) && *ret_name;
 }
 
-bool __wrap_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name)
+bool __wrap_runtime_record_containerd(const struct records *r, const char *space, const char *id, char *ret_name)
 {
 	MUST(!strchr(space, '/'));
 	return !r->uid && find(id, 3, ret_name); /* a record there may have no name */
 }
 
-bool __wrap_record_runc(const struct records *r, const char *id, const char *path, size_t len)
+bool __wrap_runtime_record_runc(const struct records *r, const char *id, const char *path, size_t len)
 {
 	MUST(len <= strlen(path));
 	return !r->uid && find(id, 4, NULL);
 }
 
-bool __wrap_record_crun(const struct records *r, const char *id, const char *path, size_t len)
+bool __wrap_runtime_record_crun(const struct records *r, const char *id, const char *path, size_t len)
 {
 	MUST(len <= strlen(path));
 	return !r->uid && find(id, 5, NULL);
