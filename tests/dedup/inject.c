@@ -272,7 +272,7 @@ static const char *text(const char *name, const char *claim)
 {
 	static char all[128];
 
-	snprintf(all, sizeof(all), "%s: %s", name, claim);
+	snprintf(all, sizeof(all), "inject: %s: %s", name, claim);
 	return all;
 }
 
@@ -282,8 +282,8 @@ static void is_alive(pid_t pid, const char *name)
 
 	while (told->rounds < rounds + 3 && now_ns() < until && !waitpid(pid, NULL, WNOHANG))
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	ok(told->rounds >= rounds + 3, "%s: the process continues", name);
-	if (!ok(!told->wrong, "%s: nothing was wrong in %llu rounds", name, (unsigned long long)told->rounds))
+	ok(told->rounds >= rounds + 3, "inject: %s: the process continues", name);
+	if (!ok(!told->wrong, "inject: %s: nothing was wrong in %llu rounds", name, (unsigned long long)told->rounds))
 		printf("# %llu times, first %s\n", (unsigned long long)told->wrong, told->text);
 }
 
@@ -330,13 +330,13 @@ static void test_advice(const char *name, void (*round)(void))
 	int err = 0;
 
 	ranges_of(ranges);
-	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges), text(name, "is advised"));
+	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges), text(name, "all ranges are advised"));
 	is_u64(RANGES, mergeable(pid), text(name, "all ranges are mergeable"));
 	for (int i = 0; i < 4 && !err; i++)
 		err = advise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges);
-	is_u64(0, (uint64_t)-err, text(name, "is advised back, and again"));
+	is_u64(0, (uint64_t)-err, text(name, "all ranges are advised back, and again"));
 	is_u64(RANGES, mergeable(pid), text(name, "all ranges are mergeable again"));
-	ok(same_vdso(pid), "%s: leaves no trace in the vDSO", name);
+	ok(same_vdso(pid), "inject: %s: no trace stays in the vDSO", name);
 	is_alive(pid, name);
 	end(pid);
 }
@@ -351,9 +351,9 @@ static void test_stops(const char *name, void (*round)(void))
 
 	ranges_of(ranges);
 	err = inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done);
-	ok(!err && done.steps && done.longest_ns < INJECT_STOP_MAX_NS, "%s: no stop exceeds 2 ms: %llu us", name,
+	ok(!err && done.steps && done.longest_ns < INJECT_STOP_MAX_NS, "inject: %s: no stop exceeds 2 ms: %llu us", name,
 	   (unsigned long long)done.longest_ns / 1000);
-	ok(same_vdso(pid), "%s: leaves no trace in the vDSO", name);
+	ok(same_vdso(pid), "inject: %s: no trace stays in the vDSO", name);
 	printf("# %llu calls in %llu steps, %llu us in all\n", (unsigned long long)done.calls, (unsigned long long)done.steps,
 	       (unsigned long long)done.total_ns / 1000);
 	end(pid);
@@ -382,7 +382,7 @@ static void test_kills(const char *name, void (*round)(void), int kills)
 		waitpid(injector, NULL, 0);
 	}
 	is_alive(pid, name);
-	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges), text(name, "can be advised afterwards"));
+	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges), text(name, "the ranges can be advised afterwards"));
 	is_u64(RANGES, mergeable(pid), text(name, "all ranges are mergeable afterwards"));
 	end(pid);
 }
@@ -398,17 +398,17 @@ static void test_refusals(void)
 	ranges_of(ranges);
 	kill(pid, SIGSTOP);
 	waitpid(pid, NULL, WUNTRACED);
-	is_u64(EBUSY, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "a stopped process is left alone");
-	is_u64(0, mergeable(pid), "a stopped process: nothing is advised");
+	is_u64(EBUSY, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "inject: a stopped process is refused");
+	is_u64(0, mergeable(pid), "inject: a stopped process is not advised");
 	kill(pid, SIGCONT);
-	is_alive(pid, "stopped and continued");
+	is_alive(pid, "a process that was stopped and continued");
 	ptrace(PTRACE_SEIZE, pid, 0, 0);
 	is_u64(EPERM, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done),
-	       "a process with a debugger is left alone");
+	       "inject: a process with a debugger is refused");
 	ptrace(PTRACE_DETACH, pid, 0, 0);
 	end(pid);
 	is_u64(ESRCH, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done),
-	       "a process that has ended is reported as gone");
+	       "inject: a process that has ended is reported as gone");
 }
 
 int main(int argc, char **argv)
@@ -417,10 +417,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*round)(void);
 	} all[] = {
-		{ "nanosleep", round_nanosleep },  { "poll", round_poll },	 { "epoll", round_epoll },
-		{ "sigtimedwait", round_sigwait }, { "futex", round_futex },	 { "read", round_read },
-		{ "computing", round_compute },	   { "signals", round_signals }, { "threads", round_threads },
-		{ "a filter", round_filtered },
+		{ "nanosleep", round_nanosleep },     { "poll", round_poll },	    { "epoll", round_epoll },
+		{ "sigtimedwait", round_sigwait },    { "futex", round_futex },	    { "read", round_read },
+		{ "computing", round_compute },	      { "signals", round_signals }, { "threads", round_threads },
+		{ "seccomp filter", round_filtered },
 	};
 
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -434,10 +434,10 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		test_advice(all[i].name, all[i].round);
-	test_kills("kills while it waits", round_poll, 100);
-	test_kills("kills while it sleeps", round_nanosleep, 100);
-	test_kills("kills while it computes", round_compute, 100);
-	test_kills("kills with signals", round_signals, 100);
+	test_kills("killed while the process waits", round_poll, 100);
+	test_kills("killed while the process sleeps", round_nanosleep, 100);
+	test_kills("killed while the process computes", round_compute, 100);
+	test_kills("killed while signals come", round_signals, 100);
 	test_refusals();
 	return done_testing();
 }

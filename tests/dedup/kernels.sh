@@ -20,6 +20,6 @@ done
 wait
 for kernel in ${KERNELS:-6.12}; do
 	subtests "$kernel" cat "$T/$kernel"
-	is "$kernel: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$kernel.status")"
+	is "$kernel: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/$kernel.status")"
 done
 done_testing

@@ -4,7 +4,7 @@
 
 KSM=/sys/kernel/mm/ksm
 if [ ! -w $KSM/run ]; then
-	skip "merging" "this kernel has no KSM"
+	skip "dedup: merging" "this kernel has no KSM"
 	done_testing
 fi
 CG=/sys/fs/cgroup
@@ -22,7 +22,7 @@ restore_ksm() {
 	[ -z "$advisor" ] || echo "$advisor" > $KSM/advisor_mode
 }
 defer restore_ksm
-is "nobody has KSM at work, for a start" 0 "$former"
+is "dedup: KSM is off before the test" 0 "$former"
 
 declare -A pid
 ends() { # ends NAME: its status is that of the process

@@ -21,18 +21,18 @@ starts a 1024 50 8
 starts b 1024 50 8
 starts c 1024 50 8
 starts d 1024 50 8
-ok "a round of two owners" merges a b
+ok "dedup: a round over two containers ends" merges a b
 echo "# $(in_result '.merge | "\(.hinted_pages) pages, \(.merged_pages) merged, \(.stops) stops of \(.longest_stop_seconds) s at most"')"
-within "what they have in common is found" $((500 * 4096)) "$(in_result '.pairs[0].common_bytes')" $((530 * 4096))
-within "and merged: a's" 486 "$(ksm_pages a)" 540
-within "b's" 486 "$(ksm_pages b)" 540
-is "of others nothing" "0 0" "$(ksm_pages c) $(ksm_pages d)"
-is "KSM is as it was" "$before" "$(ksm_settings)"
-ok "another domain is looked at" merges c d
-like "and not merged with the first one's" 'which is not of the domain, has mergeable memory' "$(in_result .refused)"
+within "dedup: a round finds the duplicates of two containers" $((500 * 4096)) "$(in_result '.pairs[0].common_bytes')" $((530 * 4096))
+within "dedup: duplicates in container a are merged" 486 "$(ksm_pages a)" 540
+within "dedup: duplicates in container b are merged" 486 "$(ksm_pages b)" 540
+is "dedup: containers outside of the domain are not merged" "0 0" "$(ksm_pages c) $(ksm_pages d)"
+is "dedup: a round restores the settings of KSM" "$before" "$(ksm_settings)"
+ok "dedup: a round over a second domain ends" merges c d
+like "dedup: merging is refused while another domain has mergeable memory" 'which is not of the domain, has mergeable memory' "$(in_result .refused)"
 ctl --json dedup undo "/$base/a" "/$base/b" > "$T/undone"
-is "undone" "2 0" "$(jq -r '"\(.processes) \(.failed_processes)"' "$T/undone")"
-ok "then the other one may be" merges c d
-within "it is merged" 486 "$(ksm_pages c)" 540
-for name in a b c d; do ok "$name had no wrong byte, all the time" still "$name"; done
+is "dedup: undo reaches both processes" "2 0" "$(jq -r '"\(.processes) \(.failed_processes)"' "$T/undone")"
+ok "dedup: a round over the second domain ends after undo of the first" merges c d
+within "dedup: the second domain is merged after undo of the first" 486 "$(ksm_pages c)" 540
+for name in a b c d; do ok "dedup: container $name never reads a wrong byte" still "$name"; done
 done_testing

@@ -33,17 +33,25 @@ static void print_ranges(const struct dedup_plan *p, char *ret, size_t size)
 	}
 }
 
+static const char *text(const char *name, const char *claim)
+{
+	static char all[128];
+
+	snprintf(all, sizeof(all), "ranges: %s: %s", name, claim);
+	return all;
+}
+
 static void check(const char *what, const unsigned int *numbers, size_t max, const char *expected, unsigned int others)
 {
 	struct dedup_page pages[16];
 	struct dedup_plan plan;
 	char got[256];
 
-	if (!ok(dedup_plan(pages, pages_at(numbers, pages), max, &plan) == 0, "%s", what))
+	if (!ok(dedup_plan(pages, pages_at(numbers, pages), max, &plan) == 0, "%s", text(what, "a plan is made")))
 		return;
 	print_ranges(&plan, got, sizeof(got));
-	is_str(expected, got, "  the ranges");
-	is_u64(others, plan.others, "  what is between their pages");
+	is_str(expected, got, text(what, "the ranges have the pages"));
+	is_u64(others, plan.others, text(what, "other pages in the ranges are counted"));
 	dedup_plan_free(&plan);
 }
 
@@ -77,8 +85,8 @@ static void test_random(void)
 		wrong += at != n;
 		dedup_plan_free(&plan);
 	}
-	is_u64(0, wrong, "of 200 random ones all pages are in ranges, which begin and end with one");
-	is_u64(0, many, "and none has more ranges than it may");
+	is_u64(0, wrong, "ranges: random pages: all are in ranges, which begin and end with one");
+	is_u64(0, many, "ranges: random pages: no plan exceeds its maximum");
 }
 
 static void test_sort(void)
@@ -92,24 +100,24 @@ static void test_sort(void)
 	};
 	struct dedup_pages pages = { .all = all, .n = 5 };
 
-	is_u64(3, dedup_sort_worth(&pages), "three pages are worth it");
+	is_u64(3, dedup_sort_worth(&pages), "ranges: sort counts pages that are worth merging");
 	ok(all[0].process == 1 && all[1].process == 2 && all[1].address == PAGE && all[2].address == 9 * PAGE,
-	   "they come first, by process and address");
-	ok(!all[3].worth && !all[4].worth, "the others come last");
+	   "ranges: sort puts pages worth merging first, by process and address");
+	ok(!all[3].worth && !all[4].worth, "ranges: sort puts pages not worth merging last");
 }
 
 int main(void)
 {
 	CHECK("one page", 9, "7", 0, 7);
 	CHECK("pages next to each other", 9, "7-9", 0, 7, 8, 9);
-	CHECK("few others between them", 9, "7-12", 4, 7, 12);
-	CHECK("more others between them", 9, "7 13", 0, 7, 13);
-	CHECK("as many as may be", 3, "10 20 30", 0, 10, 20, 30);
-	CHECK("one too many: the nearest are joined", 2, "10 20-29", 8, 10, 20, 29);
-	CHECK("of equals the first", 2, "10-20 30", 9, 10, 20, 30);
-	CHECK("down to one", 1, "10-40", 27, 10, 20, 30, 40);
-	CHECK("none may be", 0, "", 0, 10, 20);
-	CHECK("one is always few enough", 1, "10", 0, 10);
+	CHECK("few other pages between two", 9, "7-12", 4, 7, 12);
+	CHECK("many other pages between two", 9, "7 13", 0, 7, 13);
+	CHECK("as many ranges as may be", 3, "10 20 30", 0, 10, 20, 30);
+	CHECK("one range too many joins the nearest", 2, "10 20-29", 8, 10, 20, 29);
+	CHECK("equal gaps join the first", 2, "10-20 30", 9, 10, 20, 30);
+	CHECK("at most one range", 1, "10-40", 27, 10, 20, 30, 40);
+	CHECK("at most no range", 0, "", 0, 10, 20);
+	CHECK("one page and at most one range", 1, "10", 0, 10);
 	test_random();
 	test_sort();
 	return done_testing();

@@ -114,6 +114,14 @@ static void stop(struct child *c)
 	waitpid(c->pid, NULL, 0);
 }
 
+static const char *text(const char *name, const char *claim)
+{
+	static char all[128];
+
+	snprintf(all, sizeof(all), "dedup: %s: %s", name, claim);
+	return all;
+}
+
 /* ---- reading ---- */
 
 static struct dedup_reading reading;
@@ -225,15 +233,15 @@ static void compare_sums(struct gpu *g, struct dedup_pages *pages, const struct 
 	struct dedup_sums sums;
 
 	sum_by_comparison(pages, all, &potential, &merged, &zero, &changing);
-	ok(!dedup_sum(pages, n, page_hash(zeroes, secret), g, &sums), "%s: summed", what);
+	ok(!dedup_sum(pages, n, page_hash(zeroes, secret), g, &sums), "dedup: %s: pages are summed", what);
 	for (size_t i = 0; i < n; i++) {
 		zeroes_summed += sums.owners[i].zero;
 		changing_summed += sums.owners[i].changing;
 	}
-	is_u64(potential, sums.potential, "frames that merging would free, as by comparison");
-	is_u64(merged, sums.merged, "frames that are saved already, those of zeroes aside");
-	is_u64(zero, zeroes_summed, "frames of zeroes");
-	is_u64(changing, changing_summed, "pages that change");
+	is_u64(potential, sums.potential, text(what, "the potential is that of a comparison"));
+	is_u64(merged, sums.merged, text(what, "merged frames are those of a comparison"));
+	is_u64(zero, zeroes_summed, text(what, "zero frames are those of a comparison"));
+	is_u64(changing, changing_summed, text(what, "changing pages are those of a comparison"));
 	printf("# of %zu pages: %llu, %llu, %llu, %llu\n", pages->n, (unsigned long long)potential, (unsigned long long)merged,
 	       (unsigned long long)zero, (unsigned long long)changing);
 	dedup_sums_free(&sums);
@@ -246,11 +254,14 @@ static void test_reading(struct gpu *g, const char *how)
 	struct child children[] = { start(1, 2), start(101, 1), start(0, KNOWN) };
 	struct dedup_pages pages = { 0 };
 
-	ok(!read_children(g, children, 3, &pages), "%s: three processes are read", how);
-	is_u64(KNOWN - NOT_THERE, found(&pages, children, 0, 1, 2), "all that is known of one, with its hashes");
-	is_u64(KNOWN - NOT_THERE, found(&pages, children, 1, 101, 1), "of another");
-	is_u64(KNOWN - NOT_THERE, found(&pages, children, 2, 0, KNOWN), "and of the third: zeroes");
-	ok(!find(&pages, 0, children[0].shared), "shared memory cannot be merged, and is not among them");
+	ok(!read_children(g, children, 3, &pages), "dedup: %s: three processes are read", how);
+	is_u64(KNOWN - NOT_THERE, found(&pages, children, 0, 1, 2),
+	       text(how, "known pages of the first process have their hashes"));
+	is_u64(KNOWN - NOT_THERE, found(&pages, children, 1, 101, 1),
+	       text(how, "known pages of the second process have their hashes"));
+	is_u64(KNOWN - NOT_THERE, found(&pages, children, 2, 0, KNOWN),
+	       text(how, "zeroes of the third process have their hash"));
+	ok(!find(&pages, 0, children[0].shared), "dedup: %s: shared memory is left out", how);
 	for (size_t i = 0; i < 3; i++)
 		stop(&children[i]);
 	free(pages.all);
@@ -276,15 +287,18 @@ static void test_sums(struct gpu *g)
 	struct dedup_sums sums;
 	size_t marked = 0;
 
-	ok(!read_children(NULL, children, 3, &first) && !read_children(NULL, children, 3, &second), "read twice");
+	ok(!read_children(NULL, children, 3, &first) && !read_children(NULL, children, 3, &second),
+	   "dedup: processes are read twice");
 	dedup_mark_changing(&first, &second);
-	ok(frames_as_before(&first, &second), "pages that they share since they were forked stay shared");
-	compare_sums(g, &second, children, 3, "quiet");
-	ok(!dedup_sum(&second, 3, 0, g, &sums), "summed again, zeroes as others");
+	ok(frames_as_before(&first, &second), "dedup: pages shared since a fork stay shared when they are read");
+	compare_sums(g, &second, children, 3, "quiet processes");
+	ok(!dedup_sum(&second, 3, 0, g, &sums), "dedup: zeroes are summed like other pages");
 	/* Contents 101 to 256 are in both; the first has each twice, but for the last two, whose pages have been given back. */
-	ok(sums.pairs[1] >= 154, "what two have in common (%llu pages)", (unsigned long long)sums.pairs[1]);
-	ok(sums.owners[0].own >= 254 && sums.owners[1].own < 200, "what one has twice, and another has not (%llu, %llu)",
-	   (unsigned long long)sums.owners[0].own, (unsigned long long)sums.owners[1].own);
+	ok(sums.pairs[1] >= 154, "dedup: pages that two processes have in common are found (%llu)",
+	   (unsigned long long)sums.pairs[1]);
+	ok(sums.owners[0].own >= 254 && sums.owners[1].own < 200,
+	   "dedup: duplicates within one process are its own (%llu, %llu)", (unsigned long long)sums.owners[0].own,
+	   (unsigned long long)sums.owners[1].own);
 	dedup_sums_free(&sums);
 
 	read_children(NULL, children, 3, &first);
@@ -294,8 +308,8 @@ static void test_sums(struct gpu *g)
 	for (size_t i = 0; i < second.n; i++)
 		marked += second.all[i].changing && second.all[i].process == 1 &&
 			  second.all[i].address - (uintptr_t)children[1].known < KNOWN * PAGE;
-	is_u64(5, marked, "five known pages were written to between two readings");
-	compare_sums(g, &second, children, 3, "busy");
+	is_u64(5, marked, "dedup: pages written to between two readings are marked as changing");
+	compare_sums(g, &second, children, 3, "busy processes");
 	for (size_t i = 0; i < 3; i++)
 		stop(&children[i]);
 	free(first.all);
@@ -310,7 +324,8 @@ static void test_ended(void)
 
 	kill(c.pid, SIGKILL);
 	waitpid(c.pid, &status, 0);
-	is_u64((unsigned long long)-ESRCH, (unsigned long long)read_children(NULL, &c, 1, &pages), "a process that has ended");
+	is_u64((unsigned long long)-ESRCH, (unsigned long long)read_children(NULL, &c, 1, &pages),
+	       "dedup: a process that has ended cannot be read");
 	close(c.tell);
 	close(c.told);
 	free(pages.all);
@@ -323,17 +338,18 @@ static void test_edges(struct gpu *g)
 	struct dedup_sums sums;
 	struct dedup_page one = { .hash = 5, .frame = 6 };
 
-	ok(!dedup_sum(&pages, 1, 0, g, &sums) && !sums.potential, "no page at all");
+	ok(!dedup_sum(&pages, 1, 0, g, &sums) && !sums.potential, "dedup: no page at all has no potential");
 	dedup_sums_free(&sums);
 	pages = (struct dedup_pages){ &one, 1, 1 };
-	ok(!dedup_sum(&pages, 1, 0, g, &sums) && !sums.potential && sums.owners[0].present == 1, "one page");
+	ok(!dedup_sum(&pages, 1, 0, g, &sums) && !sums.potential && sums.owners[0].present == 1,
+	   "dedup: one page has no potential");
 	dedup_sums_free(&sums);
 	pages = (struct dedup_pages){ calloc(100000, sizeof(one)), 100000, 100000 };
 	for (size_t i = 0; i < pages.n; i++)
 		pages.all[i] = (struct dedup_page){ .hash = (i % 10 + 1) << 60, .frame = i + 1, .owner = (uint16_t)(i % 2) };
-	ok(!dedup_sum(&pages, 2, 0, g, &sums), "many pages");
-	is_u64(100000 - 10, sums.potential, "of ten contents");
-	is_u64(0, sums.pairs[1], "each owner with its own five");
+	ok(!dedup_sum(&pages, 2, 0, g, &sums), "dedup: 100000 pages are summed");
+	is_u64(100000 - 10, sums.potential, "dedup: all but ten of 100000 pages of ten contents are duplicates");
+	is_u64(0, sums.pairs[1], "dedup: owners of different contents have none in common");
 	dedup_sums_free(&sums);
 	free(pages.all);
 }
@@ -347,7 +363,7 @@ static void test_devices(void)
 	for (size_t i = 0; i < list.n; i++) {
 		struct gpu *g = gpu_open(&list.devices[i], why);
 
-		if (ok(g, "%s opens", list.devices[i].name)) {
+		if (ok(g, "dedup: device %s opens", list.devices[i].name)) {
 			test_edges(g);
 			test_reading(g, list.devices[i].name);
 			test_sums(g);
@@ -362,7 +378,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(secret); i++)
 		secret[i] = (uint8_t)(i * 37 + 11);
 	test_edges(NULL);
-	test_reading(NULL, "here");
+	test_reading(NULL, "read by the processor");
 	test_sums(NULL);
 	test_ended();
 	test_devices();

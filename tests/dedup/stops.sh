@@ -11,5 +11,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests "dedup" run_vm
-is "dedup: the VM ended without a warning of its kernel" 0 "$(cat "$T/status")"
+is "dedup: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/status")"
 done_testing

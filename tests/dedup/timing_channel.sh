@@ -23,7 +23,7 @@ end_probe() { # and waits: its cgroup cannot go before
 }
 defer end_probe
 read -r line <&"${PROBE[0]}"
-is "(it is there)" ready "$line"
+is "dedup: timing: the probe is ready" ready "$line"
 measure() { # measure TIMES: prints t
 	local t common others
 	echo "$1" >&"${PROBE[1]}"
@@ -41,18 +41,18 @@ in_domain() { # in_domain NAME: of the probe
 		{domain: ours, container: '/$base/ours/*'}, {domain: $1, container: '/$base/probe'}]}"
 }
 in_domain theirs
-ok "two of a domain are merged" await_round ours "done" 2
-within "(they are)" $((pages * 98 / 100)) "$(merged ours/a)" $((pages * 102 / 100)) # what a program has besides, too
-is "the other domain's are not" 0 "$(of_probe)"
+ok "dedup: timing: rounds end with the probe in another domain" await_round ours "done" 2
+within "dedup: timing: a container of the domain is merged" $((pages * 98 / 100)) "$(merged ours/a)" $((pages * 102 / 100)) # what a program has besides, too
+is "dedup: timing: the probe in another domain is not merged" 0 "$(of_probe)"
 t=$(measure 10)
-ok "times do not tell the other domain what these have: t is $t, below 4.5" below "$t" 4.5
+ok "dedup: timing: write times do not reveal another domain's pages: t is $t, below 4.5" below "$t" 4.5
 in_domain ours
 probe_merged() { [ "$(of_probe)" -ge $((pages * 45 / 100)) ]; }
-ok "in one domain they are merged" until_ok 60 probe_merged
+ok "dedup: timing: the probe in the same domain is merged" until_ok 60 probe_merged
 policy 'dedup: {mode: off}'
 t=$(measure 1)
 above() { awk -v t="$1" -v least="$2" 'BEGIN { exit !(t > least) }'; }
-ok "then times do tell: t is $t, above 10" above "$t" 10
+ok "dedup: timing: write times reveal pages of the same domain: t is $t, above 10" above "$t" 10
 agent_stop
-for name in ours/a ours/b; do ok "$name had no wrong byte, all the time" still "$name"; done
+for name in ours/a ours/b; do ok "dedup: container $name never reads a wrong byte" still "$name"; done
 done_testing

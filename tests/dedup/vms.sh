@@ -7,14 +7,14 @@
 
 KSM=/sys/kernel/mm/ksm
 if [ ! -w $KSM/run ]; then
-	skip "merging" "this kernel has no KSM"
+	skip "dedup: merging of VMs" "this kernel has no KSM"
 	done_testing
 fi
 if ! command -v qemu-system-x86_64 > /dev/null; then
-	skip "VMs" "there is no QEMU"
+	skip "dedup: merging of VMs" "there is no QEMU"
 	done_testing
 fi
-is "nobody has KSM at work, for a start" 0 "$(cat $KSM/run)"
+is "dedup: KSM is off before the test" 0 "$(cat $KSM/run)"
 before=$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode)
 
 declare -A run vm port
@@ -32,15 +32,15 @@ has_booted() {
 }
 starts a
 starts b --sandbox
-for name in a b; do ok "guest $name boots" until_ok 100 has_booted "$name"; done
+for name in a b; do ok "dedup: VM $name boots" until_ok 100 has_booted "$name"; done
 
-is "b's has a filter" 2 "$(awk '/^Seccomp:/ { print $2 }' "/proc/${vm[b]}/status")"
+is "dedup: QEMU of VM b has a seccomp filter" 2 "$(awk '/^Seccomp:/ { print $2 }' "/proc/${vm[b]}/status")"
 
 report() { ctl --json dedup report "${vm[a]}" "${vm[b]}"; }
 report > "$T/before"
 potential=$(jq .potential_bytes "$T/before") huge=$(jq '[.owners[].huge_bytes] | add' "$T/before")
 echo "# present: $(jq -c '[.owners[].present_bytes]' "$T/before"), potential $potential, of which in huge pages: $huge, common: $(jq '.pairs[0].common_bytes' "$T/before")"
-within "the kernel and more is the same" $((8 << 20)) "$potential" $((512 << 20))
+within "dedup: VMs with the same kernel have 8 MiB or more of duplicates" $((8 << 20)) "$potential" $((512 << 20))
 
 mkdir "$T/policy.d"
 cat > "$T/policy.d/dedup.yaml" <<- END
@@ -57,14 +57,14 @@ cat > "$T/policy.d/dedup.yaml" <<- END
 END
 agent_start --policy "$T/policy.d"
 merges() { [ "$(metric 'nestor_dedup_rounds_total{domain="ours",result="done"}')" -ge 2 ] 2> /dev/null; }
-ok "two rounds are done" until_ok 100 merges
+ok "dedup: two rounds over both VMs end" until_ok 100 merges
 agent_stop
 report > "$T/after"
 left=$(jq .potential_bytes "$T/after") merged=$(jq .merged_bytes "$T/after")
 echo "# merged: $merged, left: $left, changing: $(jq -c '[.owners[].changing_bytes]' "$T/after")"
 # Of what is the same and does not change, by a comparison of all pages.
-within "recall of at least 0.95" $(((merged + left) * 95 / 100)) "$merged" $((512 << 20))
-is "KSM is as it was" "$before" "$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode)"
+within "dedup: at least 95 % of the VMs' duplicates are merged" $(((merged + left) * 95 / 100)) "$merged" $((512 << 20))
+is "dedup: an agent that stops restores the settings of KSM" "$before" "$(cd $KSM && grep -s . run pages_to_scan sleep_millisecs smart_scan advisor_mode)"
 
 # Its memory is there as soon as it has a machine.
 qemu-system-x86_64 -S -M q35,memory-backend=m -accel tcg -nodefaults -display none -m 64 \
@@ -73,7 +73,7 @@ shared=$!
 defer kill -KILL $shared
 has_memory() { grep -q memfd "/proc/$shared/maps"; }
 until_ok 20 has_memory
-within "a VM with share=on is counted" 1 "$(ctl --json dedup report $shared | jq .left_out.shared_mappings)" 9
+within "dedup: memory of a VM with share=on is counted as left out" 1 "$(ctl --json dedup report $shared | jq .left_out.shared_mappings)" 9
 
 ends() { # it is called until it answers: QEMU takes calls before the guest does
 	(exec 3<> "/dev/tcp/127.0.0.1/${port[$1]}") 2> /dev/null
@@ -82,6 +82,6 @@ ends() { # it is called until it answers: QEMU takes calls before the guest does
 for name in a b; do
 	until_ok 30 ends "$name"
 	wait "${run[$name]}"
-	is "guest $name ends well, without a warning of its kernel" 0 $?
+	is "dedup: VM $name ends well, without a warning of its kernel" 0 $?
 done
 done_testing
