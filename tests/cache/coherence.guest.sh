@@ -70,7 +70,7 @@ fuzz() { # fuzz NAME OPERATIONS: in $place, which is in what is mounted on $MNT
 		read -rt 0.4 <&$never || :
 	done 2> /dev/null
 	for seed in "${fuzzers[@]}"; do wait "$seed" || status=1; done
-	ok "$1: $2 operations, and no byte was stale" [ $status = 0 ] || sed 's/^/#   /' "$T"/fuzz?
+	ok "cache: $1: no byte is stale in $2 operations" [ $status = 0 ] || sed 's/^/#   /' "$T"/fuzz?
 	hits=$((hits + $(sum hits_total)))
 	ssd_hits=$((ssd_hits + $(sum hits_total ssd)))
 	transformed=$((transformed + $(sum drops_total transformed)))
@@ -88,8 +88,8 @@ shown() { # shown NAME
 	local bytes
 	keep shown
 	bytes=$(ctl --json cache top --once --interval 0.1 | awk '/"memory_bytes"/ { n += $2 } END { print n + 0 }')
-	within "$1: cache top shows what is kept" 4096 "$bytes" 3145728
-	is "$1: as the metrics do" "$(sum pages memory)" $((bytes / 4096))
+	within "cache: $1: cache top shows pages in the stores" 4096 "$bytes" 3145728
+	is "cache: $1: cache top and metrics show the same" "$(sum pages memory)" $((bytes / 4096))
 }
 
 # ---- a user's own program chooses stores ----
@@ -104,27 +104,27 @@ stored() { # stored: pages that went into memory and to the SSD when a file of 2
 }
 refuses() { # refuses NAME PATTERN
 	program "$1"
-	is "a program is refused: $1: status" 1 $?
-	like "a program is refused: $1: says why" "$2" "$said"
+	is "cache: program $1 is refused: status" 1 $?
+	like "cache: program $1 is refused: the error says why" "$2" "$said"
 }
 
 stage_programs() {
-	ok "programs: attached" attach
+	ok "cache: programs: the disk is attached" attach
 	mkfs.ext4 -q -F -b 4096 $MAPPED
 	mount $MAPPED "$MNT"
 	stored
-	within "the built-in program: as policy has it, in memory" 512 "$memory" 560
+	within "cache: programs: the built-in one puts pages in memory, as policy says" 512 "$memory" 560
 	program head
-	is "a program is taken" "0 program: head" "$? $said"
-	is "the metrics have its name" 1 "$(metric 'nestor_cache_program_info{program="head"}')"
+	is "cache: programs: one is loaded" "0 program: head" "$? $said"
+	is "cache: programs: metrics name the loaded one" 1 "$(metric 'nestor_cache_program_info{program="head"}')"
 	stored
-	within "it is asked, and wants half of the file" 256 "$memory" 300
-	ok "what it does not want is counted" [ "$(sum drops_total unwanted)" -gt 0 ]
+	within "cache: programs: the loaded one puts half of a file in memory" 256 "$memory" 300
+	ok "cache: programs: pages that the loaded one refuses are counted" [ "$(sum drops_total unwanted)" -gt 0 ]
 	program ssd
-	is "another one takes its place" "0 program: ssd" "$? $said"
+	is "cache: programs: a second one replaces the first" "0 program: ssd" "$? $said"
 	stored
-	within "it wants all on the SSD, which takes what it has a buffer for" 200 "$ssd" 600
-	within "and nothing in memory" 0 "$memory" 40
+	within "cache: programs: the second one puts pages on the SSD" 200 "$ssd" 600
+	within "cache: programs: the second one puts no page in memory" 0 "$memory" 40
 	refuses long 'too long: the verifier walked [0-9]+ instructions, and at most 4096 may be'
 	refuses loop 'a function of the kernel that it must not call'
 	refuses global 'functions, but for the program, have to be static'
@@ -132,29 +132,29 @@ stage_programs() {
 	refuses type 'the kernel refuses it: .*cache_choose'
 	refuses place 'has to be in the section freplace/cache_choose'
 	refuses two 'one program, no more'
-	is "a file that is none is refused" "it is not a BPF object file" \
+	is "cache: programs: a file that is no BPF object is refused" "it is not a BPF object file" \
 		"$(ctl cache policy load "$policy" 2>&1 | sed 's/^nestorctl: //')"
 	stored
-	within "the one before is still asked" 200 "$ssd" 600
-	is "the built-in one takes its place again" "program: built-in" "$(ctl cache policy reset)"
+	within "cache: programs: a refused one leaves the loaded one in force" 200 "$ssd" 600
+	is "cache: programs: reset brings the built-in one back" "program: built-in" "$(ctl cache policy reset)"
 	stored
-	within "and is asked" 512 "$memory" 560
+	within "cache: programs: after reset the built-in one puts pages in memory" 512 "$memory" 560
 	umount "$MNT"
-	ok "programs: detached" detach
+	ok "cache: programs: the disk is detached" detach
 }
 
 on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 	local name=$1 operations=$2
 	shift 2
-	ok "$name: attached" attach
+	ok "cache: $name: the disk is attached" attach
 	"$@" $MAPPED > /dev/null 2>&1
 	mount $MAPPED "$MNT"
 	fuzz "$name" "$operations"
-	ok "$name: the cache served" [ "$hits" -gt $((operations / 20)) ]
+	ok "cache: $name: pages come from the stores" [ "$hits" -gt $((operations / 20)) ]
 	shown "$name"
 	umount "$MNT"
-	ok "$name: detached" detach
-	ok "$name: and gone" [ ! -e $MAPPED ]
+	ok "cache: $name: the disk is detached" detach
+	ok "cache: $name: the mapped device is gone after the detach" [ ! -e $MAPPED ]
 }
 
 SEED=${SEED:-1}
@@ -164,22 +164,22 @@ echo 16M > $CG/one/memory.max
 echo 16M > $CG/two/memory.max
 store 3MiB /dev/vdb > "$policy"
 agent_start --policy "$policy"
-is "the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
-is "what is pinned is in the agent's folder" "" "$(find /sys/fs/bpf -maxdepth 1 -name '*lost*')"
+is "cache: the room is up" 1 "$(metric 'nestor_room_up{room="cache"}')"
+is "cache: pins are in the agent's folder" "" "$(find /sys/fs/bpf -maxdepth 1 -name '*lost*')"
 rmmod nestor 2> "$T/said"
-is "the module stays while the agent has it" 1 $?
+is "cache: the module cannot be removed while the agent uses it" 1 $?
 "$ROOT/build/tests/tools/misuse" "$ROOT/build/tests/cache/programs/misuse.bpf.o" > "$T/misuse"
-is "programs that misuse its function are refused, and one that does not is taken" 0 $?
+is "cache: programs that misuse the module's kfunc are refused, a good one is loaded" 0 $?
 sed 's/^/# /' "$T/misuse"
-ok "at least 20 of them" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
+ok "cache: at least 20 ways to misuse the module's kfunc are tried" [ "$(grep -c ^good "$T/misuse")" -ge 21 ]
 
 stage_ext4() { on ext4 $((OPERATIONS / 6)) mkfs.ext4 -q -F -b 4096; }
 stage_xfs() { on xfs $((OPERATIONS / 6)) mkfs.xfs -q -f; }
 stage_btrfs() {
 	snapshots=0 balances=0
 	on btrfs $((OPERATIONS / 6)) mkfs.btrfs -q -f
-	ok "btrfs: snapshots were taken meanwhile ($snapshots)" [ $snapshots -gt 0 ]
-	ok "btrfs: and all was moved to other places ($balances times)" [ $balances -gt 0 ]
+	ok "cache: btrfs: snapshots are taken while files change ($snapshots)" [ $snapshots -gt 0 ]
+	ok "cache: btrfs: blocks move while files change ($balances times)" [ $balances -gt 0 ]
 }
 
 # The plain side of a cipher's disk: cipher NAME DISK
@@ -191,20 +191,20 @@ cipher() {
 # What a read brought is changed in place, and so is no block's content.
 has_cipher() { dmsetup targets | grep -q ^crypt || { skip "$1" "this kernel has no dm-crypt" && false; }; }
 stage_above() {
-	has_cipher "a cipher above" || return
-	ok "cipher above: attached" attach
+	has_cipher "cache: cipher above" || return
+	ok "cache: cipher above: the disk is attached" attach
 	cipher above $MAPPED
 	mkfs.ext4 -q -F -b 4096 /dev/mapper/above
 	mount /dev/mapper/above "$MNT"
 	fuzz "cipher above" $((OPERATIONS / 8))
-	ok "pages that were decrypted in place were refused" [ $transformed -gt 100 ]
+	ok "cache: cipher above: pages that were decrypted in place are refused" [ $transformed -gt 100 ]
 	umount "$MNT"
 	dmsetup remove above
-	ok "cipher above: detached" detach
+	ok "cache: cipher above: the disk is detached" detach
 }
 
 stage_below() {
-	has_cipher "a cipher below" || return
+	has_cipher "cache: cipher below" || return
 	cipher below /dev/vda
 	disk=/dev/mapper/below MAPPED=/dev/mapper/below-nestor
 	on "cipher below" $((OPERATIONS / 8)) mkfs.ext4 -q -F -b 4096
@@ -219,18 +219,18 @@ stage_fscrypt() {
 		skip "fscrypt" "this kernel's ext4 has none"
 		return
 	fi
-	ok "fscrypt: attached" attach
+	ok "cache: fscrypt: the disk is attached" attach
 	mkfs.ext4 -q -F -b 4096 -O encrypt $MAPPED
 	mount $MAPPED "$MNT"
 	place=$MNT/secret
 	mkdir "$place"
 	key=$(head -c 64 /dev/urandom | xfs_io -c add_enckey "$MNT" | awk '{ print $NF }')
-	ok "fscrypt: a folder is ciphered" xfs_io -c "set_encpolicy $key" "$place"
+	ok "cache: fscrypt: a folder is encrypted" xfs_io -c "set_encpolicy $key" "$place"
 	fuzz fscrypt $((OPERATIONS / 8))
-	ok "fscrypt: pages that were decrypted in place were refused" [ $transformed -gt 100 ]
+	ok "cache: fscrypt: pages that were decrypted in place are refused" [ $transformed -gt 100 ]
 	place=$MNT
 	umount "$MNT"
-	ok "fscrypt: detached" detach
+	ok "cache: fscrypt: the disk is detached" detach
 }
 
 # A disk that takes its time: reads and writes of the same block are under way at once, and pages go meanwhile.
@@ -247,5 +247,5 @@ for stage in ${STAGES:-programs ext4 xfs btrfs slow above below fscrypt}; do sta
 agent_stop
 # shellcheck disable=SC2317 # until_ok calls it
 gone() { rmmod nestor 2> "$T/said"; } # the kernel frees programs a moment later
-ok "the module goes" until_ok 10 gone
+ok "cache: the module can be removed after the agent stopped" until_ok 10 gone
 done_testing

@@ -26,12 +26,12 @@ run_vm() { # run_vm KERNEL MODULE
 on_kernel() { # on_kernel KERNEL
 	local module=${MODULE:-}
 	if [ -z "$module" ] && ! module=$(tests/vm/module "$1" 2> "$T/why"); then
-		ok "the module builds for $1" false
+		ok "cache: the module builds for $1" false
 		sed 's/^/# /' "$T/why"
 		return
 	fi
 	subtests "$1" run_vm "$1" "$module"
-	is "$1: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+	is "cache: $1: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/status")"
 }
 
 for kernel in ${KERNELS:-${KERNEL:-6.12}}; do on_kernel "$kernel"; done

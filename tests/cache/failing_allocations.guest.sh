@@ -51,7 +51,7 @@ fill() { # fill NAME: a file of 12 MiB whose content its name tells
 }
 sums() { (cd "$T/mnt" && md5sum [12]); }
 
-ok "the module tests itself" insmod /nestor.ko selftest=5
+ok "cache: the module's self-test passes" insmod /nestor.ko selftest=5
 dmesg | sed -n 's/.*nestor: selftest: /# /p'
 rmmod nestor
 every_allocation

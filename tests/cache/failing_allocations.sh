@@ -10,7 +10,7 @@ if ! tests/vm/kernel debug > /dev/null 2> "$T/why"; then
 	skip "failing allocations" "$(cat "$T/why")"
 	done_testing
 fi
-module=$(tests/vm/module debug 2> "$T/why") || { ok "the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
+module=$(tests/vm/module debug 2> "$T/why") || { ok "cache: the module builds for the debug kernel" false; sed 's/^/# /' "$T/why"; done_testing; }
 run_vm() {
 	tests/vm/run debug --mem 2560 --timeout "${TIMEOUT:-3000}" --disk 100 --disk 48 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 \
@@ -21,5 +21,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests debug run_vm
-is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "cache: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/status")"
 done_testing

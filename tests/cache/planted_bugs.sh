@@ -35,8 +35,8 @@ if [ "${1:-}" = --vm ]; then
 else
 	mkdir -p "$T/good"
 	cp -r kfuncs "$T/good/"
-	ok "the rules as they are: built" build "$T/good"
-	ok "and right" good
+	ok "cache: the unchanged rules build" build "$T/good"
+	ok "cache: the unchanged rules pass" good
 fi
 
 nr=0
@@ -48,11 +48,11 @@ bug() { # bug TEXT FROM TO: of the one file that has FROM, which is there once a
 	cp -r kfuncs "$dir/"
 	file=$(FROM=$2 perl -0ne 'print "$ARGV\n" if /\Q$ENV{FROM}\E/' "$dir"/kfuncs/{,*/}*.c)
 	[ -f "$file" ] && FROM=$2 TO=$3 perl -0pi -e '1 == s/\Q$ENV{FROM}\E/$ENV{TO}/g or exit 3' "$file" || {
-		ok "$1: is where it was" false
+		ok "cache: the text to change is there once: $1" false
 		return
 	}
-	build "$dir" > "$dir/log" 2>&1 || { ok "$1: builds" false; sed 's/^/# /' "$dir/log"; return; }
-	ok "found: $1" fails "$dir"
+	build "$dir" > "$dir/log" 2>&1 || { ok "cache: the rules build with a bug: $1" false; sed 's/^/# /' "$dir/log"; return; }
+	ok "cache: a bug is found: $1" fails "$dir"
 }
 
 if [ "${1:-}" = --vm ]; then

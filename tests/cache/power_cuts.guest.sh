@@ -18,7 +18,7 @@ agent_start --policy "$T/policy.yaml"
 sectors=$(blockdev --getsz /dev/vda)
 echo "0 $sectors log-writes /dev/vda /dev/vdb" | dmsetup create logged
 dmsetup mknodes
-ok "attached" "$NESTORCTL" cache attach /dev/mapper/logged
+ok "cache: power cuts: the disk is attached" "$NESTORCTL" cache attach /dev/mapper/logged
 dmsetup mknodes
 mkfs.ext4 -q -F -b 4096 $MAPPED
 mount $MAPPED "$T/mnt"
@@ -31,10 +31,10 @@ mount $MAPPED "$T/mnt"
 		[ $((n % 7)) != 0 ] || echo 1 > /proc/sys/vm/drop_caches
 	done
 )
-is "all was written" 0 $?
-ok "the cache served meanwhile" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
+is "cache: power cuts: all versions are written" 0 $?
+ok "cache: power cuts: pages come from the store while files are written" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 1000 ]
 umount "$T/mnt"
-ok "detached" "$NESTORCTL" cache detach logged
+ok "cache: power cuts: the disk is detached" "$NESTORCTL" cache detach logged
 dmsetup remove logged
 agent_stop
 
@@ -63,5 +63,5 @@ while read -r point version; do
 	at=$point before=$version
 	whole "$point" "$version" > "$T/said" 2>&1 || { bad=$((bad + 1)); sed "s/^/# at $point: /" "$T/said"; }
 done < "$T/points"
-is "at no point anything was lost or broken" 0 $bad
+is "cache: power cuts: no point loses synced data or breaks the file system" 0 $bad
 done_testing

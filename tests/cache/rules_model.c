@@ -505,18 +505,18 @@ static void test_sums(void)
 	for (pool.pool.id = 0; pool.pool.id < POOLS; pool.pool.id++)
 		if (!cache_pool_state(&pool, limits))
 			pages += pool.pages[NESTOR_CACHE_MEMORY];
-	is_u64(c.stored, pages, "what the pools have is what the index says is stored");
+	is_u64(c.stored, pages, "cache model: the pools have the pages that the index says are stored");
 	cache_index_count(&all, &free);
-	is_u64(all - 1, free + c.linked, "each entry is linked or free");
-	ok(cache_memory_held() <= cache_memory_limit(), "the store holds no more than it may");
+	is_u64(all - 1, free + c.linked, "cache model: each index entry is linked or free");
+	ok(cache_memory_held() <= cache_memory_limit(), "cache model: the store stays within its limit");
 
 	cache_ssd_close();
 	cache_blocks_forget_device(DEVICE);
 	cache_index_count(&all, &free);
-	is_u64(all - 1, free, "of a device that is gone nothing is left");
+	is_u64(all - 1, free, "cache model: a removed device leaves no index entry");
 	cache_memory_set_limit(0);
 	cache_memory_balance();
-	is_u64(0, cache_memory_held(), "a store without a limit gives all back");
+	is_u64(0, cache_memory_held(), "cache model: a store with limit 0 frees all pages");
 }
 
 int main(int argc, char **argv)
@@ -544,15 +544,15 @@ int main(int argc, char **argv)
 		if (i % 1000 == 0)
 			cache_index_for_each(DEVICE, count_entry, &c);
 	}
-	ok(!wrong, "%llu steps: what the store gives is what the disk has (%llu pages)", i, taken);
-	ok(taken > steps / 100 && put > steps / 100, "the store was used");
+	ok(!wrong, "cache model: in %llu steps the store gives what the disk has (%llu pages)", i, taken);
+	ok(taken > steps / 100 && put > steps / 100, "cache model: the store was used");
 	ok(refused[NESTOR_CACHE_DROP_UNKNOWN] && refused[NESTOR_CACHE_DROP_RACED] && refused[NESTOR_CACHE_DROP_TRANSFORMED] &&
 		   refused[NESTOR_CACHE_DROP_NO_ROOM],
-	   "pages were refused for each reason (%llu, %llu, %llu, %llu)", refused[NESTOR_CACHE_DROP_UNKNOWN],
+	   "cache model: pages were refused for each reason (%llu, %llu, %llu, %llu)", refused[NESTOR_CACHE_DROP_UNKNOWN],
 	   refused[NESTOR_CACHE_DROP_RACED], refused[NESTOR_CACHE_DROP_TRANSFORMED], refused[NESTOR_CACHE_DROP_NO_ROOM]);
-	ok(from_ssd > steps / 1000 && noticed, "the SSD was used (%llu pages), and what was spoilt there noticed (%llu)",
-	   from_ssd, noticed);
-	is_u64(0, both, "no page is in the page cache and in the store");
+	ok(from_ssd > steps / 1000 && noticed,
+	   "cache model: the SSD was used (%llu pages), and spoilt pages were noticed (%llu)", from_ssd, noticed);
+	is_u64(0, both, "cache model: no page is in the page cache and in the store");
 	test_sums();
 	cache_pools_close();
 	cache_index_close();

@@ -47,7 +47,7 @@ parts() { # parts CONTAINER PERCENT…: are they that, within 2 points?
 	while [ $# -gt 0 ]; do
 		container=$1 percent=$2
 		shift 2
-		within "$phase: $container has $percent %" $((percent - 2)) \
+		within "cache: $phase: container $container has $percent % of the store" $((percent - 2)) \
 			"$(awk -v p="$(of "$container" pages memory)" -v a="$STORE" 'BEGIN { print 100 * p / a }')" $((percent + 2))
 	done
 }
@@ -71,9 +71,9 @@ apply() {
 	shift
 	say_policy "$@" > "$policy.new"
 	mv "$policy.new" "$policy"
-	until_ok 20 entitled "$@" || ok "$phase: the agent has the policy" false
+	until_ok 20 entitled "$@" || ok "cache: $phase: the policy is in force" false
 	note_puts
-	until_ok 90 turned_over || ok "$phase: the store turns over" false
+	until_ok 90 turned_over || ok "cache: $phase: the store turns over" false
 }
 entitled() { # entitled "NAME, memory: WEIGHT, ssd: WEIGHT"…: does each have what its weight is of all weights?
 	local pool sum=0 name weight
@@ -111,29 +111,29 @@ for _ in 1 2 3; do
 	read_small
 	echo "# resident $(resident), stored $(stored)"
 done
-within "a file of 4096 pages: resident and stored together are once what it has" 3900 $(($(resident) + $(stored))) 4160
-ok "and both have a part" [ "$(resident)" -gt 500 ]
+within "cache: each page of a file is in the page cache or in the store, not in both" 3900 $(($(resident) + $(stored))) 4160
+ok "cache: the page cache has a part of the file" [ "$(resident)" -gt 500 ]
 unknown=$(awk '/^nestor_cache_drops_total\{reason="unknown"/ { n += $NF } END { print n + 0 }' "$T/metrics")
-ok "and the cache knew all pages, on a disk whose I/Os end between blocks ($unknown it did not)" [ "$unknown" -lt 100 ]
+ok "cache: pages of a disk whose I/Os end between blocks are known ($unknown unknown)" [ "$unknown" -lt 100 ]
 
 # ---- shares, each from the moment on that all are owed theirs
 at_least() { scrape && [ "$(of "$1" pages memory)" -ge $((STORE * $2 / 100)) ]; } # at_least CONTAINER PERCENT
 reader one 0
-ok "what another does not use is lent" until_ok 60 at_least one 97
+ok "cache: a container borrows the share that another one does not use" until_ok 60 at_least one 97
 reader two 0
 apply "60:40" 'one, memory: 60, ssd: 0' 'two, memory: 40, ssd: 0'
 parts one 60 two 40
 reader three 0
 apply "50:30:20" 'one, memory: 50, ssd: 0' 'two, memory: 30, ssd: 0' 'three, memory: 20, ssd: 0'
 parts one 50 two 30 three 20
-apply "60:40, and one on the SSD" 'one, memory: 60, ssd: 0' 'two, memory: 40, ssd: 0' 'three, memory: 0, ssd: 100'
+apply "60:40 with a third container on the SSD" 'one, memory: 60, ssd: 0' 'two, memory: 40, ssd: 0' 'three, memory: 0, ssd: 100'
 parts one 60 two 40 three 0
-ok "it has the SSD" [ "$(of three pages ssd)" -gt 1000 ]
+ok "cache: a container without a share of memory has pages on the SSD" [ "$(of three pages ssd)" -gt 1000 ]
 # What is read from the SSD goes to the page cache, and from there to memory if it has a part there.
-apply "50:50, and the one on the SSD in memory, too" 'one, memory: 50, ssd: 0' 'two, memory: 0, ssd: 0' 'three, memory: 50, ssd: 100'
+apply "50:50 with one container in memory and on the SSD" 'one, memory: 50, ssd: 0' 'two, memory: 0, ssd: 0' 'three, memory: 50, ssd: 100'
 from_ssd=$(of three hits_total ssd)
 comes_round() { scrape && [ $(($(of three hits_total ssd) - from_ssd)) -gt 2000 ]; } # its reader
-ok "of what the SSD had" until_ok 60 comes_round
+ok "cache: pages are read from the SSD" until_ok 60 comes_round
 parts one 50 two 0 three 50
 
 stop_readers
@@ -143,19 +143,19 @@ apply_store() { say_policy 'one, memory: 100, ssd: 0' > "$policy.new" && mv "$po
 fill_store() { (echo $BASHPID > $CG/one/cgroup.procs && cat "$T/mnt/one" "$T/mnt/two" "$T/mnt/three" > /dev/null); }
 is_full() { fill_store && scrape && [ "$(of one pages memory)" -gt 25000 ]; }
 apply_store
-ok "a store of more than 25000 pages" until_ok 60 is_full
+ok "cache: a store fills with more than 25000 pages" until_ok 60 is_full
 held=$(of one pages memory)
 sums=$(cd "$T/mnt" && md5sum one two three)
 available() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; } # MiB; the store's pages are not among them
 available=$(available)
 hog=$((available + held * 85 / 25600)) # and 85 % of what the store has
 kill -STOP $agent_pid
-ok "a program that needs $hog MiB, where $available are available beside the store, has them" \
+ok "cache: a program gets $hog MiB where $available are available beside the store" \
 	dd if=/dev/zero of=/dev/null bs=${hog}M count=1 2> "$T/said"
 given=$(($(available) - available))
 kill -CONT $agent_pid
-ok "what is missing comes from the store ($given MiB of $((held / 256)))" [ $given -gt $((held / 1024)) ]
-is "the files are what they were" "$sums" "$(cd "$T/mnt" && md5sum one two three)"
+ok "cache: the store shrinks for a program that needs memory ($given MiB of $((held / 256)))" [ $given -gt $((held / 1024)) ]
+is "cache: files are unchanged after the store shrank" "$sums" "$(cd "$T/mnt" && md5sum one two three)"
 until_ok 5 umount "$T/mnt" # a dd of theirs may still be at it
 "$NESTORCTL" cache detach vda > /dev/null
 agent_stop

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
-module=$(tests/vm/module 6.12 2> "$T/why") || { ok "the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
+module=$(tests/vm/module 6.12 2> "$T/why") || { ok "cache: the module builds for 6.12" false; sed 's/^/# /' "$T/why"; done_testing; }
 run_vm() {
 	tests/vm/run 6.12 --timeout "${TIMEOUT:-180}" --disk 200 --disk 200 \
 		--tool bash --tool awk --tool dmsetup --tool mkfs.ext4 --tool fincore \
@@ -14,5 +14,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests 6.12 run_vm
-is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "cache: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/status")"
 done_testing

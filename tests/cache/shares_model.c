@@ -138,19 +138,19 @@ static void test_phases(const char *name, u32 first, const u32 rates[CONTAINERS 
 	alone[first] = 1;
 	turnover(alone);
 	turnover(two);
-	snprintf(text, sizeof(text), "%s: 60:40 within two points, after one turnover", name);
+	snprintf(text, sizeof(text), "cache model: %s: 60:40 after one turnover", name);
 	expect(text, (double[]){ 0, 60, 40, 0, 0 }, 2);
 	weigh(1, 50);
 	weigh(2, 30);
 	weigh(3, 20);
 	turnover(rates);
-	snprintf(text, sizeof(text), "%s: then 50:30:20", name);
+	snprintf(text, sizeof(text), "cache model: %s: 50:30:20 after a third container joined", name);
 	expect(text, (double[]){ 0, 50, 30, 20, 0 }, 2);
 	weigh(1, 60);
 	weigh(2, 40);
 	weigh(3, 0);
 	turnover(two);
-	snprintf(text, sizeof(text), "%s: the third has moved out: 60:40", name);
+	snprintf(text, sizeof(text), "cache model: %s: 60:40 after the third container left", name);
 	expect(text, (double[]){ 0, 60, 40, 0, 0 }, 2);
 	close_store();
 }
@@ -185,12 +185,13 @@ static void test_lending(void)
 	weigh(4, 10);
 	turnover(three);
 	turnover(three);
-	expect("the tenth of an idle one is lent by weight", (double[]){ 0, 44.4, 33.3, 22.2, 0 }, 2);
+	expect("cache model: an idle container's tenth is lent by weight", (double[]){ 0, 44.4, 33.3, 22.2, 0 }, 2);
 	while (part(4) < 9.5 && puts++ < LIMIT)
 		put(4);
-	ok(puts <= LIMIT / 10 + 256, "it has its own again after %llu puts, its share of %llu pages", puts, LIMIT / 10);
+	ok(puts <= LIMIT / 10 + 256, "cache model: after %llu puts a container has its share of %llu pages again", puts,
+	   LIMIT / 10);
 	turnover(fourth);
-	expect("and does not take what the others have", (double[]){ 0, 40, 30, 20, 10 }, 2);
+	expect("cache model: a container that regains its share leaves the others theirs", (double[]){ 0, 40, 30, 20, 10 }, 2);
 	close_store();
 }
 
@@ -204,10 +205,10 @@ static void test_life(void)
 	turnover(both);
 	cache_memory_set_limit(LIMIT / 2);
 	cache_memory_balance();
-	expect("half the limit, and each has half of that", (double[]){ 0, 25, 25, 0, 0 }, 1);
+	expect("cache model: at half the limit each of two containers has half of that", (double[]){ 0, 25, 25, 0, 0 }, 1);
 	cache_pool_retire(1, cache_memory_drop_pool);
-	expect("one that is gone has nothing", (double[]){ 0, 0, 25, 0, 0 }, 1);
-	ok(!cache_pool_by_id(1), "and no pool");
+	expect("cache model: a retired container has no pages", (double[]){ 0, 0, 25, 0, 0 }, 1);
+	ok(!cache_pool_by_id(1), "cache model: a retired container has no pool");
 	close_store();
 }
 
@@ -228,18 +229,18 @@ static void test_cost(void)
 	for (i = 0; i < 1000; i++)
 		put(1);
 	/* put() takes one to know what the page has. */
-	is_u64(2000, counts.hashes - before.hashes, "a put takes one hash");
-	is_u64(0, counts.pages - before.pages, "and no memory");
+	is_u64(2000, counts.hashes - before.hashes, "cache model: a put takes one hash");
+	is_u64(0, counts.pages - before.pages, "cache model: a put allocates no memory");
 	before = counts;
 	for (i = 0, stored = 0; i < 1000; i++, stored += taken.nr) {
 		cache_blocks_take(where_of(1, next_block[1] - 1 - i), 1, &frame, &taken);
 		if (taken.nr)
 			cache_memory_store.release(taken.places[0]);
 	}
-	is_u64(1000, stored, "a get brings what was put");
-	is_u64(0, counts.hashes - before.hashes, "takes no hash");
-	is_u64(0, counts.pages - before.pages, "and no memory");
-	ok(sizeof(struct entry) + sizeof(u32) <= 40, "the index has %zu bytes for each page",
+	is_u64(1000, stored, "cache model: a get brings what was put");
+	is_u64(0, counts.hashes - before.hashes, "cache model: a get takes no hash");
+	is_u64(0, counts.pages - before.pages, "cache model: a get allocates no memory");
+	ok(sizeof(struct entry) + sizeof(u32) <= 40, "cache model: the index has %zu bytes for each page",
 	   sizeof(struct entry) + sizeof(u32));
 	close_store();
 }
@@ -249,10 +250,10 @@ int main(void)
 	const u32 even[] = { 0, 1, 1, 1, 0 }, skewed[] = { 0, 1, 3, 1, 0 };
 	double first, second;
 
-	test_phases("same rate, the first begins", 1, even);
-	test_phases("same rate, the second begins", 2, even);
-	test_phases("the second three times faster", 1, skewed);
-	test_phases("the second three times faster, and begins", 2, skewed);
+	test_phases("same rate, container 1 begins", 1, even);
+	test_phases("same rate, container 2 begins", 2, even);
+	test_phases("container 2 three times faster", 1, skewed);
+	test_phases("container 2 three times faster, and begins", 2, skewed);
 	test_lending();
 	test_life();
 	test_cost();
@@ -261,6 +262,6 @@ int main(void)
 	printf("# oldest out first, without pools: the first has %.1f %% at the same rate, %.1f %% beside one three times "
 	       "faster\n",
 	       first, second);
-	ok(!near(60, second, 10) && !near(first, second, 10), "without pools the rate decides");
+	ok(!near(60, second, 10) && !near(first, second, 10), "cache model: without pools the rate of puts decides");
 	return done_testing();
 }

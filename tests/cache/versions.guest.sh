@@ -25,8 +25,8 @@ read_file() { sh -c 'echo $$ > "$1/cgroup.procs" && exec md5sum "$2"' - $CG "$T/
 up() { metric 'nestor_room_up{room="cache"}'; }
 serves() { # serves TEXT: does the cache take what the container's page cache has no room for, and give it back?
 	read_file > /dev/null
-	is "$1: the file is what it was" "$sum" "$(read_file)"
-	ok "$1: the cache served" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 2000 ]
+	is "cache: $1: the file is unchanged" "$sum" "$(read_file)"
+	ok "cache: $1: pages come from the store" [ "$(metrics | awk '/^nestor_cache_hits_total/ { n += $NF } END { print n + 0 }')" -gt 2000 ]
 }
 
 mkfs.ext4 -q -F -b 4096 /dev/vda
@@ -41,46 +41,46 @@ before=$(free_kib)
 insmod /nestor.ko || exit 1
 loaded=$(free_kib)
 subtests "sessions" "$session" check
-ok "attached" attach
+ok "cache: new module: the disk is attached" attach
 echo "# MemFree fell by $((before - loaded)) KiB with the module, by $((loaded - $(free_kib))) KiB with the first device"
-ok "with the first device the index has memory ($("$session" entries) entries)" [ "$("$session" entries)" -ge 4096 ]
+ok "cache: the index has memory with the first device ($("$session" entries) entries)" [ "$("$session" entries)" -ge 4096 ]
 mount $MAPPED "$T/mnt"
 new
 agent_start --policy "$policy"
-is "this agent, this module: the room is up" 1 "$(up)"
-serves "this agent, this module"
+is "cache: new agent, new module: the room is up" 1 "$(up)"
+serves "new agent, new module"
 # Another one beside it.
 "$NESTORD" --listen 127.0.0.1:0 --run-dir "$T/run2" --bpffs "$T/bpf/nestor2" --policy "$policy" > "$T/second" 2>&1 &
 second=$!
-ok "a second agent says that the cache is another's" until_ok 60 grep -q 'cache: another agent commands' "$T/second"
+ok "cache: a second agent says that another one commands the cache" until_ok 60 grep -q 'cache: another agent commands' "$T/second"
 kill $second
 wait $second
-serves "beside it"
+serves "new agent, beside a second one"
 agent_stop
 old
 agent_start --policy "$policy"
-is "the agent of before, this module: the room is up" 1 "$(up)"
-serves "the agent of before, this module"
-like "it is told the pool's shares" '"memory": *60' "$(ctl --json cache show)"
+is "cache: old agent, new module: the room is up" 1 "$(up)"
+serves "old agent, new module"
+like "cache: old agent, new module: show has the pool's shares" '"memory": *60' "$(ctl --json cache show)"
 agent_stop
 umount "$T/mnt"
-ok "detached" detach
-ok "this module goes" until_ok 20 gone
+ok "cache: new module: the disk is detached" detach
+ok "cache: new module: can be removed" until_ok 20 gone
 
 # ---- the module of before
 insmod /old/nestor.ko || exit 1
-ok "the module of before: attached" attach
+ok "cache: old module: the disk is attached" attach
 mount $MAPPED "$T/mnt"
 new
 agent_start --policy "$policy"
-is "this agent, the module of before: the room is not up" 0 "$(up)"
-like "it says why, and what to do" \
+is "cache: new agent, old module: the room is not up" 0 "$(up)"
+like "cache: new agent, old module: the log says why, and what to do" \
 	'cache: the loaded kernel module has interface 1 and this agent 2: .*make install module-install; rmmod nestor; modprobe nestor' \
 	"$(grep 'cache: ' "$AGENT_LOG")"
-is "in one sentence" 1 "$(grep -c 'cache: ' "$AGENT_LOG")"
-is "the disk is passed through" "$sum" "$(read_file)"
+is "cache: new agent, old module: the log has one sentence" 1 "$(grep -c 'cache: ' "$AGENT_LOG")"
+is "cache: new agent, old module: reads pass through to the disk" "$sum" "$(read_file)"
 agent_stop
 umount "$T/mnt"
-ok "the module of before: detached" detach
-ok "the module of before goes" until_ok 20 gone
+ok "cache: old module: the disk is detached" detach
+ok "cache: old module: can be removed" until_ok 20 gone
 done_testing

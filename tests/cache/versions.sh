@@ -9,7 +9,7 @@ cd "$ROOT" || exit 1
 OLD=2b45928
 old=$ROOT/build/versions/$OLD
 if ! git cat-file -e "$OLD^{commit}" 2> /dev/null; then
-	skip "agent and module of different versions" "no history here, with revision $OLD in it"
+	skip "cache: agent and module of different versions" "no history here, with revision $OLD in it"
 	done_testing
 fi
 build_old() {
@@ -23,8 +23,8 @@ build_old() {
 		touch "$old/done"
 }
 mkdir -p build/versions
-module=$(tests/vm/module 6.12 2> "$T/why") || { ok "the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
-(build_old) > "$T/why" 2>&1 || { ok "revision $OLD builds" false; sed 's/^/# /' "$T/why"; done_testing; }
+module=$(tests/vm/module 6.12 2> "$T/why") || { ok "cache: the module builds for 6.12" false; sed 's/^/# /' "$T/why"; done_testing; }
+(build_old) > "$T/why" 2>&1 || { ok "cache: revision $OLD builds" false; sed 's/^/# /' "$T/why"; done_testing; }
 run_vm() {
 	tests/vm/run 6.12 --timeout "${TIMEOUT:-100}" --disk 48 \
 		--tool bash --tool awk --tool dmsetup --tool mkfs.ext4 \
@@ -35,5 +35,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests 6.12 run_vm
-is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "cache: the VM ends well, without a warning of its kernel" 0 "$(cat "$T/status")"
 done_testing
