@@ -143,7 +143,8 @@ static void test_doubles(struct gpu *g, uint32_t n, uint32_t kinds, uint64_t mas
 	nr = duplicates_here(hashes, n, expected);
 	err = duplicates_find(g, hashes, n, &found);
 	ok(!err && found.n == nr && !memcmp(found.numbers, expected, nr * sizeof(*expected)),
-	   "of %u hashes of %u kinds at most, within %llx: %u have a double", n, kinds, (unsigned long long)mask, nr);
+	   "gpu: %u hashes of up to %u kinds, within %llx: all %u duplicates are found", n, kinds, (unsigned long long)mask,
+	   nr);
 	free(found.numbers);
 	free(expected);
 	free(hashes);
@@ -181,6 +182,14 @@ static bool is_cleared(struct gpu *g)
 	return !sum;
 }
 
+static const char *text(const char *name, const char *claim)
+{
+	static char all[128];
+
+	snprintf(all, sizeof(all), "gpu: %s: %s", name, claim);
+	return all;
+}
+
 static void test_device(const struct gpu_info *info)
 {
 	const char *by = info->backend;
@@ -190,23 +199,24 @@ static void test_device(const struct gpu_info *info)
 	char why[192] = "", byte = 1;
 	struct gpu *g = gpu_open(info, why);
 
-	if (!ok(g != NULL, "%s: %s is opened", by, info->name)) {
+	if (!ok(g != NULL, "gpu: %s: %s is opened", by, info->name)) {
 		printf("#   %s\n", why);
 		return;
 	}
-	is_u64(PAGES, (unsigned long long)stream(g, 64), "hashes are libxxhash's, in batches");
-	is_u64(PAGES, (unsigned long long)stream(g, PAGES), "in one");
+	is_u64(PAGES, (unsigned long long)stream(g, 64), text(by, "hashes in batches are libxxhash's"));
+	is_u64(PAGES, (unsigned long long)stream(g, PAGES), text(by, "hashes in one batch are libxxhash's"));
 	for (uint32_t slice = 1; slice < 200; slice = slice * 3 + 1)
-		is_u64(PAGES, sliced(g, slice), "in slices");
+		is_u64(PAGES, sliced(g, slice), text(by, "hashes in slices are libxxhash's"));
 	test_sizes(g);
-	ok(is_cleared(g), "what a tenant leaves the next one does not see");
-	ok(gpu_alloc(g, 1ULL << 50, &m) == -ENOMEM && !m.handle, "more memory than there is: %s", gpu_error(g));
-	ok(!gpu_alloc(g, 4096, &m) && gpu_write(g, 0, &m, 4096, &byte, 1, NULL) == -EIO, "a copy beyond the end: %s",
+	ok(is_cleared(g), "gpu: %s: memory of a tenant is cleared for the next one", by);
+	ok(gpu_alloc(g, 1ULL << 50, &m) == -ENOMEM && !m.handle, "gpu: %s: more memory than there is is refused: %s", by,
 	   gpu_error(g));
-	ok(gpu_copy(g, 0, &m, &m, 4097, NULL) == -EIO, "nor may one be within the device");
-	ok(gpu_write(g, 0, &m, UINT64_MAX, &byte, 2, NULL) == -EIO, "nor does a sum wrap round");
-	ok(!gpu_write(g, 1, &m, 0, pages, 4096, &done) && !gpu_wait(g, &done, &ns) && ns, "a copy takes time");
-	ok(!gpu_wait(g, &done, &ns), "a wait for nothing is none");
+	ok(!gpu_alloc(g, 4096, &m) && gpu_write(g, 0, &m, 4096, &byte, 1, NULL) == -EIO,
+	   "gpu: %s: a write beyond the end is refused: %s", by, gpu_error(g));
+	ok(gpu_copy(g, 0, &m, &m, 4097, NULL) == -EIO, "gpu: %s: a copy beyond the end is refused", by);
+	ok(gpu_write(g, 0, &m, UINT64_MAX, &byte, 2, NULL) == -EIO, "gpu: %s: a write whose end wraps round is refused", by);
+	ok(!gpu_write(g, 1, &m, 0, pages, 4096, &done) && !gpu_wait(g, &done, &ns) && ns, "gpu: %s: a write takes time", by);
+	ok(!gpu_wait(g, &done, &ns), "gpu: %s: a wait for no event returns", by);
 	gpu_free(g, &m);
 	gpu_close(g);
 }
@@ -231,22 +241,25 @@ static void test_refusals(void)
 	struct gpu_info *info;
 
 	cuda->device(0, 90, 0);
-	ok(!cuda_device(&list) && strstr(list.absent[0], "no device"), "no device: %s", list.absent[0]);
+	ok(!cuda_device(&list) && strstr(list.absent[0], "no device"), "cuda: a driver without a device is named: %s",
+	   list.absent[0]);
 	cuda->device(1, 61, 0);
 	info = cuda_device(&list);
-	ok(info && strstr(info->refused, "6.1, and 7.0 is wanted"), "an old one: %s", info ? info->refused : "");
-	ok(info && !gpu_open(info, why) && strstr(why, "7.0"), "which is not opened");
+	ok(info && strstr(info->refused, "6.1, and 7.0 is wanted"), "cuda: an old device is refused: %s",
+	   info ? info->refused : "");
+	ok(info && !gpu_open(info, why) && strstr(why, "7.0"), "cuda: an old device is not opened");
 	for (int kernel = 1; kernel <= GPU_KERNELS; kernel++) {
 		cuda->device(1, 90, kernel);
 		info = cuda_device(&list);
-		ok(info && !gpu_open(info, why) && strstr(why, "computes wrongly"), "one that computes wrongly: %s", why);
+		ok(info && !gpu_open(info, why) && strstr(why, "computes wrongly"),
+		   "cuda: a device that computes wrongly is not opened: %s", why);
 	}
 	cuda->device(1, 90, 0);
 	cuda->fail(1, 803, 0);
-	ok(!cuda_device(&list) && strstr(list.absent[0], "of different versions"), "another driver's library: %s",
-	   list.absent[0]);
+	ok(!cuda_device(&list) && strstr(list.absent[0], "of different versions"),
+	   "cuda: a library of another driver is named: %s", list.absent[0]);
 	cuda->fail(0, 0, 0);
-	is_u64(0, cuda->held(), "nothing is held");
+	is_u64(0, cuda->held(), "cuda: refused devices leave nothing held");
 }
 
 static bool finds_doubles(struct gpu *g)
@@ -286,9 +299,9 @@ static void test_failures(const struct gpu_info *info, int code, int sticky)
 		cuda->fail(0, 0, 0);
 		held += cuda->held();
 	} while (failed && nth++ < 10000);
-	ok(!wrong && nth > 100 && survived, "%u calls fail with %d%s: an error or right, never wrong", nth - 1, code,
+	ok(!wrong && nth > 100 && survived, "cuda: %u calls fail with %d%s: results are right or an error", nth - 1, code,
 	   sticky ? " for good" : "");
-	is_u64(0, held, "and nothing is left");
+	is_u64(0, held, "cuda: failed calls leave nothing held");
 }
 
 /* Each batch is under way before the one before it is waited for, so that its copy and that one's hashing may overlap. */
@@ -298,8 +311,8 @@ static void test_overlap(const struct gpu_info *info)
 	struct gpu *g = gpu_open(info, why);
 
 	cuda->fail(0, 0, 0);
-	is_u64(PAGES, g ? (unsigned long long)stream(g, PAGES / 4) : 0, "four batches");
-	is_str("llwwlwwlwwww", cuda->trace(), "a launch, then each wait after the next launch");
+	is_u64(PAGES, g ? (unsigned long long)stream(g, PAGES / 4) : 0, "cuda: four batches are hashed");
+	is_str("llwwlwwlwwww", cuda->trace(), "cuda: each batch is launched before the previous one is waited for");
 	gpu_close(g);
 }
 
@@ -316,11 +329,11 @@ static void test_sort_without(const struct gpu_info *info)
 	for (size_t i = 0; i < pages.n; i++)
 		some[i] = (struct dedup_page){ .hash = (i * 7 % 500 + 1) * 0x9e3779b97f4a7c15, .frame = i };
 	cuda->fail(50, 719, 1);
-	ok(g && !dedup_sort(&pages, g, &device_ns) && !device_ns, "pages are sorted though the device fails");
+	ok(g && !dedup_sort(&pages, g, &device_ns) && !device_ns, "cuda: pages are sorted though the device fails");
 	cuda->fail(0, 0, 0);
 	for (size_t i = 0; i < pages.n; i += 2)
 		neighbours += some[i].hash == some[i + 1].hash && some[i].frame < some[i + 1].frame;
-	is_u64(500, neighbours, "each next to its double");
+	is_u64(500, neighbours, "cuda: pages are sorted next to their duplicates though the device fails");
 	gpu_close(g);
 }
 
@@ -331,13 +344,13 @@ static void test_cuda(void)
 	void *library = dlopen("libcuda.so.1", RTLD_NOW);
 
 	cuda = library ? dlsym(library, "stub") : NULL;
-	if (!ok(cuda != NULL, "the stand-in is found"))
+	if (!ok(cuda != NULL, "cuda: the stand-in is found"))
 		return;
 	info = cuda_device(&list);
-	if (!ok(info != NULL, "it has a device"))
+	if (!ok(info != NULL, "cuda: the stand-in has a device"))
 		return;
 	test_device(info);
-	is_u64(0, cuda->held(), "nothing is held");
+	is_u64(0, cuda->held(), "cuda: a closed device leaves nothing held");
 	test_overlap(info);
 	test_refusals();
 	info = cuda_device(&list);
@@ -380,7 +393,7 @@ int main(int argc, char **argv)
 		test_device(&list.devices[i]);
 	}
 	if (!any)
-		printf("ok %d - OpenCL # SKIP %s\n", ++tap_tests, list.absent[1]);
+		printf("ok %d - gpu: opencl # SKIP %s\n", ++tap_tests, list.absent[1]);
 	test_cuda();
 	return done_testing();
 }

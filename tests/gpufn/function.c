@@ -26,11 +26,12 @@ static void test_lines(void)
 	double launch, group;
 
 	fn_draw_line(exact, ARRAY_SIZE(exact), &launch, &group);
-	ok(fabs(launch - 0.01) < 1e-9 && fabs(group - 0.002) < 1e-9, "a line through points on it");
+	ok(fabs(launch - 0.01) < 1e-9 && fabs(group - 0.002) < 1e-9, "profile: a line goes through points that lie on one");
 	fn_draw_line(through_0, ARRAY_SIZE(through_0), &launch, &group);
-	ok(launch == 0 && group > 0.001 && group < 0.002, "no launch takes less than nothing: %g", group);
+	ok(launch == 0 && group > 0.001 && group < 0.002, "profile: a launch never takes less than 0 s (a group takes %g)",
+	   group);
 	fn_draw_line(same, ARRAY_SIZE(same), &launch, &group);
-	ok(launch == 0 && fabs(group - 0.002) < 1e-9, "of one size all is taken for groups");
+	ok(launch == 0 && fabs(group - 0.002) < 1e-9, "profile: points of one size give all time to groups");
 }
 
 /* ---- formulas ---- */
@@ -85,12 +86,12 @@ static void test_formulas(void)
 	uint64_t v;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		ok(!formula_eval(good[i].text, names, ARRAY_SIZE(names), &v, why) && v == good[i].value, "'%s' is %llu",
-		   good[i].text, (unsigned long long)good[i].value);
+		ok(!formula_eval(good[i].text, names, ARRAY_SIZE(names), &v, why) && v == good[i].value,
+		   "formula: '%s' is %llu", good[i].text, (unsigned long long)good[i].value);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		*why = '\0';
-		ok(formula_eval(bad[i].text, names, ARRAY_SIZE(names), &v, why) && !strcmp(why, bad[i].why), "'%s': %s",
-		   bad[i].text, bad[i].why);
+		ok(formula_eval(bad[i].text, names, ARRAY_SIZE(names), &v, why) && !strcmp(why, bad[i].why),
+		   "formula: '%s': %s", bad[i].text, bad[i].why);
 	}
 }
 
@@ -160,14 +161,14 @@ static void test_refused(void)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		*why = '\0';
 		write_file("f.yaml", bad[i].text);
-		if (!ok(function_load(dir, "f", &f, why) && strstr(why, bad[i].why), "refused: %s", bad[i].why))
+		if (!ok(function_load(dir, "f", &f, why) && strstr(why, bad[i].why), "description: refused: %s", bad[i].why))
 			printf("# %s\n", why);
 	}
 	write_file("f.yaml", REST ARGUMENT("") KERNEL CHECKS);
-	ok(!function_load(dir, "f", &f, why) && !strcmp(f->doc, "d"), "what has no error is taken");
+	ok(!function_load(dir, "f", &f, why) && !strcmp(f->doc, "d"), "description: one without errors is accepted");
 	function_free(f);
-	ok(function_load(dir, "../f", &f, why), "a name with a path is none");
-	ok(function_load(dir, "g", &f, why) == -ENOENT, "a function that is not there");
+	ok(function_load(dir, "../f", &f, why), "description: a name with a path is refused");
+	ok(function_load(dir, "g", &f, why) == -ENOENT, "description: a missing function is refused");
 }
 
 /* ---- calls ---- */
@@ -199,19 +200,19 @@ static void test_calls(struct library *l)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		*why = '\0';
 		if (!ok(fn_call_parse(library_find(l, bad[i].function), bad[i].call, &c, why) && strstr(why, bad[i].why),
-			"%s %s: %s", bad[i].function, bad[i].call, bad[i].why))
+			"call: %s %s: %s", bad[i].function, bad[i].call, bad[i].why))
 			printf("# %s\n", why);
 	}
 	ok(!fn_call_parse(library_find(l, "black_scholes"), "options=1000 rate=-0.5 volatility=0.25", &c, why) &&
 		   c.scalars[6] == -0.5,
-	   "a number that is not whole, and below 0");
+	   "call: a scalar may be negative and fractional");
 	ok(!fn_call_parse(library_find(l, "sgemm"), "rows=33 inner=50 columns=65", &c, why) &&
 		   c.input_bytes == 4 * (1650 + 3250) && c.output_bytes == 4 * 33 * 65 && c.groups[0] == 15 && c.unit == 5 &&
 		   c.cost == 66 && c.partable,
-	   "what follows of a call");
+	   "call: bytes, groups and cost of sgemm follow from its scalars");
 	ok(!fn_call_parse(library_find(l, "kmeans"), "nr=3000 dimensions=3 clusters=8", &c, why) && !c.partable &&
 		   c.all_groups == 4 && c.device_bytes == c.input_bytes + c.output_bytes + 4 * (3 * 24 + 3 * 8),
-	   "of one with two kernels, and scratch memory");
+	   "call: kmeans, with two kernels and scratch memory, has no parts");
 }
 
 static void test_parts(struct library *l)
@@ -223,12 +224,12 @@ static void test_parts(struct library *l)
 	fn_call_parse(library_find(l, "sgemm"), "rows=33 inner=50 columns=65", &c, why);
 	for (uint64_t first = 0; first < 15; first += 5) {
 		fn_part(&c, 2, first, 5, &from, &n);
-		ok(from == sum, "part from group %llu on begins where the one before it ended", (unsigned long long)first);
+		ok(from == sum, "part: the one from group %llu begins where the previous one ends", (unsigned long long)first);
 		sum += n;
 	}
-	is_u64(33 * 65, sum, "all parts are all of it");
+	is_u64(33 * 65, sum, "part: all parts together are the whole output");
 	fn_part(&c, 2, 0, 15, &from, &n);
-	ok(!from && n == 33 * 65, "so is one part that is all");
+	ok(!from && n == 33 * 65, "part: one part of all groups is the whole output");
 }
 
 static void complain(const char *why)
@@ -250,12 +251,13 @@ int main(void)
 	unlinkat(dir, "f.yaml", 0);
 	rmdir(dir_name);
 	close(dir);
-	ok(!library_load("gpu/functions", complain, &l, why) && l.n >= 13 && !l.refused, "the functions that come with Nestor");
+	ok(!library_load("gpu/functions", complain, &l, why) && l.n >= 13 && !l.refused,
+	   "library: the functions that come with Nestor load");
 	test_calls(&l);
 	test_parts(&l);
-	ok(!library_find(&l, "frob"), "one that is not there is not found");
+	ok(!library_find(&l, "frob"), "library: a missing function is not found");
 	library_free(&l);
 	ok(library_load("/nowhere", complain, &l, why) == -ENOENT && !strcmp(why, "/nowhere: No such file or directory"),
-	   "a directory that is not there");
+	   "library: a missing directory is named");
 	return done_testing();
 }

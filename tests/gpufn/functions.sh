@@ -55,7 +55,7 @@ make_one sized 'if (i < n) out[i] = in[i] + 1;'
 echo 'sizes: [n=10000, n=20000, n=40000, n=80000, n=100000]' >> "$T/sized/sized.yaml"
 run "$NESTORCTL" --json gpufn profile "$T/sized"
 is "gpufn profile: a function with sizes: status" 0 "$status"
-is "gpufn profile: draws the line from every other size, whole, halves and quarters, and holds the others out" "9 6" \
+is "gpufn profile: fits a line to every other size, and holds the other sizes out" "9 6" \
 	"$(jq -r '.[0] | "\(.slices) \(.held_out)"' <<< "$out")"
 is "gpufn profile: a group takes some time" true "$(jq '.[0] | .group_nanoseconds > 0 and .held_out_error >= 0' <<< "$out")"
 make_one value 'if (i < n) out[i] = in[i] + (i != 777);'

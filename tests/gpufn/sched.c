@@ -63,26 +63,29 @@ static void test_cell(enum trace_kind kind, double load, double overhead)
 	const struct cell c = run_cell(kind, load, overhead);
 	double ours = c.in_time[RULE_ADAPTIVE], best = 0, best_fixed = 0;
 	const double *in_time = c.in_time;
+	char cell[64];
 
 	for (int rule = 0; rule < RULE_ADAPTIVE; rule++)
 		best = rule == RULE_EDF_FIXED ? best : fmax(best, in_time[rule]);
 	for (size_t i = 0; i < ARRAY_SIZE(fixed_sizes); i++)
 		best_fixed = fmax(best_fixed, c.fixed[i]);
-	printf("# %s, load %.1f, overhead %.2f ms: %.0f of %d in time; %.2f of edf-late, %.2f of edf-feasible, %.2f of the "
+	snprintf(cell, sizeof(cell), "%s, load %.1f, overhead %.2f ms", simulate_trace_kind_names[kind], load, overhead * 1e3);
+	printf("# %s: %.0f of %d in time; %.2f of edf-late, %.2f of edf-feasible, %.2f of the "
 	       "best fixed slice, %.2f of who knows the future, %.2f of the bound\n",
-	       simulate_trace_kind_names[kind], load, overhead * 1e3, ours, TASKS * SEEDS, ours / in_time[RULE_EDF_LATE],
-	       ours / in_time[RULE_EDF_FEASIBLE], ours / best_fixed, ours / c.known, ours / c.bound);
-	ok(ours >= best, "at least as many in time as by any other rule");
-	ok(ours >= 0.95 * best_fixed, "and within 5 %% of the slices that are best here, chosen afterwards");
-	ok(c.wasted[RULE_ADAPTIVE] <= 0.5 * c.wasted[RULE_EDF_LATE], "wasted work is halved");
-	ok(ours <= c.bound && c.known <= c.bound && c.bound <= TASKS * SEEDS, "nothing exceeds the bound");
+	       cell, ours, TASKS * SEEDS, ours / in_time[RULE_EDF_LATE], ours / in_time[RULE_EDF_FEASIBLE], ours / best_fixed,
+	       ours / c.known, ours / c.bound);
+	ok(ours >= best, "sched: %s: at least as many in time as by any other rule", cell);
+	ok(ours >= 0.95 * best_fixed, "sched: %s: within 5 %% of the best fixed slices", cell);
+	ok(c.wasted[RULE_ADAPTIVE] <= 0.5 * c.wasted[RULE_EDF_LATE], "sched: %s: at most half the wasted work of edf-late",
+	   cell);
+	ok(ours <= c.bound && c.known <= c.bound && c.bound <= TASKS * SEEDS, "sched: %s: no rule exceeds the bound", cell);
 	if (overhead > 0.0002)
 		return;
-	ok(ours >= 0.85 * c.known, "and 0.85 of who knows what comes, at least");
+	ok(ours >= 0.85 * c.known, "sched: %s: at least 0.85 of a clairvoyant", cell);
 	if (load < 0.7)
 		return;
-	ok(ours >= 1.3 * in_time[RULE_EDF_FEASIBLE], "1.3 times as many as if the infeasible is dropped");
-	ok(ours >= 1.8 * in_time[RULE_EDF_LATE], "1.8 times as many as if the late is");
+	ok(ours >= 1.3 * in_time[RULE_EDF_FEASIBLE], "sched: %s: at least 1.3 times edf-feasible", cell);
+	ok(ours >= 1.8 * in_time[RULE_EDF_LATE], "sched: %s: at least 1.8 times edf-late", cell);
 }
 
 static void test_goodput(void)
@@ -113,13 +116,15 @@ static void test_bound(void)
 				    { .arrival = 0, .work = 1, .deadline = 1.5 } };
 	struct sched_task within[] = { { .arrival = 0, .work = 2, .deadline = 3 }, { .arrival = 1, .work = 1, .deadline = 2 } };
 
-	ok(fabs(bound_of(one, 1, &alone) - 1) < 1e-9, "one that fits");
-	ok(fabs(bound_of(one, 1, &half) - 0.5) < 1e-9, "half of it, on half of a device");
-	ok(fabs(bound_of(two, 2, &alone) - 1.5) < 1e-9, "one and a half of two");
-	ok(fabs(bound_of(within, 2, &alone) - 2) < 1e-9, "two, if one may be interrupted");
-	ok(simulate_clairvoyant(&(struct trace){ within, 2 }, &alone) == 2, "both whole");
-	ok(simulate_clairvoyant(&(struct trace){ two, 2 }, &alone) == 1, "one whole of two");
-	ok(fabs(bound_of(two, 2, &launches) - 1.5 / 1.25) < 1e-9, "fewer if launches cost something");
+	ok(fabs(bound_of(one, 1, &alone) - 1) < 1e-9, "sched: bound: a call that fits counts whole");
+	ok(fabs(bound_of(one, 1, &half) - 0.5) < 1e-9, "sched: bound: a call counts half on half a device");
+	ok(fabs(bound_of(two, 2, &alone) - 1.5) < 1e-9, "sched: bound: two calls with time for one and a half count 1.5");
+	ok(fabs(bound_of(within, 2, &alone) - 2) < 1e-9, "sched: bound: two calls count whole if one can be interrupted");
+	ok(simulate_clairvoyant(&(struct trace){ within, 2 }, &alone) == 2,
+	   "sched: clairvoyant: two calls end in time if one can be interrupted");
+	ok(simulate_clairvoyant(&(struct trace){ two, 2 }, &alone) == 1,
+	   "sched: clairvoyant: one of two calls ends in time if there is time for one and a half");
+	ok(fabs(bound_of(two, 2, &launches) - 1.5 / 1.25) < 1e-9, "sched: bound: the cost of launches lowers the bound");
 }
 
 /* ---- the capacity ---- */
@@ -143,7 +148,8 @@ static void test_capacity(void)
 			now += took;
 			sched_done(s, &slice, took);
 		}
-		ok(fabs(sched_capacity(s) / steps[i] - 1) <= 0.15, "five slices after a step to %.2f: %.3f", steps[i],
+		ok(fabs(sched_capacity(s) / steps[i] - 1) <= 0.15,
+		   "sched: capacity: five slices after a step to %.2f the scheduler knows it: %.3f", steps[i],
 		   sched_capacity(s));
 	}
 	sched_free(s);
@@ -158,9 +164,10 @@ static void test_earliest(void)
 
 	sched_add(s, &soon);
 	sched_add(s, &later);
-	ok(fabs(sched_earliest(s, 5, 1, 5) - 6) < 1e-9, "before all others");
-	ok(fabs(sched_earliest(s, 5, 1, 15) - 7) < 1e-9, "after one");
-	ok(fabs(sched_earliest(s, 5, 1, 30) - 9) < 1e-9, "after both");
+	ok(fabs(sched_earliest(s, 5, 1, 5) - 6) < 1e-9, "sched: earliest: the call with the first deadline goes first");
+	ok(fabs(sched_earliest(s, 5, 1, 15) - 7) < 1e-9,
+	   "sched: earliest: a call with the second deadline goes after the first");
+	ok(fabs(sched_earliest(s, 5, 1, 30) - 9) < 1e-9, "sched: earliest: the call with the last deadline goes last");
 	sched_free(s);
 }
 

@@ -55,11 +55,12 @@ static void test_turns(void)
 	struct share shares[TENANTS] = { 0 };
 	struct run r = simulate(SHARES_BEST_EFFORT, (double[]){ 5, 1, 1 }, (double[]){ 0.001, 0.004, 0.001 }, 6, shares);
 
-	ok(r.turns[0] - r.turns[1] <= 1 && r.turns[1] - r.turns[2] <= 1, "by turns all have as many, whatever they take");
+	ok(r.turns[0] - r.turns[1] <= 1 && r.turns[1] - r.turns[2] <= 1,
+	   "shares: best effort: tenants have as many turns, whatever their slices take");
 	r = simulate(SHARES_BEST_EFFORT, (double[]){ 1, 1, 1 }, (double[]){ 0, 0.004, 0 }, 1, shares);
-	ok(r.idle == 0 && r.got[1] >= 1, "who is alone has all of it");
+	ok(r.idle == 0 && r.got[1] >= 1, "shares: best effort: a single tenant has the whole device");
 	r = simulate(SHARES_BEST_EFFORT, (double[]){ 1, 1, 1 }, (double[]){ 0, 0, 0 }, 1, shares);
-	ok(r.now == 0, "nobody wants it: nobody's turn");
+	ok(r.now == 0, "shares: best effort: no tenant is picked if none has a call");
 }
 
 static void test_weights(void)
@@ -68,11 +69,12 @@ static void test_weights(void)
 	struct run r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0.001, 0.02, 0.005 }, 10, shares);
 
 	ok(near(r.got[0], 5, 0.02) && near(r.got[1], 3, 0.02) && near(r.got[2], 2, 0.02),
-	   "5:3:2, whatever slices are: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
+	   "shares: equal: weights 5:3:2 hold, whatever slices take: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
 	r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0, 0.02, 0.005 }, 10, shares);
-	ok(r.idle == 0 && near(r.got[1], 6, 0.02) && near(r.got[2], 4, 0.02), "what one leaves the others have, 3:2");
+	ok(r.idle == 0 && near(r.got[1], 6, 0.02) && near(r.got[2], 4, 0.02),
+	   "shares: equal: unused share goes to the others, 3:2");
 	r = simulate(SHARES_EQUAL, (double[]){ 5, 3, 2 }, (double[]){ 0.01, 0.01, 0.01 }, 10, shares);
-	ok(near(r.got[0], 5, 0.02), "who comes back has its part, and not what it left: %.2f of 10", r.got[0]);
+	ok(near(r.got[0], 5, 0.02), "shares: equal: a tenant that returns has its share and no arrears: %.2f of 10", r.got[0]);
 }
 
 static void test_parts(void)
@@ -81,13 +83,14 @@ static void test_parts(void)
 	struct run r = simulate(SHARES_FIXED, (double[]){ 2, 1, 1 }, (double[]){ 0.005, 0.005, 0.005 }, 10, shares);
 
 	ok(near(r.got[0], 5, 0.03) && near(r.got[1], 2.5, 0.03) && near(r.got[2], 2.5, 0.03),
-	   "2:1:1 of all time: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
+	   "shares: fixed: tenants have 2:1:1 of all time: %.2f %.2f %.2f", r.got[0], r.got[1], r.got[2]);
 	for (size_t i = 0; i < TENANTS; i++)
 		shares[i] = (struct share){ 0 };
 	r = simulate(SHARES_FIXED, (double[]){ 2, 1, 1 }, (double[]){ 0, 0.005, 0 }, 10, shares);
-	ok(near(r.got[1], 2.5, 0.03) && near(r.idle, 7.5, 0.03), "what others leave nobody has: %.2f of 10 s", r.got[1]);
+	ok(near(r.got[1], 2.5, 0.03) && near(r.idle, 7.5, 0.03), "shares: fixed: unused share stays unused: %.2f of 10 s",
+	   r.got[1]);
 	r = simulate(SHARES_FIXED, (double[]){ 2, 1, 1 }, (double[]){ 0, 0, 0 }, 1, shares);
-	ok(r.now == 0, "and nobody waits for nothing");
+	ok(r.now == 0, "shares: fixed: no tenant waits if none has a call");
 }
 
 int main(void)

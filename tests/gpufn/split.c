@@ -24,22 +24,23 @@ static void test_by_hand(void)
 	double parts[SPLIT_DEVICES_MAX];
 
 	ok(is_near(split_work(two, 2, 0, 8, true, 0, parts), 2) && is_near(parts[0], 2) && is_near(parts[1], 6),
-	   "two idle devices end together");
+	   "split: two idle devices end together");
 	ok(is_near(split_work(two, 2, 0, 8, false, 0, parts), 8.0 / 3) && parts[0] == 0 && is_near(parts[1], 8),
-	   "what cannot be sliced is not: the faster one has all");
+	   "split: a call that cannot be sliced goes to the faster device");
 	two[1].ready = 2;
 	ok(is_near(split_work(two, 2, 0, 8, true, 0, parts), 3.5) && is_near(parts[0], 3.5) && is_near(parts[1], 4.5),
-	   "one that is busy until 2 takes less");
+	   "split: a device that is busy until 2 takes less");
 	split_work(two, 2, 0, 5.9, true, 0, parts);
-	ok(parts[0] == 0 || parts[1] == 0, "where more is waiting than this is, nothing is parted");
+	ok(parts[0] == 0 || parts[1] == 0, "split: a call is not parted where more is waiting than the call has");
 	two[1].least = 5;
-	ok(is_near(split_work(two, 2, 0, 8, true, 0, parts), 14.0 / 3) && parts[0] == 0, "nor for a part that is too small");
+	ok(is_near(split_work(two, 2, 0, 8, true, 0, parts), 14.0 / 3) && parts[0] == 0,
+	   "split: a call is not parted for a part that is too small");
 	two[1].least = 0;
 	two[0].fixed = two[1].fixed = 0.5;
-	ok(is_near(split_work(two, 2, 0, 8, true, 0.1, parts), 4), "parts have fixed costs");
+	ok(is_near(split_work(two, 2, 0, 8, true, 0.1, parts), 4), "split: parts have fixed costs");
 	split_work(two, 2, 0, 8, true, 1, parts);
-	ok(parts[0] == 0 || parts[1] == 0, "of a load of 1 on nothing is parted");
-	ok(is_near(split_work(two, 1, 0, 8, true, 0, parts), 8.5), "one device has all");
+	ok(parts[0] == 0 || parts[1] == 0, "split: a call is not parted at a load of 1");
+	ok(is_near(split_work(two, 1, 0, 8, true, 0, parts), 8.5), "split: a single device has the whole call");
 }
 
 /* ---- a queue ---- */
@@ -68,6 +69,7 @@ static double turn_around(const struct trace *t, double fixed, double load, bool
 static void test_load(enum trace_kind kind, double load, double fixed)
 {
 	double whole = 0, parted = 0;
+	char load_of[64];
 
 	for (uint64_t seed = 1; seed <= 5; seed++) {
 		struct trace t;
@@ -78,12 +80,13 @@ static void test_load(enum trace_kind kind, double load, double fixed)
 		parted += turn_around(&t, fixed, load, true);
 		simulate_trace_free(&t);
 	}
-	printf("# %s, load %.2f, %.1f ms a part: %.1f ms whole, %.1f ms parted: %.0f %% better\n",
-	       simulate_trace_kind_names[kind], load, fixed * 1e3, whole / 5 * 1e3, parted / 5 * 1e3,
+	snprintf(load_of, sizeof(load_of), "%s, load %.2f, %.1f ms a part", simulate_trace_kind_names[kind], load, fixed * 1e3);
+	printf("# %s: %.1f ms whole, %.1f ms parted: %.0f %% better\n", load_of, whole / 5 * 1e3, parted / 5 * 1e3,
 	       100 * (1 - parted / whole));
-	ok(parted <= 1.02 * whole, "never worse");
+	ok(parted <= 1.02 * whole, "split: %s: parted calls are never slower", load_of);
 	if (kind == TRACE_POISSON && fixed <= 0.001 && load <= 0.3) /* 43 % is the most: all of seven for four of seven */
-		ok(parted <= (load <= 0.1 ? 0.6 : 0.67) * whole, "at low load much better");
+		ok(parted <= (load <= 0.1 ? 0.6 : 0.67) * whole, "split: %s: parted calls take 0.67 of the time at most",
+		   load_of);
 }
 
 static void test_queue(void)
@@ -113,8 +116,8 @@ static void test_speed(void)
 		}
 	}
 	us = (double)(clock() - began) * 1e6 / CLOCKS_PER_SEC / 1000;
-	ok(fabs(sum - 10) < 1e-6, "all of the work is somewhere");
-	ok(us < 100, "a decision for 8 devices takes less than 100 us of processor time: %.2f us", us);
+	ok(fabs(sum - 10) < 1e-6, "split: parts add up to the work");
+	ok(us < 100, "split: a decision for 8 devices takes less than 100 us of processor time: %.2f us", us);
 }
 
 int main(void)
