@@ -7,12 +7,12 @@
 cd "$ROOT" || exit 1
 
 if ! kernel=$(tests/vm/kernel debug 2> "$T/why"); then
-	skip "planted bugs" "$(cat "$T/why")"
+	skip "vm: planted bugs" "$(cat "$T/why")"
 	done_testing
 fi
 cp -r tests/vm/planted "$T/planted"
 make -C "$kernel/headers" M="$T/planted" modules > "$T/make" 2>&1
-ok "a module builds with the headers of the debug kernel" [ -e "$T/planted/planted.ko" ] || tail -n 20 "$T/make" | sed 's/^/# /'
+ok "vm: a module builds with the headers of the debug kernel" [ -e "$T/planted/planted.ko" ] || tail -n 20 "$T/make" | sed 's/^/# /'
 
 plant() { # plant BUG TIMEOUT
 	tests/vm/run debug --mem 2048 --cpus 1 --timeout "$2" --add "$T/planted/planted.ko:/planted.ko" -- insmod /planted.ko "bug=$1" \
@@ -26,8 +26,8 @@ plant leak 120 &
 plant hang 60 &
 wait
 ends() { # ends BUG STATUS PATTERN
-	is "planted $1: status" "$2" "$(cat "$T/$1.status")"
-	like "planted $1: says so" "$3" "$(cat "$T/$1")"
+	is "vm: planted $1: status" "$2" "$(cat "$T/$1.status")"
+	like "vm: planted $1: the message names the bug" "$3" "$(cat "$T/$1")"
 }
 ends warning 122 "warned: .*WARNING: .*planted_init"
 ends kasan 122 "warned: .*KASAN: slab-out-of-bounds in write_behind"

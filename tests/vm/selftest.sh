@@ -22,7 +22,7 @@ boot() {
 }
 
 ends() { # ends NAME STATUS PATTERN TEXT: the status, and the sentence on stderr
-	is "$4" "$2" "$(cat "$T/$1.rc")" && like "$4: says so" "$3" "$(cat "$T/$1.err")"
+	is "vm: $4: status" "$2" "$(cat "$T/$1.rc")" && like "vm: $4: the message says so" "$3" "$(cat "$T/$1.err")"
 }
 
 # gone PID: ended, though perhaps not yet reaped
@@ -41,13 +41,13 @@ start() {
 start kill
 disown $pid # the shell need not tell
 kill -KILL $pid
-ok "kill -9 takes QEMU along" until_ok 5 gone "${qemu:?}"
+ok "vm: a run killed by SIGKILL leaves no QEMU" until_ok 5 gone "${qemu:?}"
 start term
 kill -TERM $pid
 wait $pid
-is "SIGTERM: status" 143 $?
-ok "SIGTERM takes QEMU along" until_ok 5 gone "${qemu:?}"
-is "no folder is left, nor that of the killed run" "" "$(ls "$TMPDIR")"
+is "vm: a run ended by SIGTERM: status" 143 $?
+ok "vm: a run ended by SIGTERM leaves no QEMU" until_ok 5 gone "${qemu:?}"
+is "vm: runs ended by SIGKILL or SIGTERM leave no folder" "" "$(ls "$TMPDIR")"
 
 # ---- a clock that counts instructions: for half a second the guest looks at it, and tells the longest step
 # shellcheck disable=SC2016 # for the guest's shell
@@ -59,8 +59,8 @@ kill -STOP "${qemu:?}"
 read -rt 2 <&$never || true
 kill -CONT "$qemu"
 wait $pid
-within "--icount: while QEMU has no processor the guest's clock stands still: hundredths of a second" 0 "$(sed -n 2p "$T/clock.out")" 10
-within "--icount: 300 s of sleep are 300 s to the guest, and end before 120 s are over here" 30000 "$(sed -n 3p "$T/clock.out")" 30010
+within "vm: --icount: the guest's clock stands still while QEMU is stopped: hundredths of a second" 0 "$(sed -n 2p "$T/clock.out")" 10
+within "vm: --icount: 300 s of sleep are 300 s to the guest and less than 120 s here" 30000 "$(sed -n 3p "$T/clock.out")" 30010
 
 # ---- ended by themselves
 # shellcheck disable=SC2016 # for the guest's shell
@@ -98,29 +98,29 @@ boot nothing 6.1 --
 boot missing 6.1 --add no/such/file -- true
 wait
 
-is "the command's status comes back" 7 "$(cat "$T/rich.rc")"
-is "its output, arguments, files, modules, disks, mounts" "1 6.1 /nestor 0
+is "vm: the command's status comes back" 7 "$(cat "$T/rich.rc")"
+is "vm: a command has its arguments, files, modules, disks and mounts" "1 6.1 /nestor 0
 it's \"one\" argument
 /dev/nullb0 /dev/nullb1 /dev/nullb2 /dev/vda /else/where tests/vm/init
 32768
 proc tmpfs cgroup2 bpf debugfs tracefs
 all controllers
 /sys/module/brd" "$(cat "$T/rich.out")"
-is "cgroups v1: a hierarchy for each controller, and no other" "0 13 cgroup 1 tmpfs
+is "vm: cgroups v1: a hierarchy for each controller, and no other" "0 13 cgroup 1 tmpfs
 blkio cpu,cpuacct memory pids systemd" "$(cat "$T/v1.rc") $(cat "$T/v1.out")"
-is "cgroups hybrid: an empty v2 one as well" "0 13 cgroup 1 cgroup2 1 tmpfs
+is "vm: cgroups hybrid: an empty v2 hierarchy beside v1's" "0 13 cgroup 1 cgroup2 1 tmpfs
 blkio cpu,cpuacct memory pids systemd unified" "$(cat "$T/hybrid.rc") $(cat "$T/hybrid.out")"
-is "what it left in /out" back "$(cat "$T/out/folder/file")"
-is "4 MiB of output" "4194304 $(sha256sum < "$T/big/data")" "$(stat -c %s "$T/big.out") $(sha256sum < "$T/big.out")"
+is "vm: files in /out come back" back "$(cat "$T/out/folder/file")"
+is "vm: 4 MiB of output come back" "4194304 $(sha256sum < "$T/big/data")" "$(stat -c %s "$T/big.out") $(sha256sum < "$T/big.out")"
 for kernel in 6.1 6.12 sid; do
-	is "$kernel boots" "0 $(cat "$(tests/vm/kernel $kernel)/release")" "$(cat "$T/$kernel.rc" "$T/$kernel.out" | xargs)"
+	is "vm: $kernel boots" "0 $(cat "$(tests/vm/kernel $kernel)/release")" "$(cat "$T/$kernel.rc" "$T/$kernel.out" | xargs)"
 done
 ends signal 119 'status 139, killed by SIGSEGV' "a command that is killed"
 ends crash 121 'crashed: .*sysrq triggered crash' "a crash"
 ends warning 122 'warned: .*at planted' "a warning"
 ends taint 122 'taint flags are 512' "a warning that the console did not show"
 ends hang 123 'no end after 4 seconds' "a hang"
-is "with --icount a guest idles for 300 s in less" 0 "$(cat "$T/icount.rc")"
+is "vm: --icount: a guest idles for 300 s in less than that" 0 "$(cat "$T/icount.rc")"
 ends off 124 'ended without a report' "no report"
 ends module 120 'cannot load null_blk' "a module that does not load"
 ends kernel 120 "unknown kernel '5.4'" "an unknown kernel"
@@ -128,5 +128,5 @@ ends cgroups 120 "wants v1, hybrid or v2, not 'v3'" "cgroups of another kind"
 ends option 120 "unknown option '--colour'" "an unknown option"
 ends nothing 120 'no command' "no command"
 ends missing 120 'no/such/file does not exist' "a file that is not there"
-is "nothing is left" "" "$(ls "$TMPDIR")"
+is "vm: runs leave no folder" "" "$(ls "$TMPDIR")"
 done_testing
