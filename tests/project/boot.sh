@@ -90,14 +90,14 @@ for turn in first second; do
 	is "$turn boot: the file system was whole" 0 "$(fact $turn recovered)"
 done
 sum=$(fact first written)
-like "a file was written" "^[0-9a-f]{32} " "$sum"
-is "its pages come from the cache" "yes" "$(fact first hits)"
-is "the unit stops while it is mounted: a plain disk" " linear /dev/mapper/vdb-nestor" \
+like "first boot: a file is written" "^[0-9a-f]{32} " "$sum"
+is "first boot: pages of the file come from the cache" "yes" "$(fact first hits)"
+is "first boot: a stopped unit leaves a plain disk that stays mounted" " linear /dev/mapper/vdb-nestor" \
 	"$(fact first stop) $(fact first 'target when stopped') $(fact first 'still mounted')"
-is "and starts again" " nestor-cache" "$(fact first start) $(fact first 'target when started')"
+is "first boot: a unit that starts again puts the disk into the cache" " nestor-cache" "$(fact first start) $(fact first 'target when started')"
 for name in "read again" "read when stopped" "read when started"; do
-	is "$name: the same" "${sum%% *}" "$(fact first "$name" | cut -d ' ' -f 1)"
+	is "first boot: $name: the file is unchanged" "${sum%% *}" "$(fact first "$name" | cut -d ' ' -f 1)"
 done
-is "and so after the reboot" "${sum%% *}" "$(fact second kept | cut -d ' ' -f 1)"
+is "second boot: the file is unchanged" "${sum%% *}" "$(fact second kept | cut -d ' ' -f 1)"
 [ $failures = 0 ] || { fact first log; grep -avE '\] +(\?|[a-zR])' "$T/console" | tail -n 30; } | sed 's/^/# /'
 done_testing

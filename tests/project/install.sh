@@ -20,31 +20,31 @@ installed() { (cd "$1" && find . \( -type d -path '*/policy.d' -o ! -type d \) -
 
 # The table has them all; each of its lines stands for a file, and no two files have one place.
 expected() { agent/install.sh list agent "$1" | awk -F '\t' '{ sub(/\/$/, "", $3); print $1, "." $3 }' | LC_ALL=C sort -k 2; }
-same "no file of the table hides another" "" "$(expected /usr | uniq -d -f 1)"
+same "install table: no file hides another" "" "$(expected /usr | uniq -d -f 1)"
 for file in sbin/nestord sbin/nestorctl share/man/man{1/nestorctl.1,5/nestor-policy.5,7/nestor-gpufn.7,8/nestord.8} \
 	lib/systemd/system/nestord.{service,socket} lib/sysusers.d/nestor.conf share/bash-completion/completions/nestorctl \
 	share/doc/nestor/policy.yaml share/nestor/grafana/nestor-blkio.json share/nestor/prometheus/nestor-blkio.rules.yml \
 	share/nestor/systemd/merge.conf share/nestor/functions/blur.yaml lib/libnestor-gpufn.a include/nestor/gpufn_client.h \
 	share/nestor/include/{bpf/cache_choose,kfuncs/cache}.h; do
-	ok "$file keeps its place" grep -qx "[67][45][45] ./usr/$file" <(expected /usr)
+	ok "install table: $file keeps its place" grep -qx "[67][45][45] ./usr/$file" <(expected /usr)
 done
 
 # ---- install ----
 
 built=$(stat -c %y build/nestord build/nestorctl)
-ok "make install PREFIX=/usr" run_make install DESTDIR="$T/usr" PREFIX=/usr || sed 's/^/# /' "$T/make.log"
-same "it installs these files with these modes" "$(expected /usr)" "$(installed "$T/usr")"
+ok "make install: PREFIX=/usr" run_make install DESTDIR="$T/usr" PREFIX=/usr || sed 's/^/# /' "$T/make.log"
+same "make install: files and modes are those of the table" "$(expected /usr)" "$(installed "$T/usr")"
 (umask 077 && run_make install DESTDIR="$T/local")
-same "so it does below /usr/local, and for a user whose umask is 077" "$(expected /usr/local)" "$(installed "$T/local")"
-is "and every directory can be entered" "" "$(find "$T/local"/* -type d ! -perm 755)"
-is "nothing was built" "$built" "$(stat -c %y build/nestord build/nestorctl)"
+same "make install: files and modes are the table's below /usr/local with umask 077" "$(expected /usr/local)" "$(installed "$T/local")"
+is "make install: every directory has mode 755 with umask 077" "" "$(find "$T/local"/* -type d ! -perm 755)"
+is "make install: builds nothing" "$built" "$(stat -c %y build/nestord build/nestorctl)"
 for prefix in usr usr/local; do
 	tree=$T/${prefix##*/}
 	unit=$tree/$prefix/lib/systemd/system/nestord.service
-	is "$prefix: no @PREFIX@ is left" "" "$(grep -rl @PREFIX@ "$tree")"
-	is "$prefix: the unit starts what was installed" "/$prefix/sbin/nestord" "$(sed -n 's/^ExecStart=//p' "$unit" | tr -s /)"
+	is "make install: $prefix: no @PREFIX@ is left" "" "$(grep -rl @PREFIX@ "$tree")"
+	is "make install: $prefix: the unit starts the installed nestord" "/$prefix/sbin/nestord" "$(sed -n 's/^ExecStart=//p' "$unit" | tr -s /)"
 done
-like "what was installed runs" '^nestord [0-9]' "$("$T/usr/usr/sbin/nestord" --version)"
+like "make install: the installed nestord runs" '^nestord [0-9]' "$("$T/usr/usr/sbin/nestord" --version)"
 
 # ---- unit ----
 
@@ -56,30 +56,30 @@ if command -v systemd-analyze > /dev/null; then
 	sed "s|^ExecStart=.*|ExecStart=$NESTORD|" "$T/usr/usr/lib/systemd/system/nestord.service" > "$T/units/nestord.service"
 	cp "$T/usr/usr/lib/systemd/system/nestord.socket" "$T/units"
 	verify() { SYSTEMD_UNIT_PATH=$T/units: systemd-analyze verify --man=no "$T"/units/nestord.{service,socket} 2>&1; }
-	is "systemd-analyze verify has nothing to say" "" "$(verify)"
+	is "systemd-analyze verify: units have no warnings" "" "$(verify)"
 	mkdir "$T/units/nestord.service.d"
 	cp "$T"/usr/usr/share/nestor/systemd/*.conf "$T/units/nestord.service.d"
-	is "nor of the drop-ins" "" "$(verify)"
+	is "systemd-analyze verify: drop-ins have no warnings" "" "$(verify)"
 	systemd-sysusers --root="$T/usr" "$T/usr/usr/lib/sysusers.d/nestor.conf" > /dev/null 2>&1
 	like "sysusers makes the user nestor" '^nestor:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
-	like "and the user nestor-gpufn" '^nestor-gpufn:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
+	like "sysusers makes the user nestor-gpufn" '^nestor-gpufn:.*/nologin$' "$(cat "$T/usr/etc/passwd" 2> /dev/null)"
 	rm -f "$T"/usr/etc/{passwd,group,shadow,gshadow}{,-} "$T/usr/etc/.pwd.lock"
 else
-	skip "unit" "systemd-analyze is not installed"
+	skip "systemd units" "systemd-analyze is not installed"
 fi
 needed=$(sed -n 's/^\t{ \(CAP_[A-Z_]*\),.*/\1/p' agent/base/kernel.c | sort)
-same "the unit keeps just the capabilities that nestord asks for" "$needed" \
+same "nestord.service keeps just the capabilities that nestord asks for" "$needed" \
 	"$(sed -n 's/^CapabilityBoundingSet=//p' agent/systemd/nestord.service | tr ' ' '\n' | sort)"
-same "nestord.8 lists them" "$needed" "$(sed -n '/^\.Ss Requirements/,/^\.El/p' agent/man/nestord.8 | grep '^\.It' | grep -o 'CAP_[A-Z_]*' | sort)"
+same "nestord.8 lists the capabilities that nestord asks for" "$needed" "$(sed -n '/^\.Ss Requirements/,/^\.El/p' agent/man/nestord.8 | grep '^\.It' | grep -o 'CAP_[A-Z_]*' | sort)"
 
 # ---- uninstall ----
 
 echo 'agent: { linger: 1 }' > "$T/usr/etc/nestor/policy.d/mine.yaml"
 ok "make uninstall" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
-is "it leaves the administrator's policy alone" "./etc/nestor/policy.d/mine.yaml" "$(cd "$T/usr" && find . ! -type d)"
+is "make uninstall: the administrator's policy stays" "./etc/nestor/policy.d/mine.yaml" "$(cd "$T/usr" && find . ! -type d)"
 ok "make uninstall again is no error" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
 ok "make uninstall from /usr/local" run_make uninstall DESTDIR="$T/local"
-is "only the policy directory is left" "755 ./etc/nestor/policy.d" "$(installed "$T/local")"
+is "make uninstall: only the policy directory stays" "755 ./etc/nestor/policy.d" "$(installed "$T/local")"
 
 # ---- make help ----
 
@@ -110,16 +110,16 @@ same "nestorctl.1 has the commands of nestorctl --help" \
 for option in --listen --run-dir --bpffs; do
 	default=$("$NESTORD" --help | sed -nE "s/^  $option .*\((.*)\)\$/\1/p" | sed 's/;.*//')
 	like "nestord.8 has the default of $option" . "$default"
-	is "which is $default" 1 "$(awk -v o="$option" -v d="$default" '$1 == ".It" { now = $2 " -" $3 == ".It" ? "" : "-" $3 }
+	is "nestord.8 has $default as the default of $option" 1 "$(awk -v o="$option" -v d="$default" '$1 == ".It" { now = $2 " -" $3 == ".It" ? "" : "-" $3 }
 		now == o && index($0, d) { n = 1 } END { print n + 0 }' agent/man/nestord.8)"
 done
 
 # ---- the manual's program that chooses stores ----
 
 sed -n '/^#include <vmlinux/,/^\.Ed/p' agent/man/nestorctl.1 | sed '/^\.Ed/d' > "$T/head.bpf.c"
-ok "it compiles, with what was installed" clang -g -O2 -Wall -Werror -target bpf -I . -iquote "$T/local/usr/local/share/nestor/include" \
+ok "nestorctl.1: the example program compiles with the installed headers" clang -g -O2 -Wall -Werror -target bpf -I . -iquote "$T/local/usr/local/share/nestor/include" \
 	-c "$T/head.bpf.c" -o "$T/head.bpf.o"
-like "to a program for the right place" 'freplace/cache_choose' "$(llvm-objdump -h "$T/head.bpf.o")"
+like "nestorctl.1: the example program has the section freplace/cache_choose" 'freplace/cache_choose' "$(llvm-objdump -h "$T/head.bpf.o")"
 
 # ---- the manual's function, and its caller ----
 
@@ -130,14 +130,14 @@ for file in brighten.yaml brighten.cl brighten.check.cl; do
 	example $file > "$T/functions/$file"
 done
 run "$NESTORCTL" gpufn check "$T/functions"
-is "the function does what it is to do" 0 "$status"
-is "and nothing is said of it" "" "$err"
+is "nestor-gpufn.7: the example function passes gpufn check" 0 "$status"
+is "nestor-gpufn.7: gpufn check has no warning for the example function" "" "$err"
 example caller.c > "$T/caller.c"
 ln -s "$ROOT/agent/gpufn/client.h" "$T/include/nestor/gpufn_client.h"
-ok "the caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -ljansson \
+ok "nestor-gpufn.7: the example caller compiles" "${CC:-gcc}" -Wall -Wextra -Werror -I "$T/include" "$T/caller.c" build/libnestor-gpufn.a -ljansson \
 	-o "$T/caller"
 NESTOR_GPUFN_SOCKET=$T/none run "$T/caller"
-like "and says what is wrong" "onnect" "$err"
+like "nestor-gpufn.7: the example caller reports a missing broker" "onnect" "$err"
 same "nestor-gpufn.7 has the functions that come with Nestor" "$(cd gpu/functions && compgen -G '*.yaml' | sed 's/\.yaml$//' | sort)" \
 	"$(sed -n '/^\.Sh FUNCTIONS/,/^\.El/s/^\.It Cm \([a-z0-9_]*\).*/\1/p' agent/gpufn/nestor-gpufn.7 | sort)"
 
@@ -180,7 +180,7 @@ families | sort > "$T/families"
 page_families | sort > "$T/page"
 is "nestord.8 has the metrics of a running agent, with their labels and types" "" "$(comm -23 "$T/families" "$T/page")"
 # Some are there only with limits in force, or with traffic.
-is "and no other than nestord can have" "" "$(comm -13 "$T/families" "$T/page" | sed 's/[{ ].*//' | sort -u | while read -r one; do
+is "nestord.8 has no metric that nestord cannot have" "" "$(comm -13 "$T/families" "$T/page" | sed 's/[{ ].*//' | sort -u | while read -r one; do
 	grep -qaF "$one" "$NESTORD" || echo "$one"
 done)"
 same "nestord.8 has the pages of a running agent" "$(curl -s --noproxy '*' "$URL/api/v1" | sed -n 's/^\(\/[^ ]*\) .*/\1/p' | sort)" \
@@ -192,7 +192,7 @@ for label in reason:nestor_events_lost_total source:nestor_blkio_owner_total; do
 done
 last=$(sed -n 's/.*le="\([0-9.]*\)".*/\1/p' "$T/metrics" | sort -g | tail -1)
 ok "nestord.8 has the last bound of the histograms, $last" grep -qF "$last" agent/man/nestord.8
-is "and their number" "$(sed -n 's/.*le="\([0-9.e-]*\)".*/\1/p' "$T/metrics" | sort -u | wc -l)" \
+is "nestord.8 has the number of the histograms' bounds" "$(sed -n 's/.*le="\([0-9.e-]*\)".*/\1/p' "$T/metrics" | sort -u | wc -l)" \
 	"$(grep -oE '\([0-9]+ of them\)' agent/man/nestord.8 | tr -dc 0-9)"
 agent_stop
 done_testing

@@ -54,7 +54,7 @@ no_match() { ! grep -nE "$@"; }
 passes "each file says its licence" sh -c '! grep -L "SPDX-License-Identifier: GPL-2.0" "$@" | grep .' - "${c_files[@]}" "${scripts[@]}"
 # A sleep of 1000 s is a thing that hangs; VMs poll for devices, as nothing tells of them there.
 passes "tests do not sleep" sh -c '! grep -nE "^[^#]*\bsleep +([0-9]{1,2}\b|[0-9]*\.)" "$@" | grep -v ^tests/vm/init:' - "${scripts[@]}"
-passes "what tests name has the test's id, not a process's" no_match -r --include='*.sh' --exclude-dir=bench 'nestor-[a-z-]*-\$\$' tests
+passes "objects that tests make are named by the test's id, not a process's" no_match -r --include='*.sh' --exclude-dir=bench 'nestor-[a-z-]*-\$\$' tests
 passes "no function is longer than 80 lines" awk '
 	/^[A-Za-z].*\)$/ || /^(static|int|void|bool|const|enum|struct) .*[^;]$/ { start = FNR }
 	/^}$/ && FNR - start > 80 { print FILENAME ":" start ": " FNR - start " lines"; bad = 1 } END { exit bad }' "${units[@]}"

@@ -20,60 +20,60 @@ find "$ROOT/build" -mindepth 1 -maxdepth 1 ! -name vm ! -name asan ! -name fuzz 
 	-exec cp -a -t "$tree/build" {} +
 build() { make -C "$tree" -j"$(nproc)" "$@" > "$T/make" 2>&1 || { sed 's/^/# /' "$T/make" && false; }; }
 compiled() { grep -c '^  CC ' "$T/make"; }
-ok "the copy is built" build all
-is "of what was built already nothing is compiled again" 0 "$(compiled)"
+ok "new room: a copy of the tree builds" build all
+is "new room: the copy compiles nothing again" 0 "$(compiled)"
 
 # ---- the room
 cp -r "$ROOT/tests/project/newroom/." "$tree/"
 sed -i 's/^#define ROOMS(X) .*X(pcache)/& X(pulse)/' "$tree/agent/rooms.h"
 # shellcheck disable=SC2016 # Markdown
 sed -i '/^| `pcache` |/a | `pulse` | a heart that beats | works |' "$tree/README.md"
-ok "with the room it is built" build all
-within "files that are compiled: the room's, and those that list rooms" 3 "$(compiled)" 12
-is "two existing files are changed" "README.md agent/rooms.h" \
+ok "new room: the tree builds with the room" build all
+within "new room: 12 files at most are compiled for the room" 3 "$(compiled)" 12
+is "new room: two existing files change" "README.md agent/rooms.h" \
 	"$(diff -rq --exclude=build --exclude=.git "$ROOT" "$tree" | sed -n "s|^Files $ROOT/\(.*\) and .*|\1|p" | sort | paste -sd ' ')"
 
 # ---- the policy
 echo 'pulse: {interval: 1}' > "$T/policy.yaml"
 run "$NESTORCTL" policy check "$T/policy.yaml"
-is "policy: its key is known" 0 "$status"
+is "policy: the new room's key is known" 0 "$status"
 echo 'pulse: {interval: 61}' > "$T/wrong.yaml"
 run "$NESTORCTL" policy check "$T/wrong.yaml"
 is "policy: a value beyond its range is refused" 1 "$status"
-like "policy: with its place and its range" 'wrong.yaml:1:[0-9]+: .*interval.*1 to 60' "$err"
+like "policy: a refused value is reported with place and range" 'wrong.yaml:1:[0-9]+: .*interval.*1 to 60' "$err"
 
 # ---- the agent and its client
 agent_start --policy "$T/policy.yaml"
-is "nestorctl rooms: it is up" up "$(ctl --json rooms | jq -r '.[] | select(.room == "pulse").state')"
-is "nestorctl policy show: its key, as the policy has it" 1 "$(ctl --json policy show | jq .pulse.interval)"
+is "nestorctl rooms: the new room is up" up "$(ctl --json rooms | jq -r '.[] | select(.room == "pulse").state')"
+is "nestorctl policy show: has the new room's key" 1 "$(ctl --json policy show | jq .pulse.interval)"
 curl -s "$URL/metrics" > "$T/metrics"
-ok "/metrics: its metric" grep -qx 'nestor_pulse_interval_seconds 1' "$T/metrics"
-ok "/metrics: its state" grep -qx 'nestor_room_up{room="pulse"} 1' "$T/metrics"
-is "nestorctl pulse show: what it knows" 1 "$(ctl --json pulse show | jq '.[0].interval_seconds')"
-is "nestorctl pulse feel: a verb of its own" "it beats" "$(ctl pulse feel)"
-like "nestorctl --help: the verb" '^ +pulse feel +whether the heart beats$' "$("$NESTORCTL" --help)"
+ok "/metrics: has the new room's metric" grep -qx 'nestor_pulse_interval_seconds 1' "$T/metrics"
+ok "/metrics: has the new room's state" grep -qx 'nestor_room_up{room="pulse"} 1' "$T/metrics"
+is "nestorctl pulse show: prints the new room's document" 1 "$(ctl --json pulse show | jq '.[0].interval_seconds')"
+is "nestorctl pulse feel: the new room's own verb works" "it beats" "$(ctl pulse feel)"
+like "nestorctl --help: has the new room's verb" '^ +pulse feel +whether the heart beats$' "$("$NESTORCTL" --help)"
 complete_words() { # complete_words WORD…: what the last one may become
 	# shellcheck disable=SC2016 # the other shell's
 	bash -c 'source "$1" && COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2)) && _nestorctl "$2" && printf "%s\n" "${COMPREPLY[@]}"' \
 		- "$tree/agent/ctl/nestorctl.bash" "$NESTORCTL" "$@" | sed 's/ *$//' | sort | paste -sd ' '
 }
-is "completion: the noun" pulse "$(complete_words pul)"
-is "completion: its verbs" "feel show" "$(complete_words pulse '')"
+is "completion: has the new room's noun" pulse "$(complete_words pul)"
+is "completion: has the new room's verbs" "feel show" "$(complete_words pulse '')"
 
 # ---- the page
 has_beats() { curl -s "$URL/api/v1/history" | jq -e '.owners[] | select(.container == "/heart") | .values.pulse_beats | any(. != null)' > /dev/null; }
-is "history: its quantity and unit" "beats/s" "$(curl -s "$URL/api/v1/history" | jq -r '.quantities[] | select(.name == "pulse_beats").unit')"
-ok "history: its values" until_ok 20 has_beats
-ok "page: its module is served" cmp -s <(curl -s "$URL/rooms/pulse.js") "$tree/dashboards/web/rooms/pulse.js"
-ok "page: its style is" has '^#panel-pulse p ' "$(curl -s "$URL/rooms.css")"
+is "history: has the new room's quantity and unit" "beats/s" "$(curl -s "$URL/api/v1/history" | jq -r '.quantities[] | select(.name == "pulse_beats").unit')"
+ok "history: has the new room's values" until_ok 20 has_beats
+ok "page: the new room's module is served" cmp -s <(curl -s "$URL/rooms/pulse.js") "$tree/dashboards/web/rooms/pulse.js"
+ok "page: the new room's style is served" has '^#panel-pulse p ' "$(curl -s "$URL/rooms.css")"
 browser_start || ok "Chromium starts" false
 open_page "$URL/"
 words() { js "return document.querySelector('#chart-pulse figcaption p')?.textContent"; }
 charted() { has '^beats now [0-9.]+/s, at most' "$(words)"; }
-ok "page: its chart is drawn" until_ok 30 charted || echo "#   words: $(words)"
-is "page: its panel is" "It beats every 1 s." "$(js "return document.querySelector('#panel-pulse p').textContent")"
+ok "page: the new room's chart is drawn" until_ok 30 charted || echo "#   words: $(words)"
+is "page: the new room's panel is drawn" "It beats every 1 s." "$(js "return document.querySelector('#panel-pulse p').textContent")"
 js "document.querySelector('#numbers').open = true" > /dev/null
-ok "page: its column is in the table" until_ok 5 \
+ok "page: the new room's column is in the table" until_ok 5 \
 	js_true "return [...document.querySelectorAll('#values th')].some((c) => c.textContent === 'Beats')"
 is "page: no error on the console" "" "$(console_errors)"
 agent_stop
@@ -84,10 +84,10 @@ for file in man/man7/nestor-pulse.7 nestor/grafana/nestor-pulse.json; do
 	ok "make install: $file" [ -f "$T/installed/usr/share/$file" ]
 done
 like "make install: the manual of policies has the key" 'Time between two beats' "$(cat "$T/installed/usr/share/man/man5/nestor-policy.5")"
-like "make install: policy.yaml has it, at its default" '^ *interval: 5' "$(sed -n '/^pulse:/,$p' "$T/installed/usr/share/doc/nestor/policy.yaml")"
+like "make install: policy.yaml has the key at its default" '^ *interval: 5' "$(sed -n '/^pulse:/,$p' "$T/installed/usr/share/doc/nestor/policy.yaml")"
 
 # ---- and without it again
 rm "$tree"/dashboards/web/rooms/pulse.*
-ok "a module that has gone leaves no trace" build build/dashboards/page.h build/dashboards/web/rooms.js build/dashboards/web/rooms.css
-is "in no list of the page" "" "$(grep -l pulse "$tree"/build/dashboards/page.h "$tree"/build/dashboards/web/rooms.*)"
+ok "page: builds without the removed module of a room" build build/dashboards/page.h build/dashboards/web/rooms.js build/dashboards/web/rooms.css
+is "page: no list has the removed module of a room" "" "$(grep -l pulse "$tree"/build/dashboards/page.h "$tree"/build/dashboards/web/rooms.*)"
 done_testing

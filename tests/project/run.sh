@@ -45,10 +45,10 @@ tests_run
 is "run: a failure: status" 1 "$status"
 is "run: the last line has the sums" "4 passed, 3 failed, 1 skipped" "$(last)"
 like "run: a failed claim is repeated at the end" '^made/bad.sh: not ok 2 - broken$' "$(tail -n 4 "$T/out")"
-like "run: and stands in the test's log, with what follows it" '^    #   expected: 1, got: 2$' "$out"
+like "run: a failed claim is in the test's log, with its diagnostics" '^    #   expected: 1, got: 2$' "$out"
 like "run: a test without its plan has failed" ' 1 passed   1 failed ' "$(line unplanned)"
-like "run: so has one whose status is not 0" '^made/status.sh: # exit status 3$' "$out"
-like "run: what was skipped, and why" '^made/skips.sh: skipped: there is none$' "$out"
+like "run: a test whose status is not 0 has failed" '^made/status.sh: # exit status 3$' "$out"
+like "run: a skipped claim is named, with the reason" '^made/skips.sh: skipped: there is none$' "$out"
 is "run: the report is sorted by name" "bad good skips status unplanned" \
 	"$(sed -n '/^$/,$s|^made/\([a-z]*\).sh  .*|\1|p' "$T/out" | paste -sd ' ')"
 tests_run good skips
@@ -63,8 +63,8 @@ made odd 'budget: 5, lane: fast' <<< "touch \$here; $good"
 tests_run
 is "headers: a test without lane or budget is an error: status" 2 "$status"
 like "headers: a missing lane is named" 'made/laneless.sh: .* no "lane:' "$err"
-like "headers: so is one that there is not" 'made/odd.sh: .* no "lane:' "$err"
-like "headers: and a missing budget" 'made/endless.sh: .* no "budget: SECONDS"' "$err"
+like "headers: an unknown lane is named" 'made/odd.sh: .* no "lane:' "$err"
+like "headers: a missing budget is named" 'made/endless.sh: .* no "budget: SECONDS"' "$err"
 is "headers: no test was run" "" "$(ls "$state")"
 all_gone
 
@@ -86,17 +86,17 @@ all_gone
 made short 'budget: 2, lane: free' <<< "echo short >> \$STATE/order; $good"
 made long 'budget: 9, lane: vm' <<< "echo long >> \$STATE/order; $good"
 TESTS_JOBS=1 tests_run
-is "lanes: the longest goes first" "long short" "$(paste -sd ' ' "$state/order")"
+is "lanes: the longest test runs first" "long short" "$(paste -sd ' ' "$state/order")"
 all_gone
 
 # ---- budgets
 made over 'budget: 1, lane: free' <<< "pause 1.3; $good"
 made hangs 'budget: 1, lane: free' <<< 'echo ok 1 - fine; pause 1000'
 tests_run
-like "budget: going over it is told" '^made/over.sh: over its budget: [1-4]\.[0-9] of 1 s$' "$out"
-like "budget: and is no failure" ' 1 passed   0 failed ' "$(line over)"
-like "budget: five times as much ends a test" '^made/hangs.sh: # ended after five times its budget of 1 s$' "$out"
-like "budget: which is a failure" ' 1 passed   1 failed ' "$(line hangs)"
+like "budget: a test over budget is reported" '^made/over.sh: over its budget: [1-4]\.[0-9] of 1 s$' "$out"
+like "budget: a test over budget does not fail" ' 1 passed   0 failed ' "$(line over)"
+like "budget: a test is ended after five times its budget" '^made/hangs.sh: # ended after five times its budget of 1 s$' "$out"
+like "budget: a test that was ended has failed" ' 1 passed   1 failed ' "$(line hangs)"
 all_gone
 
 # ---- leftovers, of the right one of two that run side by side
@@ -115,14 +115,14 @@ made leaves 'budget: 9, lane: free' <<- 'END'
 	echo ok 1 - fine; echo 1..1
 END
 TESTS_JOBS=2 tests_run
-like "leftovers: are a failure" ' 1 passed   1 failed ' "$(line leaves)"
-like "leftovers: of the one that left them" ' 1 passed   0 failed ' "$(line tidy)"
+like "leftovers: a test that leaves some has failed" ' 1 passed   1 failed ' "$(line leaves)"
+like "leftovers: a tidy test that runs beside has not failed" ' 1 passed   0 failed ' "$(line tidy)"
 for kind in "process $(< "$state/process") tail -f" "loop $(< "$state/loop") " "mount .*/mnt" "cgroup $(< "$state/cgroup")" "file .*/disk"; do
 	like "leftovers: ${kind%% *} is named" "^    #   $kind" "$out"
 done
 ok "leftovers: all are removed" nothing_remains
-ok "leftovers: also the process" gone "$(< "$state/process")"
-ok "leftovers: also the cgroup" [ ! -e "$(< "$state/cgroup")" ]
+ok "leftovers: a process is ended" gone "$(< "$state/process")"
+ok "leftovers: a cgroup is removed" [ ! -e "$(< "$state/cgroup")" ]
 all_gone
 
 # ---- interrupted: by Ctrl-C, which the whole group of processes gets; by kill; by kill -9
@@ -147,7 +147,7 @@ wait $runner
 is "Ctrl-C: status" 130 $?
 ok "Ctrl-C: the test cleans up itself" [ -e "$state/cleaned" ]
 is "Ctrl-C: nothing remains" "" "$(remains)"
-like "Ctrl-C: it says which tests it ended" '^interrupted.*made/stays.sh$' "$(last)"
+like "Ctrl-C: the tests that were ended are named" '^interrupted.*made/stays.sh$' "$(last)"
 begin
 kill -TERM $runner
 wait $runner
@@ -167,8 +167,8 @@ ok "kill -9: the next run removes that folder" nothing_remains || remains | sed 
 made moody 'budget: 5, lane: free' <<< 'echo x >> "$here"; [ "$(wc -l < "$here")" = 2 ] && echo not ok 1 - mood || echo ok 1 - mood
 	echo 1..1'
 TESTS_JOBS=1 tests_run --repeat 3
-like "--repeat: how often a test passed" '^made/moody.sh +2 of 3 passed' "$out"
-like "--repeat: also of one that always does" '^made/good.sh +3 of 3 passed' "$out"
+like "--repeat: a test that failed once is reported with its count" '^made/moody.sh +2 of 3 passed' "$out"
+like "--repeat: a test that always passed is reported with its count" '^made/good.sh +3 of 3 passed' "$out"
 is "--repeat: sums are of all runs" "5 passed, 1 failed, 0 skipped" "$(last)"
 all_gone
 made loaded 'budget: 5, lane: free' <<- 'END'
@@ -179,7 +179,7 @@ END
 tests_run --load
 is "--load: a busy loop for each processor" "$(nproc)" "$(wc -l < "$state/loaded")"
 all_end() { while read -r pid; do gone "$pid" || return; done < "$state/loaded"; }
-ok "--load: they end with the run" until_ok 5 all_end
+ok "--load: busy loops end with the run" until_ok 5 all_end
 all_gone
 
 # ---- choices
@@ -190,7 +190,7 @@ made boots 'budget: 5, lane: vm' <<< "$good"
 made longer 'budget: 300, lane: vm, long: yes' <<< "$good"
 listed() { "$tree/tests/run" --list "$@" | sed 's|^made/\([a-z]*\).sh .*|\1|' | paste -sd ' '; }
 is "--list: all but long ones" "boots quick slow whole" "$(listed)"
-is "--long: these alone" longer "$(listed --long)"
+is "--long: long tests alone" longer "$(listed --long)"
 is "--quick: no VM, nothing slow" "quick whole" "$(listed --quick)"
 like "--list: lane and budget" '^made/boots.sh +vm +5 s$' "$("$tree/tests/run" --list)"
 tests_run --help

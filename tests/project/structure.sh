@@ -21,7 +21,7 @@ nothing "no room is named outside of rooms, nor in another room" rooms
 nothing "each exported symbol bears the name of its file, folder, room or module" prefixes
 # A process of the agent is started by agent/lib/child.c alone.
 callers=$(grep -lE '\b(v?fork|execve?|execvp?e?|clone3?)\(' agent/*.c agent/*/*.c gpu/*.c gpu/*/*.c)
-is "one file forks and executes" agent/lib/child.c "$callers"
+is "only agent/lib/child.c forks and executes" agent/lib/child.c "$callers"
 
 # ---- each check finds what is planted into a copy ----
 
@@ -63,13 +63,13 @@ plant gpu/fn/planted_b.h '#include "gpu/planted_a.h"'
 finds "a circle of headers is found" include-circles 'circle: gpu/fn/planted_b.h gpu/planted_a.h'
 
 plant agent/who/planted.h '#include "agent/core/agent.h"'
-finds "who may not include the core" includes 'agent/who/planted.h:1: agent/who/* may not include agent/core/agent.h'
+finds "an include of the core in agent/who is found" includes 'agent/who/planted.h:1: agent/who/* may not include agent/core/agent.h'
 
 plant agent/pcache/planted.h '#include "agent/net/net.h"'
-finds "a room may not include another one" includes 'agent/pcache/planted.h:1: agent/ROOM/* may not include agent/net/net.h'
+finds "an include of another room in a room is found" includes 'agent/pcache/planted.h:1: agent/ROOM/* may not include agent/net/net.h'
 
 plant bpf/net/planted.h '#include "bpf/pcache/xarray.bpf.h"'
-finds "a room's BPF programs may not include another room's" includes \
+finds "an include of another room in a room's BPF programs is found" includes \
 	'bpf/net/planted.h:1: bpf/ROOM/* may not include bpf/pcache/xarray.bpf.h'
 
 plant agent/floor/planted.h ''
