@@ -63,12 +63,12 @@ static void check_version(int session)
 	is_u64(0, (unsigned int)error_of(session, NESTOR_GET_VERSION, &v), "the module tells its version");
 	for (size_t i = 0; i < sizeof(v.reserved) / sizeof(*v.reserved); i++)
 		rest |= v.reserved[i];
-	ok(v.abi == NESTOR_ABI && v.oldest_abi == 1, "it has this interface, and the first one");
-	ok(v.features & NESTOR_FEATURE_CACHE, "it has the cache");
-	is_str(nestor_version, v.module, "it is of this release");
+	ok(v.abi == NESTOR_ABI && v.oldest_abi == 1, "the module has this interface and the first one");
+	ok(v.features & NESTOR_FEATURE_CACHE, "the module has the cache");
+	is_str(nestor_version, v.module, "the module is of this release");
 	ok(v.cache_stores == NESTOR_CACHE_STORES && v.cache_drops == NESTOR_CACHE_DROPS && v.cache_pools == NESTOR_CACHE_POOLS,
-	   "it tells how large its arrays are");
-	is_u64(0, rest, "what is reserved is 0");
+	   "the module tells the size of its arrays");
+	is_u64(0, rest, "reserved fields of the version are 0");
 }
 
 static void check_owner(void)
@@ -77,11 +77,11 @@ static void check_owner(void)
 	struct nestor_cache_index index;
 	struct nestor_version v;
 
-	is_u64(0, index_of(first).entries, "before the first attach the index has no memory");
-	is_u64(EBUSY, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "the cache is the first session's");
-	is_u64(0, (unsigned int)error_of(second, NESTOR_GET_VERSION, &v), "but the second one may ask for the version");
+	is_u64(0, index_of(first).entries, "the index has no memory before the first attach");
+	is_u64(EBUSY, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "the first session has the cache, a second one is refused");
+	is_u64(0, (unsigned int)error_of(second, NESTOR_GET_VERSION, &v), "a second session may ask for the version");
 	close(first);
-	is_u64(0, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "and has the cache when the first one ended");
+	is_u64(0, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "a second session has the cache after the first one ended");
 	close(second);
 }
 
@@ -95,17 +95,17 @@ static void check_pools(int session)
 	is_u64(ENOENT, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state), "a new session has no pools");
 	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool), "a pool is made");
 	is_u64(0, (unsigned int)error_of(session, OLD_SET_POOL, &old), "interface 1: a pool is made");
-	is_u64(0, (unsigned int)error_of(session, OLD_POOL_STATE, &old_state), "interface 1: its state is told");
+	is_u64(0, (unsigned int)error_of(session, OLD_POOL_STATE, &old_state), "interface 1: a pool's state is told");
 	ok(old_state.pool.cgroup == 80 && old_state.pool.weight[0] == 3 && old_state.pool.weight[1] == 4,
-	   "interface 1: it is what was set");
+	   "interface 1: a pool's state is what was set");
 	state.pool.id = 8;
-	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state), "by this interface too");
-	ok(state.pool.cgroup == 80 && state.pool.weight[0] == 3 && state.pool.weight[1] == 4, "it is what was set");
+	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state), "a pool made by interface 1 is told by this interface");
+	ok(state.pool.cgroup == 80 && state.pool.weight[0] == 3 && state.pool.weight[1] == 4, "a pool made by interface 1 has the state that was set");
 	pool.weight[NESTOR_CACHE_STORES] = 1;
 	is_u64(EINVAL, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool),
-	       "a store that is not there has no shares");
-	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 31), NULL), "a command that is none");
-	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 200), NULL), "one of no part");
+	       "a share of a missing store is refused");
+	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 31), NULL), "an unknown command is refused");
+	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 200), NULL), "a command of no part of the module is refused");
 }
 
 int main(int argc, char **argv)
