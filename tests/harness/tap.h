@@ -23,6 +23,18 @@ static inline bool __attribute__((format(printf, 2, 3))) ok(bool condition, cons
 	return condition;
 }
 
+/* A name for is_str() or is_u64(), as printf makes it; the next call takes its place. */
+static inline const char *__attribute__((format(printf, 1, 2))) named(const char *fmt, ...)
+{
+	static char name[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(name, sizeof(name), fmt, args);
+	va_end(args);
+	return name;
+}
+
 static inline bool is_str(const char *expected, const char *got, const char *text)
 {
 	bool same = got && !strcmp(expected, got);
