@@ -70,32 +70,34 @@ static void test_rates(void)
 	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 
 	sample(h, "a", "bytes", 1000);
-	is_str("none", values(h, 0, "", "a", "bytes"), "one sample of a counter is no rate");
+	is_str("none", values(h, 0, "", "a", "bytes"), "history: one sample of a counter gives no rate");
 	sample(h, "a", "bytes", 1000 + 5 * 300);
 	sample(h, "a", "bytes", 1000 + 5 * 300);
-	is_str("- 300 0", values(h, 0, "", "a", "bytes"), "two are, per second");
+	is_str("- 300 0", values(h, 0, "", "a", "bytes"), "history: two samples of a counter give a rate per second");
 	sample(h, "a", "bytes", 50);
 	sample(h, "a", "bytes", 60);
-	is_str("- 300 0 - 2", values(h, 0, "", "a", "bytes"), "a counter that went down was reset: not known");
+	is_str("- 300 0 - 2", values(h, 0, "", "a", "bytes"), "history: a counter that went down gives no rate");
 	sample(h, "a", "else", 1);
 	sample(h, "a", "bytes", 1060);
 	sample(h, "a", "bytes", 1070);
-	is_str("- 300 0 - 2 - - 2", values(h, 0, "", "a", "bytes"), "nor is what it grew by over samples that did not tell it");
-	is_str("- 2", values(h, 6, "", "a", "bytes"), "those after a number alone");
-	is_str("- 300 0 - 2 - - 2", values(h, 99, "", "a", "bytes"), "after another agent's number: all");
-	is_str("none", values(h, 8, "", "a", "bytes"), "after the last: none");
+	is_str("- 300 0 - 2 - - 2", values(h, 0, "", "a", "bytes"),
+	       "history: a counter gives no rate after samples that lack it");
+	is_str("- 2", values(h, 6, "", "a", "bytes"), "history: a reader that names a sample gets only later ones");
+	is_str("- 300 0 - 2 - - 2", values(h, 99, "", "a", "bytes"),
+	       "history: a reader that names an unknown sample gets all samples");
+	is_str("none", values(h, 8, "", "a", "bytes"), "history: a reader that names the last sample gets none");
 
 	now += 100; /* it was late */
 	sample(h, "a", "bytes", 1070 + 105);
-	is_str("1", values(h, 8, "", "a", "bytes"), "a rate is of the time that passed");
+	is_str("1", values(h, 8, "", "a", "bytes"), "history: a rate after a late sample is over the time that passed");
 	begin(h);
 	history_counter(h, "", "a", "bytes", 1170);
 	history_counter(h, "", "a", "bytes", 15);
 	history_gauge(h, "", "a", "limit", 7);
 	history_gauge(h, "", "a", "limit", 0.5);
 	end(h);
-	is_str("2", values(h, 9, "", "a", "bytes"), "parts of a counter add up");
-	is_str("7.5", values(h, 9, "", "a", "limit"), "and of a gauge, which is no rate");
+	is_str("2", values(h, 9, "", "a", "bytes"), "history: parts of a counter add up");
+	is_str("7.5", values(h, 9, "", "a", "limit"), "history: parts of a gauge add up");
 	history_free(h);
 }
 
@@ -112,9 +114,9 @@ static void test_machine(void)
 		end(h);
 	}
 	is_str("- 22", values(h, 0, "", "", "bytes"),
-	       "the machine is the sum of containers and VMs, not of what is within a VM");
-	is_str("none", values(h, 0, "", "", "limit"), "limits are no sum");
-	is_str("- 200", values(h, 0, "vm", "in it", "bytes"), "a container within a VM is one of its own");
+	       "history: the machine is the sum of containers and VMs, without containers in VMs");
+	is_str("none", values(h, 0, "", "", "limit"), "history: limits are not summed for the machine");
+	is_str("- 200", values(h, 0, "vm", "in it", "bytes"), "history: a container in a VM has values of its own");
 	history_free(h);
 }
 
@@ -136,10 +138,10 @@ static void test_latency(void)
 	}
 	shown = history_show(h, 1);
 	text = json_dumps(json_object_get(find_owner(shown, "", "a"), "latency"), JSON_COMPACT);
-	is_str("[[3,2,28,5],[3,2,28,5]]", text, "latencies of reads and writes together, as bucket and count");
+	is_str("[[3,2,28,5],[3,2,28,5]]", text, "history: latencies of reads and writes are merged, as bucket and count");
 	free(text);
 	text = json_dumps(json_object_get(find_owner(shown, "", ""), "latency"), JSON_COMPACT);
-	is_str("[[3,2,28,5],[3,2,28,5]]", text, "and the machine's");
+	is_str("[[3,2,28,5],[3,2,28,5]]", text, "history: the machine has its containers' latencies");
 	free(text);
 	json_decref(shown);
 	history_free(h);
@@ -166,20 +168,21 @@ static void test_marks(void)
 	struct history *h = history_new(lists, ARRAY_SIZE(lists));
 
 	now = 0;
-	is_str("", marks(h, 0), "no sample, no change of policy");
+	is_str("", marks(h, 0), "history: no policy change is marked before the first sample");
 	sample(h, "a", "bytes", 0);
-	is_str("", marks(h, 0), "a sample is no change");
+	is_str("", marks(h, 0), "history: a sample marks no policy change");
 	history_mark(h, MS + 2000);
 	sample(h, "a", "bytes", 0);
 	history_mark(h, MS + 7000);
-	is_str("2 7", marks(h, 0), "each change, and when it was");
-	is_str("2 7", marks(h, 2), "also to who asks for the last samples alone");
+	is_str("2 7", marks(h, 0), "history: each policy change is marked with its time");
+	is_str("2 7", marks(h, 2), "history: a reader of the last samples alone gets policy changes too");
 	for (unsigned int i = 2; i < HISTORY_SAMPLES + 1; i++)
 		sample(h, "a", "bytes", 0);
-	is_str("7", marks(h, 0), "as long as the samples around it are kept");
+	is_str("7", marks(h, 0), "history: a policy change is dropped with the samples around it");
 	for (unsigned int i = 1; i <= HISTORY_MARKS + 3; i++)
 		history_mark(h, MS + (now + i) * 1000);
-	ok(!strncmp(marks(h, 0), "909 910 ", 8), "no more than %u: the last ones; got %.8s", HISTORY_MARKS, marks(h, 0));
+	ok(!strncmp(marks(h, 0), "909 910 ", 8), "history: only the last %u policy changes are kept; got %.8s", HISTORY_MARKS,
+	   marks(h, 0));
 	history_free(h);
 }
 
@@ -210,9 +213,10 @@ static void test_busiest(void)
 		end(h);
 	}
 	shown = history_show(h, 0);
-	is_u64(HISTORY_OWNERS + 1, json_array_size(json_object_get(shown, "owners")), "64 have a place, and the machine");
-	ok(find_owner(shown, "", "c200") && find_owner(shown, "", "c150"), "the busiest have one");
-	ok(!find_owner(shown, "", "c1") && !find_owner(shown, "", "c60"), "the idle have none");
+	is_u64(HISTORY_OWNERS + 1, json_array_size(json_object_get(shown, "owners")),
+	       "history: 64 owners and the machine have a place");
+	ok(find_owner(shown, "", "c200") && find_owner(shown, "", "c150"), "history: the busiest owners have a place");
+	ok(!find_owner(shown, "", "c1") && !find_owner(shown, "", "c60"), "history: idle owners have no place");
 	json_decref(shown);
 
 	/* Of equal business nobody takes another's place. */
@@ -225,16 +229,16 @@ static void test_busiest(void)
 		end(h);
 	}
 	shown = history_show(h, 0);
-	ok(find_owner(shown, "", "c200") != NULL, "one that others only draw level with keeps its place");
-	is_u64(HISTORY_SAMPLES, json_array_size(json_object_get(shown, "times")), "15 minutes are kept");
+	ok(find_owner(shown, "", "c200") != NULL, "history: an owner keeps its place against equally busy ones");
+	is_u64(HISTORY_SAMPLES, json_array_size(json_object_get(shown, "times")), "history: 15 minutes of samples are kept");
 	json_decref(shown);
 
 	sample(h, "c200", "bytes", 1); /* all others have gone */
 	for (unsigned int i = 0; i < HISTORY_SAMPLES + 1; i++)
 		sample(h, "new", "bytes", 1000 * i);
 	shown = history_show(h, 0);
-	ok(!find_owner(shown, "", "c200"), "one that has gone has its place until its last sample is old");
-	ok(find_owner(shown, "", "new") != NULL, "then another has it");
+	ok(!find_owner(shown, "", "c200"), "history: a removed owner loses its place when its last sample is old");
+	ok(find_owner(shown, "", "new") != NULL, "history: a new owner gets the place of a removed one");
 	json_decref(shown);
 	history_free(h);
 }
@@ -248,7 +252,7 @@ static void test_quantities(void)
 	is_str("[{\"name\":\"bytes\",\"unit\":\"bytes/s\",\"doc\":\"b\"},{\"name\":\"ios\",\"unit\":\"I/Os/s\",\"doc\":\"i\"},"
 	       "{\"name\":\"else\",\"unit\":\"things/s\",\"doc\":\"e\"},{\"name\":\"limit\",\"unit\":\"bytes/"
 	       "s\",\"doc\":\"l\"}]",
-	       text, "quantities of all rooms are listed with the units of what is shown");
+	       text, "history: quantities of all rooms are listed with the units of their values");
 	free(text);
 	json_decref(shown);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -260,13 +264,13 @@ static void test_quantities(void)
 		history_counter(h, "", "a", "limit", i);
 		end(h);
 	}
-	is_str("none", values(h, 0, "", "a", "unheard"), "a quantity that is in no list is left out");
-	is_str("none", values(h, 0, "", "a", "ios"), "a counter is no gauge");
-	is_str("none", values(h, 0, "", "a", "limit"), "a gauge is no counter");
+	is_str("none", values(h, 0, "", "a", "unheard"), "history: a quantity that no room lists is left out");
+	is_str("none", values(h, 0, "", "a", "ios"), "history: a gauge value for a counter is left out");
+	is_str("none", values(h, 0, "", "a", "limit"), "history: a counter value for a gauge is left out");
 	history_free(h);
 	h = history_new(NULL, 0);
 	sample(h, "a", "bytes", 1);
-	is_str("none", values(h, 0, "", "a", "bytes"), "without quantities a sample tells nothing");
+	is_str("none", values(h, 0, "", "a", "bytes"), "history: without quantities a sample has no values");
 	history_free(h);
 }
 
@@ -289,13 +293,14 @@ static void test_bounds(void)
 		tell_many(h, 5000, round);
 		end(h);
 	}
-	ok(history_bytes(h) <= HISTORY_BYTES_MAX, "%u quantities of 5000 owners with long names take %zu bytes, at most 8 MiB",
-	   MANY, history_bytes(h));
+	ok(history_bytes(h) <= HISTORY_BYTES_MAX,
+	   "history: %u quantities of 5000 owners with long names take %zu bytes, at most 8 MiB", MANY, history_bytes(h));
 	for (unsigned int i = 0; i < HISTORY_SAMPLES; i++) {
 		begin(h);
 		end(h);
 	}
-	ok(history_bytes(h) < 200000, "%zu bytes when all have gone", history_bytes(h));
+	ok(history_bytes(h) < 200000, "history: %zu bytes remain when all owners are removed, fewer than 200000",
+	   history_bytes(h));
 	history_free(h);
 	history_free(NULL);
 }

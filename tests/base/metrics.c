@@ -25,10 +25,10 @@ static void test_text(void)
 	metrics_u64(a, metrics_labels(m, "x", "1", "y", "2", NULL), 18446744073709551615ULL);
 	metrics_double(b, "", 0.5);
 	metrics_u64(metrics_family(m, "a_total", METRIC_COUNTER, "An a."), "", 0);
-	is_u64(0, (unsigned long long)metrics_render(m, &out), "it renders");
+	is_u64(0, (unsigned long long)metrics_render(m, &out), "metrics: the text is rendered");
 	is_str("# HELP a_total An a.\n# TYPE a_total counter\na_total{x=\"1\",y=\"2\"} 18446744073709551615\na_total 0\n"
 	       "# HELP b A b.\n# TYPE b gauge\nb 0.5\n",
-	       out.text, "samples of a family stay together");
+	       out.text, "metrics: samples of a family stay together");
 	buf_free(&out);
 	metrics_free(m);
 }
@@ -38,16 +38,17 @@ static void test_escapes(void)
 	static const struct {
 		const char *value, *label, *what;
 	} cases[] = {
-		{ "plain", "l=\"plain\"", "plain text" },
-		{ "a\\b\"c\nd", "l=\"a\\\\b\\\"c\\nd\"", "backslash, quote and newline are escaped" },
-		{ "gr\xc3\xbc\xc3\x9f", "l=\"gr\xc3\xbc\xc3\x9f\"", "UTF-8 stays" },
-		{ "\xf0\x9f\x98\x80", "l=\"\xf0\x9f\x98\x80\"", "four bytes stay" },
-		{ "\xc3", "l=\"?\"", "a cut character" },
-		{ "\xc0\xaf", "l=\"??\"", "an overlong form" },
-		{ "\xed\xa0\x80", "l=\"???\"", "a surrogate" },
-		{ "\xf4\x90\x80\x80", "l=\"????\"", "beyond Unicode" },
-		{ "\xff", "l=\"?\"", "a byte that never occurs" },
-		{ "", "l=\"\"", "nothing" },
+		{ "plain", "l=\"plain\"", "metrics: a label of plain text stays as it is" },
+		{ "a\\b\"c\nd", "l=\"a\\\\b\\\"c\\nd\"", "metrics: backslash, quote and newline in a label are escaped" },
+		{ "gr\xc3\xbc\xc3\x9f", "l=\"gr\xc3\xbc\xc3\x9f\"", "metrics: UTF-8 in a label stays as it is" },
+		{ "\xf0\x9f\x98\x80", "l=\"\xf0\x9f\x98\x80\"",
+		  "metrics: a character of four bytes in a label stays as it is" },
+		{ "\xc3", "l=\"?\"", "metrics: a cut character in a label becomes ?" },
+		{ "\xc0\xaf", "l=\"??\"", "metrics: an overlong character in a label becomes ?" },
+		{ "\xed\xa0\x80", "l=\"???\"", "metrics: a surrogate in a label becomes ?" },
+		{ "\xf4\x90\x80\x80", "l=\"????\"", "metrics: a character beyond Unicode in a label becomes ?" },
+		{ "\xff", "l=\"?\"", "metrics: a byte that UTF-8 never has becomes ? in a label" },
+		{ "", "l=\"\"", "metrics: an empty label stays empty" },
 	};
 	struct metrics *m = metrics_new();
 
@@ -65,12 +66,17 @@ static void test_hist_text(void)
 
 	metrics_hist(f, metrics_labels(m, "d", "x", NULL), &h, 9007199254740993ULL);
 	metrics_render(m, &out);
-	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"1e-06\"} 1\n") != NULL, "the first bucket is 1 us");
-	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"0.001024\"} 3\n") != NULL, "buckets are cumulated");
-	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"134.217728\"} 3\n") != NULL, "the last bound is 134 s");
-	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"+Inf\"} 7\n") != NULL, "the unbounded bucket has all");
-	ok(strstr(out.text, "h_seconds_count{d=\"x\"} 7\n") != NULL, "so has the count");
-	ok(strstr(out.text, "h_seconds_sum{d=\"x\"} 9007199.254740993\n") != NULL, "the sum is exact beyond 2^53 ns");
+	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"1e-06\"} 1\n") != NULL,
+	   "metrics: the first bucket of a histogram is 1 us");
+	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"0.001024\"} 3\n") != NULL,
+	   "metrics: buckets of a histogram are cumulative");
+	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"134.217728\"} 3\n") != NULL,
+	   "metrics: the last bound of a histogram is 134 s");
+	ok(strstr(out.text, "h_seconds_bucket{d=\"x\",le=\"+Inf\"} 7\n") != NULL,
+	   "metrics: the +Inf bucket of a histogram has all events");
+	ok(strstr(out.text, "h_seconds_count{d=\"x\"} 7\n") != NULL, "metrics: the count of a histogram has all events");
+	ok(strstr(out.text, "h_seconds_sum{d=\"x\"} 9007199.254740993\n") != NULL,
+	   "metrics: the sum of a histogram is exact beyond 2^53 ns");
 	buf_free(&out);
 	metrics_free(m);
 }
@@ -89,7 +95,7 @@ static void test_slots(void)
 		wrong += i && hist_slot(bound - 1) != i;
 	}
 	wrong += hist_slot(~0ULL - 1000) != HIST_BOUNDS;
-	is_u64(0, wrong, "every latency is in the bucket with the smallest bound that holds it");
+	is_u64(0, wrong, "metrics: a latency is in the bucket with the smallest bound that holds it");
 }
 
 static void test_buckets(void)
@@ -101,7 +107,7 @@ static void test_buckets(void)
 		hist_add(&h, ns);
 	for (unsigned int i = 0; i < HIST_SLOTS; i++)
 		events += h.slots[i];
-	is_u64(n, events, "the buckets have all events");
+	is_u64(n, events, "metrics: the buckets of a histogram have all events");
 }
 
 static void test_too_many_families(void)
@@ -114,7 +120,7 @@ static void test_too_many_families(void)
 		snprintf(names[i], sizeof(names[i]), "m%d", i);
 		metrics_u64(metrics_family(m, names[i], METRIC_GAUGE, "."), "", 1);
 	}
-	ok(metrics_render(m, &out) != 0, "what does not fit is an error, not a silent gap");
+	ok(metrics_render(m, &out) != 0, "metrics: too many families are an error, not a silent gap");
 	buf_free(&out);
 	metrics_free(m);
 }

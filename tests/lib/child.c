@@ -113,19 +113,22 @@ static void test_inheritance(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	ok(write(file, "content", 7) == 7 && leak == 200 && !start("reporter", file, &pid, &sock), "a child starts");
+	ok(write(file, "content", 7) == 7 && leak == 200 && !start("reporter", file, &pid, &sock),
+	   "child: a child starts with a given descriptor");
 	ok(recv(sock, &s, sizeof(s), 0) == sizeof(s) && s.pid == pid,
-	   "the parent has the other end of its socket, and its number");
-	is_str("content", s.extra, "a descriptor that is given arrives at its place");
-	is_u64(5, (unsigned int)s.fds, "no other descriptor does");
-	ok(s.null_stdin, "CHILD_NULL is /dev/null");
-	ok(!s.blocked, "no signal is blocked in a child, though its parent blocks one");
-	is_str("an argument", s.argument, "a child has its arguments");
-	is_str("yes", s.environment, "a child has the environment that is given");
-	is_u64(ETIMEDOUT, (unsigned int)-child_wait(pid, 0, NULL), "a child that runs is not waited for without time");
+	   "child: the parent has the child's socket and process id");
+	is_str("content", s.extra, "child: a given descriptor is at its number");
+	is_u64(5, (unsigned int)s.fds, "child: only given descriptors are open");
+	ok(s.null_stdin, "child: CHILD_NULL is /dev/null");
+	ok(!s.blocked, "child: no signal is blocked, though the parent blocks one");
+	is_str("an argument", s.argument, "child: a child has the given arguments");
+	is_str("yes", s.environment, "child: a child has the given environment");
+	is_u64(ETIMEDOUT, (unsigned int)-child_wait(pid, 0, NULL),
+	       "child: waiting for a running child without time returns at once");
 	send(sock, "\7", 1, 0);
-	ok(!child_wait(pid, -1, &status) && WIFEXITED(status) && WEXITSTATUS(status) == 7, "its exit status is told");
-	ok(child_wait(pid, 0, NULL) == -ESRCH || child_wait(pid, -1, NULL) == -ECHILD, "it is reaped once");
+	ok(!child_wait(pid, -1, &status) && WIFEXITED(status) && WEXITSTATUS(status) == 7,
+	   "child: waiting returns the exit status");
+	ok(child_wait(pid, 0, NULL) == -ESRCH || child_wait(pid, -1, NULL) == -ECHILD, "child: a child is reaped once");
 	close(sock);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -140,8 +143,8 @@ static void test_swapped(void)
 
 	ok(write(one, "one", 3) == 3 && write(two, "two", 3) == 3 && low == 4 && at_3 == 3 &&
 		   !start("reporter", at_3, &pid, &sock) && recv(sock, &s, sizeof(s), 0) > 0,
-	   "a child starts with descriptors that stand at each other's places");
-	is_str("two", s.extra, "descriptor 3 is given as 4");
+	   "child: a child starts with descriptors that swap their numbers");
+	is_str("two", s.extra, "child: descriptor 3 of the parent is 4 of the child");
 	close(sock);
 	child_wait(pid, -1, NULL);
 }
@@ -157,11 +160,11 @@ static void test_no_program(void)
 
 	memset(huge, 'x', sizeof(huge) - 1);
 	is_u64(E2BIG, (unsigned int)-child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &pid, &sock),
-	       "a program that cannot be executed is an error of the parent");
+	       "child: a program that cannot be executed is an error in the parent");
 	is_u64(EBADF, (unsigned int)-child_start(&(struct child){ argv, envp, bad, ARRAY_SIZE(bad) }, &pid, NULL),
-	       "so is a descriptor that is not open");
-	ok(!pid && sock == -1 && waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "then no process is left");
-	is_u64((unsigned int)before, (unsigned int)count_fds(), "then no descriptor is left");
+	       "child: a given descriptor that is not open is an error in the parent");
+	ok(!pid && sock == -1 && waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "child: a failed start leaves no process");
+	is_u64((unsigned int)before, (unsigned int)count_fds(), "child: a failed start leaves no descriptor");
 }
 
 static void test_parent_killed(void)
@@ -171,12 +174,12 @@ static void test_parent_killed(void)
 	struct pollfd end = { .events = POLLIN };
 
 	ok(!start("middle", STDERR_FILENO, &middle, &sock) && recv(sock, &orphan, sizeof(orphan), 0) == sizeof(orphan),
-	   "a child starts a child of its own");
+	   "child: a child starts a child of its own");
 	end.fd = (int)syscall(SYS_pidfd_open, orphan, 0);
-	ok(!poll(&end, 1, 0), "that runs while its parent does");
+	ok(!poll(&end, 1, 0), "child: a child that follows its parent runs while the parent does");
 	kill(middle, SIGKILL);
-	ok(!child_wait(middle, -1, &status) && WIFSIGNALED(status), "a child that is killed is reaped");
-	ok(end.fd >= 0 && poll(&end, 1, -1) == 1, "a child ends when its parent is killed");
+	ok(!child_wait(middle, -1, &status) && WIFSIGNALED(status), "child: a killed child is reaped");
+	ok(end.fd >= 0 && poll(&end, 1, -1) == 1, "child: a child that follows its parent ends when the parent is killed");
 	close(end.fd);
 	close(sock);
 }
@@ -187,11 +190,13 @@ static void test_follow_too_late(void)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) || pipe(ends))
 		return;
-	ok(!child_follow_parent(0, pair[1]) && !child_follow_parent(0, ends[1]), "a parent that lives can be followed");
+	ok(!child_follow_parent(0, pair[1]) && !child_follow_parent(0, ends[1]), "child: a running parent can be followed");
 	close(pair[0]);
 	close(ends[0]);
-	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, pair[1]), "one that closed its socket is gone");
-	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, ends[1]), "one that closed its end of a pipe is gone");
+	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, pair[1]),
+	       "child: a parent that closed its socket cannot be followed");
+	is_u64(ESRCH, (unsigned int)-child_follow_parent(0, ends[1]),
+	       "child: a parent that closed its pipe cannot be followed");
 	close(pair[1]);
 	close(ends[1]);
 }
@@ -203,7 +208,7 @@ static void test_fork(void)
 
 	if (!pid)
 		_exit(3);
-	ok(pid > 0 && !child_wait(pid, -1, &status) && WEXITSTATUS(status) == 3, "a fork runs on in the same program");
+	ok(pid > 0 && !child_wait(pid, -1, &status) && WEXITSTATUS(status) == 3, "child: a fork continues in the same program");
 }
 
 int main(int argc, char **argv)

@@ -24,14 +24,14 @@ static void test_round_trip(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		metrics_u64(f, metrics_labels(m, "vm", "v", "container", names[i], NULL), 18446744073709551615ULL - i);
-	ok(!metrics_render(m, &out), "a text");
+	ok(!metrics_render(m, &out), "prom_parse: a text is rendered");
 	pos = out.text;
 	for (size_t i = 0; i < ARRAY_SIZE(names) && prom_next(&pos, &sample); i++)
 		same += !strcmp(prom_label(&sample, "container"), names[i]) && !strcmp(prom_label(&sample, "vm"), "v") &&
 			!strcmp(sample.name, "n_total") && sample.nr_labels == 2 &&
 			strtoull(sample.value, NULL, 10) == 18446744073709551615ULL - i;
-	is_u64(ARRAY_SIZE(names), same, "names and values come back as they were");
-	ok(!prom_next(&pos, &sample), "and no more");
+	is_u64(ARRAY_SIZE(names), same, "prom_parse: names and values are parsed as they were rendered");
+	ok(!prom_next(&pos, &sample), "prom_parse: parsing ends at the end of the text");
 	buf_free(&out);
 	metrics_free(m);
 }
@@ -74,10 +74,10 @@ static void test_lines(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		ok(is_sample(good[i]), "a sample: %s", good[i]);
+		ok(is_sample(good[i]), "prom_parse: accepts the line '%s'", good[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		ok(!is_sample(bad[i]), "no sample: %s", bad[i]);
-	ok(is_sample("a{\n# x\n\nb 1\n"), "lines that are none do not hide one that is");
+		ok(!is_sample(bad[i]), "prom_parse: rejects the line '%s'", bad[i]);
+	ok(is_sample("a{\n# x\n\nb 1\n"), "prom_parse: a sample after bad lines is found");
 }
 
 static void test_labels(void)
@@ -89,13 +89,14 @@ static void test_labels(void)
 	for (int i = 0; i < PROM_LABELS_MAX; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%sl%d=\"%d\"", i ? "," : "", i, i);
 	strcat(text, "} 7");
-	ok(prom_next(&pos, &sample) && sample.nr_labels == PROM_LABELS_MAX, "as many labels as there is room for");
-	is_str("15", prom_label(&sample, "l15"), "the last one");
-	is_str("", prom_label(&sample, "l16"), "a label that is not there is empty");
+	ok(prom_next(&pos, &sample) && sample.nr_labels == PROM_LABELS_MAX,
+	   "prom_parse: a sample with the maximum of labels is parsed");
+	is_str("15", prom_label(&sample, "l15"), "prom_parse: the last of 16 labels is found");
+	is_str("", prom_label(&sample, "l16"), "prom_parse: a missing label is empty");
 	ok(!is_sample(
 		   "a{a=\"\",b=\"\",c=\"\",d=\"\",e=\"\",f=\"\",g=\"\",h=\"\",i=\"\",j=\"\",k=\"\",l=\"\",m=\"\",n=\"\",o=\"\","
 		   "p=\"\",q=\"\"} 1"),
-	   "one more is refused");
+	   "prom_parse: a sample with 17 labels is rejected");
 }
 
 int main(void)

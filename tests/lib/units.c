@@ -45,8 +45,8 @@ static void test_good(void)
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		__u64 value = UNTOUCHED;
 
-		ok(!units_parse(good[i].text, good[i].units, &value), "%s is a value", good[i].text);
-		is_u64(good[i].value, value, "its base units");
+		ok(!units_parse(good[i].text, good[i].units, &value), "units: %s is a value", good[i].text);
+		is_u64(good[i].value, value, named("units: %s has its value in base units", good[i].text));
 	}
 }
 
@@ -88,8 +88,8 @@ static void test_bad(void)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		__u64 value = UNTOUCHED;
 
-		ok(units_parse(bad[i].text, bad[i].units, &value) == bad[i].err, "'%s' is no value", bad[i].text);
-		is_u64(UNTOUCHED, value, "none is returned");
+		ok(units_parse(bad[i].text, bad[i].units, &value) == bad[i].err, "units: '%s' is no value", bad[i].text);
+		is_u64(UNTOUCHED, value, named("units: '%s' returns no value", bad[i].text));
 	}
 }
 
@@ -112,15 +112,15 @@ static void test_ports(void)
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		__u32 first = UNTOUCHED, last = UNTOUCHED;
 
-		ok(!units_parse_ports(good[i].text, &first, &last), "%s are ports", good[i].text);
-		is_u64(good[i].first, first, "the first");
-		is_u64(good[i].last, last, "the last");
+		ok(!units_parse_ports(good[i].text, &first, &last), "units: %s are ports", good[i].text);
+		is_u64(good[i].first, first, named("units: ports %s have their first", good[i].text));
+		is_u64(good[i].last, last, named("units: ports %s have their last", good[i].text));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		__u32 first = UNTOUCHED, last = UNTOUCHED;
 
 		ok(units_parse_ports(bad[i], &first, &last) == -EINVAL && first == UNTOUCHED && last == UNTOUCHED,
-		   "'%s' are no ports", bad[i]);
+		   "units: '%s' are no ports", bad[i]);
 	}
 }
 

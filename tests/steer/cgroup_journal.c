@@ -74,20 +74,21 @@ static void test_file(int dir, const char *file)
 	int fd;
 
 	begin(&set, dir);
-	ok(!remember(&set, "/a", "rbps=5") && !remember(&set, "/b", "rbps=6"), "two settings are remembered");
+	ok(!remember(&set, "/a", "rbps=5") && !remember(&set, "/b", "rbps=6"), "cgroup journal: two settings are written");
 	cgroup_values_close(&set);
-	test_read(dir, 2, "/b", "rbps=6", "and found");
+	test_read(dir, 2, "/b", "rbps=6", "cgroup journal: two settings are read");
 
 	fd = open(file, O_RDWR | O_CLOEXEC);
 	size = lseek(fd, 0, SEEK_END);
-	ok(fd >= 0 && !ftruncate(fd, size - 9), "the last line is cut");
+	ok(fd >= 0 && !ftruncate(fd, size - 9), "(the journal's last line is cut)");
 	close(fd);
-	test_read(dir, 1, "/a", "rbps=5", "what was written before is found all the same");
+	test_read(dir, 1, "/a", "rbps=5", "cgroup journal: settings before a cut last line are read");
 
 	begin(&set, dir);
-	ok(!cgroup_journal_load(&set) && !remember(&set, "/c", "rbps=7"), "the next agent goes on");
+	ok(!cgroup_journal_load(&set) && !remember(&set, "/c", "rbps=7"),
+	   "cgroup journal: a setting is written after a cut last line");
 	cgroup_values_close(&set);
-	test_read(dir, 2, "/c", "rbps=7", "in a file that can be read");
+	test_read(dir, 2, "/c", "rbps=7", "cgroup journal: a setting written after a cut last line is read");
 }
 
 /* ---- what cannot be put back ---- */
@@ -121,10 +122,11 @@ static void test_pass(const char *mount, int dir, unsigned int left, const char 
 
 	begin(&set, dir);
 	snprintf(set.mount, sizeof(set.mount), "%s", mount);
-	ok(!cgroup_journal_load(&set), "%s: what was set is known", text);
+	ok(!cgroup_journal_load(&set), "cgroup journal: %s: settings are read", text);
 	cgroup_values_drop_all(&set);
-	ok(count(&set) == left, "%s: %u are to be put back, %u expected", text, count(&set), left);
-	ok((faccessat(dir, SETTINGS_FILE, F_OK, 0) == 0) == (left > 0), "%s: the file has them, or is gone", text);
+	ok(count(&set) == left, "cgroup journal: %s: %u settings are kept, %u expected", text, count(&set), left);
+	ok((faccessat(dir, SETTINGS_FILE, F_OK, 0) == 0) == (left > 0),
+	   "cgroup journal: %s: the file exists exactly if a setting is kept", text);
 	cgroup_values_close(&set);
 }
 
@@ -138,27 +140,29 @@ static void test_stuck(const char *mount, int dir)
 	snprintf(inner, sizeof(inner), "%s/inner", outer);
 	snprintf(file, sizeof(file), "%s/cgroup.subtree_control", outer);
 	snprintf(inner_file, sizeof(inner_file), "%s/cgroup.subtree_control", inner);
-	ok(!mkdir(outer, 0700) && !mkdir(inner, 0700), "two directories");
+	ok(!mkdir(outer, 0700) && !mkdir(inner, 0700), "(two directories are made)");
 	put_text(file, "io memory\n");
 	put_text(inner_file, "io\n");
 	begin(&set, dir);
 	snprintf(set.mount, sizeof(set.mount), "%s", mount);
-	ok(!set_controller(&set, "/nestor-outer") && !set_controller(&set, "/nestor-outer/inner"), "two settings");
+	ok(!set_controller(&set, "/nestor-outer") && !set_controller(&set, "/nestor-outer/inner"),
+	   "cgroup journal: a setting and its parent's are written");
 	cgroup_values_drop_all(&set);
 	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 1,
-	   "what cannot be put back is kept, and so is the controller that it needs");
+	   "cgroup journal: a setting that cannot be restored is kept, with its parent's controller");
 	cgroup_values_drop_all(&set);
-	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 2, "the next pass tries again");
+	ok(count(&set) == 2 && set.counts[SETTING_RESTORE][SETTING_FAILED] == 2,
+	   "cgroup journal: the next pass tries again to restore a kept setting");
 	cgroup_values_close(&set);
-	test_pass(mount, dir, 2, "the next agent");
+	test_pass(mount, dir, 2, "an agent after a failed restore");
 
 	put_text(inner_file, "\n");
-	test_pass(mount, dir, 1, "one is as it was");
+	test_pass(mount, dir, 1, "an agent after the inner setting is as before");
 	unlink(inner_file);
 	rmdir(inner);
 	unlink(file);
 	rmdir(outer);
-	test_pass(mount, dir, 0, "the cgroup is gone");
+	test_pass(mount, dir, 0, "an agent after the cgroup is removed");
 }
 
 int main(void)
