@@ -92,8 +92,9 @@ static void test_without(void)
 
 	model_new(&m);
 	run(&m, 30, false, 100e6);
-	ok(m.guard.p99_ns >= 5 * m.guard.target_ns, "without: p99 is more than five times the target");
-	ok(m.counts.monitored > 5 && !controller_lowered(&m.contest), "monitor: counted, nobody lowered");
+	ok(m.guard.p99_ns >= 5 * m.guard.target_ns, "blkio target: without enforcement p99 is over five times the target");
+	ok(m.counts.monitored > 5 && !controller_lowered(&m.contest),
+	   "blkio target: mode monitor counts, and lowers no neighbour");
 }
 
 static void test_holds(void)
@@ -103,15 +104,16 @@ static void test_holds(void)
 	model_new(&m);
 	run(&m, 8, true, 100e6);
 	ok(m.guard.p99_ns < 2 * m.guard.target_ns && controller_lowered(&m.contest) == 1,
-	   "the neighbour is lowered within 8 s");
+	   "blkio target: the neighbour is lowered within 8 s");
 	run(&m, 10, true, 100e6);
 	run(&m, 300, true, 100e6);
-	ok(m.slow * 100 <= m.all, "then for 5 minutes 99 of 100 I/Os stay below 1.2 times the target (%.2f %%)",
+	ok(m.slow * 100 <= m.all, "blkio target: 99 of 100 I/Os in 5 minutes stay below 1.2 times the target (%.2f %%)",
 	   m.slow * 100 / m.all);
-	ok((double)m.noisy.side[0].rate > 0.5 * 0.8 * DISK, "and the neighbour has more than half of what is left (%.0f %%)",
+	ok((double)m.noisy.side[0].rate > 0.5 * 0.8 * DISK,
+	   "blkio target: a lowered neighbour has over half of the remaining bandwidth (%.0f %%)",
 	   (double)m.noisy.side[0].rate * 100 / DISK / 0.8);
-	ok(m.calm.side[0].cap == BLKIO_NO_CAP, "one that does little is left alone");
-	ok(m.noisy.side[1].cap == BLKIO_NO_CAP, "and so are writes that nobody does");
+	ok(m.calm.side[0].cap == BLKIO_NO_CAP, "blkio target: a container with little I/O is not lowered");
+	ok(m.noisy.side[1].cap == BLKIO_NO_CAP, "blkio target: writes are not lowered where there are none");
 }
 
 static void test_frees(void)
@@ -122,14 +124,14 @@ static void test_frees(void)
 	run(&m, 20, true, 100e6);
 	m.guard_share = 0;
 	run(&m, 60, true, 100e6);
-	ok(!controller_lowered(&m.contest), "with nobody to guard all are free again within a minute");
-	ok(m.counts.raised > 3, "step by step");
+	ok(!controller_lowered(&m.contest), "blkio target: all are raised within a minute after the protected container stops");
+	ok(m.counts.raised > 3, "blkio target: a neighbour is raised step by step");
 	m.guard_share = 0.2;
 	run(&m, 60, true, 1e6);
-	ok(!controller_lowered(&m.contest), "nobody is lowered who does not disturb");
+	ok(!controller_lowered(&m.contest), "blkio target: a neighbour that does not disturb is not lowered");
 	run(&m, 5, true, 100e6);
 	controller_release(&m.contest);
-	ok(!controller_lowered(&m.contest), "a release frees all");
+	ok(!controller_lowered(&m.contest), "blkio target: a release raises all neighbours");
 }
 
 static void test_floor(void)
@@ -142,7 +144,7 @@ static void test_floor(void)
 		m.guard.window[BLKIO_WATCH_SLOTS - 1] += 50;
 		controller_tick(&m.contest, true, &m.counts);
 	}
-	ok(m.noisy.side[0].cap == 64 * 1024, "64 KiB per second are left whatever happens");
+	ok(m.noisy.side[0].cap == 64 * 1024, "blkio target: a lowered neighbour always has 64 KiB per second");
 }
 
 static void test_percentile(void)
@@ -154,12 +156,13 @@ static void test_percentile(void)
 	m.guard.window[3] = 990;
 	m.guard.window[12] = 10;
 	controller_tick(&m.contest, true, &counts);
-	ok(m.guard.p99_ns == (__u64)(TARGET * 1e9) / 2, "p99 of 990 I/Os below a half and 10 above the target");
-	ok(!counts.lowered, "one in a hundred may be slow");
+	ok(m.guard.p99_ns == (__u64)(TARGET * 1e9) / 2,
+	   "blkio target: p99 of 990 I/Os below half the target and 10 above is half the target");
+	ok(!counts.lowered, "blkio target: one slow I/O in a hundred lowers no neighbour");
 	m.guard.window[3] = 5;
 	m.guard.window[12] = 1;
 	controller_tick(&m.contest, true, &counts);
-	ok(m.contest.age == 1, "a single slow one tells nothing");
+	ok(m.contest.age == 1, "blkio target: a single slow I/O decides nothing");
 }
 
 int main(void)

@@ -39,7 +39,7 @@ rate() { # rate FIELD OP SIZE THREADS SECONDS CGROUP: 1 bytes, 2 I/Os a second, 
 rate_is() { # rate_is TEXT WANTED FIELD OP SIZE CGROUP
 	local got
 	got=$(rate "$3" "$4" "$5" 8 2 "$6")
-	within "$1 within 5 % ($got)" $(($2 * 95 / 100)) "$got" $(($2 * 105 / 100))
+	within "$1 is held within 5 % ($got)" $(($2 * 95 / 100)) "$got" $(($2 * 105 / 100))
 }
 actions() { metric "nestor_blkio_actions_total{action=\"$1\",result=\"$2\"}"; }
 
@@ -51,43 +51,43 @@ before=$(cd $CG && grep -s . cgroup.subtree_control ./*/cgroup.subtree_control)
 # ---- monitor: nothing is touched
 limits monitor 'container: /a, device: fast, read: 8MiB'
 agent_start --policy "$policy"
-ok "monitor sets no limit" test ! -e $CG/a/io.max
-is "monitor changes no file of a cgroup" "$before" "$(cd $CG && grep -s . cgroup.subtree_control ./*/cgroup.subtree_control)"
-ok "monitor counts what it would do" [ "$(actions set monitored)" -gt 0 ]
-is "monitor does nothing" "0 0" "$(actions set 'done') $(actions restore 'done')"
+ok "blkio: mode monitor sets no limit" test ! -e $CG/a/io.max
+is "blkio: mode monitor changes no file of a cgroup" "$before" "$(cd $CG && grep -s . cgroup.subtree_control ./*/cgroup.subtree_control)"
+ok "blkio: mode monitor counts the limits that enforce would set" [ "$(actions set monitored)" -gt 0 ]
+is "blkio: mode monitor sets and restores nothing" "0 0" "$(actions set 'done') $(actions restore 'done')"
 
 # ---- rates
 limits enforce 'container: /a, device: fast, read: 8MiB'
 reload
-is "a limit of policy is in io.max" "rbps=8388608 wbps=max riops=max wiops=max" "$(max a)"
-is "a limit is a metric" 8388608 "$(metric 'nestor_blkio_limit{vm="",container="/a",device="fast",kind="read_bytes"}')"
+is "blkio: a limit of policy is in io.max" "rbps=8388608 wbps=max riops=max wiops=max" "$(max a)"
+is "blkio: a limit is a metric" 8388608 "$(metric 'nestor_blkio_limit{vm="",container="/a",device="fast",kind="read_bytes"}')"
 for mib in 1 10 100 1000; do
 	limits enforce "container: /a, device: fast, read: ${mib}MiB"
 	reload
 	size=$((mib * 4096 < 1048576 ? mib * 4096 : 1048576))
-	rate_is "read at $mib MiB/s" $((mib << 20)) 1 read $size a
+	rate_is "blkio: a read limit of $mib MiB/s" $((mib << 20)) 1 read $size a
 done
 limits enforce 'container: /a, device: fast, write: 20MiB, read_iops: 300'
 reload
-rate_is "write at 20 MiB/s" $((20 << 20)) 1 write 65536 a
-rate_is "300 reads a second" 300 2 read 4096 a
+rate_is "blkio: a write limit of 20 MiB/s" $((20 << 20)) 1 write 65536 a
+rate_is "blkio: a limit of 300 reads a second" 300 2 read 4096 a
 
 # ---- only what policy names; who and what comes later
-is "the cgroups that no rule names are as they were" "" "$(max b)$(max plain)$(max pod)"
+is "blkio: cgroups that no rule names keep their limits" "" "$(max b)$(max plain)$(max pod)"
 limits enforce 'container: "/late*", device: fast, read: 5MiB' 'container: "/late*", device: later, write: 6MiB' \
 	'container: /pod/x, device: fast, read_iops: 77'
 reload
-is "a rule that goes: the former value" "" "$(max a)"
-is "a container below another is limited" "rbps=max wbps=max riops=77 wiops=max" "$(max pod/x)"
-is "the parent of a limited container has the io controller on" io "$(grep -ow io $CG/pod/cgroup.subtree_control)"
+is "blkio: a removed rule restores the former io.max" "" "$(max a)"
+is "blkio: a container below another container is limited" "rbps=max wbps=max riops=77 wiops=max" "$(max pod/x)"
+is "blkio: a limited container's parent has the io controller on" io "$(grep -ow io $CG/pod/cgroup.subtree_control)"
 cgroup late1
 has_max() { [ "$(value io.max "$1" "$2")" = "$3" ]; }
-ok "a container that starts later is limited" until_ok 2 has_max fast late1 "rbps=5242880 wbps=max riops=max wiops=max"
+ok "blkio: a container that starts later is limited" until_ok 2 has_max fast late1 "rbps=5242880 wbps=max riops=max wiops=max"
 disk later irqmode=1
-ok "a disk that appears later is limited" until_ok 2 has_max later late1 "rbps=max wbps=6291456 riops=max wiops=max"
+ok "blkio: a disk that appears later is limited" until_ok 2 has_max later late1 "rbps=max wbps=6291456 riops=max wiops=max"
 rmdir /sys/kernel/config/nullb/later
 disk later irqmode=1
-ok "a disk that was pulled out and comes back is limited" until_ok 2 has_max later late1 "rbps=max wbps=6291456 riops=max wiops=max"
+ok "blkio: a disk that is pulled out and plugged in again is limited" until_ok 2 has_max later late1 "rbps=max wbps=6291456 riops=max wiops=max"
 
 # ---- a VM is limited if it is alone in its cgroup
 cp "$(command -v bash)" "$T/qemu-system-x86_64"
@@ -110,12 +110,12 @@ neighbour=$!
 until_ok 5 grep -qx $neighbour $CG/b/cgroup.procs
 limits enforce 'vm: "guest*", device: fast, read: 3MiB'
 reload
-is "a VM alone in its cgroup is limited" "rbps=3145728 wbps=max riops=max wiops=max" "$(max machine1)"
-is "a VM that shares its cgroup is not limited" "" "$(max b)"
-is "a VM that cannot be limited is a metric" 1 "$(metric nestor_blkio_limits_refused)"
-like "the log says why a VM is not limited" "guest2 is not limited on fast: it is not alone in its cgroup /b" "$(cat "$AGENT_LOG")"
+is "blkio: a VM alone in its cgroup is limited" "rbps=3145728 wbps=max riops=max wiops=max" "$(max machine1)"
+is "blkio: a VM that shares its cgroup is not limited" "" "$(max b)"
+is "blkio: a VM that cannot be limited is a metric" 1 "$(metric nestor_blkio_limits_refused)"
+like "blkio: the log says why a VM is not limited" "guest2 is not limited on fast: it is not alone in its cgroup /b" "$(cat "$AGENT_LOG")"
 kill $neighbour
-is "the io controller is off again for a container that no rule names any more" "" "$(cat $CG/pod/cgroup.subtree_control)"
+is "blkio: the io controller is off again when no rule names a container any more" "" "$(cat $CG/pod/cgroup.subtree_control)"
 
 # ---- 100 reloads under load: never a moment without a limit
 limits enforce 'container: /a, device: fast, read: 10MiB'
@@ -142,13 +142,13 @@ done
 kill $watcher
 wait $watcher
 read -r looks gaps < "$T/gaps"
-within "io.max was looked at ($looks times)" 500 "$looks" 1e9
-within "100 reloads under load were done" 99 $(($(reloads) - was)) 101
-is "100 reloads under load leave no moment without the limit" 0 "$gaps"
-within "a reload does not write what does not change" 50 $(($(actions set 'done') - sets)) 52
+within "blkio: io.max is read at least 500 times during 100 reloads ($looks)" 500 "$looks" 1e9
+within "blkio: 100 reloads under load succeed" 99 $(($(reloads) - was)) 101
+is "blkio: 100 reloads under load leave no moment without the limit" 0 "$gaps"
+within "blkio: a reload writes only changed values" 50 $(($(actions set 'done') - sets)) 52
 kill $neighbour
 wait $neighbour
-within "100 reloads under load: at most 11 MiB/s were read" 1 "$(cut -d' ' -f1 "$T/load")" $((1151 * 10486))
+within "blkio: under 100 reloads at most 11 MiB/s are read" 1 "$(cut -d' ' -f1 "$T/load")" $((1151 * 10486))
 
 # ---- kill -9 leaves limits in force; a later agent puts back exactly what was there before Nestor
 limits enforce 'container: nobody, device: fast, read: 1MiB'
@@ -160,55 +160,55 @@ echo "$(number fast) rbps=1048576" > $CG/plain/io.max
 former_a=$(max a) former_b=$(max b) former_plain=$(max plain)
 limits enforce 'container: /a, device: fast, read: 9MiB' 'container: /b, device: fast, read_iops: 500, weight: 300'
 reload
-is "values that policy does not give are kept" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
-is "a weight of policy is in io.weight" 300 "$(value io.weight fast b)"
-is "a weight switches the kernel's cost model on" enable=1 "$(value io.cost.qos fast . | cut -d' ' -f1)"
+is "blkio: io.max values that policy does not set are kept" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
+is "blkio: a weight of policy is in io.weight" 300 "$(value io.weight fast b)"
+is "blkio: a weight switches the kernel's cost model on" enable=1 "$(value io.cost.qos fast . | cut -d' ' -f1)"
 agent_kill
-is "kill -9 leaves the limit" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
-within "the limit holds after kill -9" $((8 << 20)) "$(rate 1 read 65536 4 2 a)" $((10 << 20))
+is "blkio: kill -9 leaves the limit" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
+within "blkio: the limit holds after kill -9" $((8 << 20)) "$(rate 1 read 65536 4 2 a)" $((10 << 20))
 agent_start --policy "$policy"
-is "a new agent leaves the limit as it is" 0 "$(actions set 'done')"
+is "blkio: a new agent leaves a limit as it is" 0 "$(actions set 'done')"
 "$load" read /dev/fast 4096 4 0 1000 $CG/plain > /dev/null &
 neighbour=$!
 until_ok 5 grep -qx $neighbour $CG/plain/cgroup.procs
 begin=$EPOCHREALTIME
 agent_stop
-within "SIGTERM under I/O: seconds to the end of the agent" 0 "$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')" 1
+within "blkio: the agent ends within a second of SIGTERM under I/O" 0 "$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')" 1
 kill $neighbour
-is "a clean stop leaves the limit" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
+is "blkio: a clean stop leaves the limit" "rbps=9437184 wbps=7340032 riops=max wiops=1234" "$(max a)"
 echo "$(number fast) riops=600" > $CG/b/io.max
 limits off 'container: /a, device: fast, read: 9MiB'
 agent_start --policy "$policy"
-is "mode off: the former values" "$former_a $former_plain" "$(max a) $(max plain)"
-is "mode off: a value that somebody else changed stays" "rbps=max wbps=max riops=600 wiops=max" "$(max b)"
-like "the log names the value that somebody else changed" "io.max of /b for fast was changed by somebody else" "$(cat "$AGENT_LOG")"
-is "mode off: the former weight" "" "$(value io.weight fast b)"
-is "mode off: the cost model is off" enable=0 "$(value io.cost.qos fast . | cut -d' ' -f1)"
-ok "mode off: no file of former values is left" test ! -e "$T/run/settings.json"
+is "blkio: mode off restores the former io.max" "$former_a $former_plain" "$(max a) $(max plain)"
+is "blkio: mode off keeps an io.max that another program changed" "rbps=max wbps=max riops=600 wiops=max" "$(max b)"
+like "blkio: the log names an io.max that another program changed" "io.max of /b for fast was changed by somebody else" "$(cat "$AGENT_LOG")"
+is "blkio: mode off restores the former weight" "" "$(value io.weight fast b)"
+is "blkio: mode off switches the cost model off" enable=0 "$(value io.cost.qos fast . | cut -d' ' -f1)"
+ok "blkio: mode off leaves no file of former values" test ! -e "$T/run/settings.json"
 echo "$(number fast) $former_b" > $CG/b/io.max
 
 limits enforce 'container: "/[ab]", device: fast, read: 9MiB'
 reload
-is "enforce after off: the limit is back" "rbps=9437184" "$(max b | cut -d' ' -f1)"
+is "blkio: mode enforce after off sets the limit again" "rbps=9437184" "$(max b | cut -d' ' -f1)"
 limits monitor 'container: "/[ab]", device: fast, read: 9MiB'
 reload
-is "mode monitor: the former values" "$former_a $former_b" "$(max a) $(max b)"
+is "blkio: mode monitor after enforce restores the former io.max" "$former_a $former_b" "$(max a) $(max b)"
 limits enforce 'container: "/[ab]", device: fast, read: 9MiB'
 reload
 mount -o remount,ro $CG
 limits enforce 'container: nobody, device: fast, read: 9MiB'
 reload
-is "a value that cannot be put back stays" "rbps=9437184" "$(max b | cut -d' ' -f1)"
-like "the log names the value that cannot be put back" "cannot put back io.max of /b for fast to .*, and will try again: " "$(cat "$AGENT_LOG")"
+is "blkio: an io.max that cannot be restored stays" "rbps=9437184" "$(max b | cut -d' ' -f1)"
+like "blkio: the log names an io.max that cannot be restored" "cannot put back io.max of /b for fast to .*, and will try again: " "$(cat "$AGENT_LOG")"
 mount -o remount,rw $CG
 agent_kill
 agent_start --policy "$policy"
-is "the next agent puts back what could not be put back" "$former_a $former_b" "$(max a) $(max b)"
+is "blkio: the next agent restores an io.max that could not be restored" "$former_a $former_b" "$(max a) $(max b)"
 limits enforce 'container: "/[ab]", device: fast, read: 9MiB'
 reload
 agent_kill
 ctl reset > "$T/reset" 2>&1
-is "nestorctl reset without an agent: the former values" "$former_a $former_b" "$(max a) $(max b)"
+is "blkio: nestorctl reset without an agent restores the former io.max" "$former_a $former_b" "$(max a) $(max b)"
 
 # ---- weights 1:2:4, on a disk whose model of costs the administrator gave the kernel
 for c in w1 w2 w4 db noisy; do cgroup $c; done
@@ -233,8 +233,8 @@ read -r _ one _ < "$T/w1"
 read -r _ two _ < "$T/w2"
 read -r _ four _ < "$T/w4"
 echo "# I/Os a second of weights 1, 2, 4: $one $two $four"
-within "weights 1:2 share a disk 1:2 within 10 %" $((one * 180 / 100)) "$two" $((one * 220 / 100))
-within "weights 1:4 share a disk 1:4 within 10 %" $((one * 360 / 100)) "$four" $((one * 440 / 100))
+within "blkio: weights 1:2 share a disk 1:2 within 10 %" $((one * 180 / 100)) "$two" $((one * 220 / 100))
+within "blkio: weights 1:4 share a disk 1:4 within 10 %" $((one * 360 / 100)) "$four" $((one * 440 / 100))
 
 # ---- a latency target
 target() { # target MODE
@@ -247,42 +247,42 @@ target() { # target MODE
 	reload
 }
 target monitor
-is "without weights the cost model is as it was" "$former" "$(value io.cost.qos shared .)"
+is "blkio: a policy without weights restores the former cost model" "$former" "$(value io.cost.qos shared .)"
 "$load" read /dev/shared 5120 240 0 1000 $CG/noisy > /dev/null &
 neighbour=$!
 is_noisy() { [ "$(metric 'nestor_blkio_ios_total{device="shared",op="read",container="/noisy"}')" -ge 240 ]; }
-ok "(the neighbour is at work)" until_ok 10 is_noisy
+ok "(blkio: a noisy neighbour reads from the disk)" until_ok 10 is_noisy
 DISK=shared rate 4 read 4096 2 3 db > "$T/p99" &
 protected=$!
 # While it lasts: the agent tells of the last seconds.
 sees() { metric 'nestor_blkio_target_p99_seconds{container="/db"}' | awk '{ exit !($1 >= 0.4 && $1 <= 0.78) }'; }
-ok "the agent sees a p99 of at least five times the target" until_ok 10 sees ||
+ok "blkio: a noisy neighbour raises the metric p99 to five times the target" until_ok 10 sees ||
 	echo "#   got: $(metric 'nestor_blkio_target_p99_seconds{container="/db"}')"
 wait $protected
 p99=$(cat "$T/p99")
-within "monitor: a noisy neighbour has the p99 at five times the target ($p99 us)" 400000 "$p99" 1e9
-ok "monitor counts that it would lower the neighbour" [ "$(actions lower monitored)" -gt 0 ]
-is "monitor lowers nobody" 0 "$(metric 'nestor_blkio_target_lowered{device="shared"}')"
+within "blkio: in mode monitor a noisy neighbour raises p99 to five times the target ($p99 us)" 400000 "$p99" 1e9
+ok "blkio: mode monitor counts that enforce would lower the neighbour" [ "$(actions lower monitored)" -gt 0 ]
+is "blkio: mode monitor lowers no neighbour" 0 "$(metric 'nestor_blkio_target_lowered{device="shared"}')"
 target enforce
 "$load" read /dev/shared 4096 2 6 8 $CG/db > "$T/db" & # the first seconds are for getting there
 db=$!
 is_lowered() { [ "$(metric 'nestor_blkio_target_lowered{device="shared"}')" = 1 ]; }
-ok "enforce lowers the neighbour" until_ok 8 is_lowered
+ok "blkio: mode enforce lowers a noisy neighbour" until_ok 8 is_lowered
 wait $db
 read -r _ ios _ p99 < "$T/db"
 echo "# $ios I/Os a second of it, the neighbour's $(value io.max shared noisy)"
-within "the target of 80 ms is held within 20 % ($p99 us)" 1000 "$p99" 96000
-is "the protected container's io.max is not touched" "" "$(value io.max shared db)"
+within "blkio: a latency target of 80 ms is held within 20 % ($p99 us)" 1000 "$p99" 96000
+is "blkio: the protected container's io.max is unchanged" "" "$(value io.max shared db)"
 cap=$(value io.max shared noisy)
 agent_kill
-is "kill -9 leaves the neighbour lowered" "$cap" "$(value io.max shared noisy)"
+is "blkio: a killed agent leaves the neighbour lowered" "$cap" "$(value io.max shared noisy)"
 agent_start --policy "$policy"
-ok "a new agent takes over the lowered neighbour" is_lowered
+ok "blkio: a new agent takes over the lowered neighbour" is_lowered
 is_freed() { [ "$(metric 'nestor_blkio_target_lowered{device="shared"}')" = 0 ]; }
 raised() { [ "$(actions raise 'done')" -ge 2 ]; }
-ok "with the protected container idle the neighbour is raised step by step" until_ok 8 raised
+ok "blkio: the neighbour is raised step by step while the protected container is idle" until_ok 8 raised
 limits enforce 'container: nobody, device: shared, read: 1MiB'
 reload
-is "without the target io.max is as it was" "" "$(value io.max shared noisy)"
+is "blkio: a policy without targets restores the neighbour's io.max" "" "$(value io.max shared noisy)"
 kill $neighbour
 done_testing

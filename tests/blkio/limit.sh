@@ -14,5 +14,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests 6.12 run_vm
-is "the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "blkio: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/status")"
 done_testing

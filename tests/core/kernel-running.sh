@@ -6,11 +6,11 @@
 cd "$ROOT" || exit 1
 
 build/tests/tools/verified build/bpf/*/*.bpf.o > "$T/verified"
-is "verified: status" 0 $?
+is "core: the verifier accepts all BPF programs on the running kernel" 0 $?
 # Those with a "?" are for some kernels.
-within "all programs load" "$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.?]')" "$(grep -c . "$T/verified")" \
+within "core: all BPF programs load on the running kernel" "$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.?]')" "$(grep -c . "$T/verified")" \
 	"$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.]')"
 while read -r program insns; do
-	within "$program: $insns instructions of a million" 1 "$insns" 250000
+	within "core: $program: the verifier walks $insns instructions of a million" 1 "$insns" 250000
 done < "$T/verified"
 done_testing

@@ -32,13 +32,13 @@ run_vm() { # the tests' output; $T/vm/verified; and in $T/status how it ended
 check_verified() { # lines "program instructions"
 	local program insns was
 	# Those with a "?" are for some kernels: for which, the table says.
-	within "$kernel: all programs load" "$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.?]')" "$(grep -c . "$T/vm/verified")" \
+	within "$kernel: all BPF programs load" "$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.?]')" "$(grep -c . "$T/vm/verified")" \
 		"$(cat bpf/*/*.bpf.c | grep -c '^SEC("[^.]')"
-	is "$kernel: the table names the programs that load" "$(awk -v k="$kernel" '$1 == k { print $2 }' $table | sort)" \
+	is "$kernel: the table names the BPF programs that load" "$(awk -v k="$kernel" '$1 == k { print $2 }' $table | sort)" \
 		"$(cut -d ' ' -f 1 "$T/vm/verified" | sort)"
 	while read -r program insns; do
 		was=$(awk -v k="$kernel" -v p="$program" '$1 == k && $2 == p { print $3 }' $table)
-		within "$kernel: $program: $insns instructions, $was in the table" 1 "$insns" $((${was:-0} * 110 / 100))
+		within "$kernel: $program: the verifier walks $insns instructions, $was in the table" 1 "$insns" $((${was:-0} * 110 / 100))
 	done < "$T/vm/verified"
 }
 
@@ -48,6 +48,6 @@ update() { # puts what was counted into the table
 }
 
 subtests "$kernel" run_vm
-is "$kernel: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "$kernel: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/status")"
 if [ "${2:-}" = --update ]; then update; else check_verified; fi
 done_testing

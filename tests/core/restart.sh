@@ -34,13 +34,13 @@ programs1=$(programs) others=$(($(programs) - $(grep -c '^SEC("tp_btf' "$ROOT/bp
 io 41
 remember
 agent_stop
-ok "a clean stop leaves no program" until_ok 5 left_is prog 0
-is "a clean stop leaves its pins" "$pins1" "$(pins)"
+ok "core: a clean stop leaves no BPF program" until_ok 5 left_is prog 0
+is "core: a clean stop leaves its pins" "$pins1" "$(pins)"
 io 7 # while nobody counts
 agent_start
-is "counters go on after a clean stop" 41 "$(reads)"
+is "core: counters continue after a clean stop" 41 "$(reads)"
 io 11
-is "counters count on after a clean stop" 52 "$(reads)"
+is "core: I/O after a clean stop adds to the counters" 52 "$(reads)"
 
 # ---- kill -9 in a loop under I/O: never backwards
 (while :; do io 200; done) 2> /dev/null &
@@ -55,17 +55,17 @@ for _ in $(seq 20); do
 	[ "$(programs)" = "$programs1" ] || twice=$((twice + 1))
 	last=$(reads)
 done
-is "killed 20 times under I/O: the counter never went back" 0 $backwards
-is "killed 20 times under I/O: no program was ever attached twice" 0 $twice
+is "core: an agent killed 20 times under I/O never sets a counter back" 0 $backwards
+is "core: an agent killed 20 times under I/O never attaches a program twice" 0 $twice
 kill $load
 wait $load 2> /dev/null
 
 remember
 agent_kill
-ok "a killed agent leaves no program" until_ok 5 left_is prog 0
-ok "a killed agent leaves no map but the pinned ones" until_ok 5 left_is map "$pins1"
+ok "core: a killed agent leaves no BPF program" until_ok 5 left_is prog 0
+ok "core: a killed agent leaves only pinned maps" until_ok 5 left_is map "$pins1"
 no_httpd() { ! ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -q "nestord-httpd nestor $T/run"; }
-ok "a killed agent leaves no HTTP process" until_ok 5 no_httpd
+ok "core: a killed agent leaves no HTTP process" until_ok 5 no_httpd
 
 # ---- policy flapping: each change is in force when reload returns
 mkdir "$T/policy.d"
@@ -83,28 +83,28 @@ for _ in $(seq 500); do
 	on=$((on + $(programs)))
 	flap monitor
 done
-is "policy changed 1000 times: a room that is off has no program" $((500 * others)) $on
-is "policy changed 1000 times: a room that is on has its programs, once" "$programs1" "$(programs)"
-is "policy changed 1000 times: a room that is on has its maps, once" "$maps1" "$(maps)"
-within "policy changed 1000 times: the agent has no more descriptors" 1 "$(fds)" "$fds1"
-is "policy changed 1000 times: counters are as before" "$before" "$(reads)"
-is "policy changed 1000 times: no reload failed" 0 "$(metric 'nestor_policy_reloads_total{result="failure"}')"
-ok "policy changed 1000 times: programs of the first round are gone, but for other rooms'" until_ok 5 left_is prog $others
+is "core: 1000 policy changes: a room that is off has no program" $((500 * others)) $on
+is "core: 1000 policy changes: a room that is on has each program once" "$programs1" "$(programs)"
+is "core: 1000 policy changes: a room that is on has each map once" "$maps1" "$(maps)"
+within "core: 1000 policy changes leave no more descriptors open" 1 "$(fds)" "$fds1"
+is "core: 1000 policy changes leave counters unchanged" "$before" "$(reads)"
+is "core: 1000 policy changes: no reload fails" 0 "$(metric 'nestor_policy_reloads_total{result="failure"}')"
+ok "core: 1000 policy changes: the room's first programs are unloaded" until_ok 5 left_is prog $others
 
 # ---- another layout
 agent_stop
 for pin in "$T"/bpf/nestor/blkio_lost_*; do mv "$pin" "${pin%_*}_00c0ffee"; done
 agent_start
-is "a map of another layout starts anew, and that is counted" 1 "$(metric nestor_counters_reset_total)"
-is "maps of the same layout go on beside one of another layout" "$before" "$(reads)"
+is "core: a pinned map of another layout is replaced and counted" 1 "$(metric nestor_counters_reset_total)"
+is "core: pinned maps of the same layout continue beside one of another layout" "$before" "$(reads)"
 
 # ---- reset
 ctl reset > /dev/null
-is "reset forgets all counts" "" "$(reads)"
+is "core: nestorctl reset clears all counts" "" "$(reads)"
 remember
 agent_stop
 ctl reset > /dev/null
-ok "reset without an agent removes the pins" [ ! -e "$T/bpf/nestor" ]
-ok "after a reset no program is left" until_ok 5 left_is prog 0
-ok "after a reset no map is left" until_ok 5 left_is map 0
+ok "core: nestorctl reset without an agent removes the pins" [ ! -e "$T/bpf/nestor" ]
+ok "core: nestorctl reset leaves no BPF program" until_ok 5 left_is prog 0
+ok "core: nestorctl reset leaves no map" until_ok 5 left_is map 0
 done_testing

@@ -48,7 +48,7 @@ for port in 5001 5002 5003 6001 6002 6003 7001; do
 	ip netns exec sink "$flow" recv $protocol $port $WINDOW >> "$T/$port" &
 done
 listens() { [ "$(ip netns exec sink cat /proc/net/tcp /proc/net/udp | grep -cE ':(1389|138A|138B|1771|1772|1773|1B59) ')" = 7 ]; }
-ok "all receivers listen" until_ok 10 listens
+ok "(all receivers listen)" until_ok 10 listens
 
 send() { # send CONTAINER PORT SECONDS [RATE]: until it has ended
 	local sink=sink_$1 protocol=tcp
@@ -109,7 +109,7 @@ near() { # near TEXT EXPECTED PERCENT COMMAND…: it measures, and prints bits a
 		[ "$got" -le "$best" ] || best=$got
 		[ "$best" -lt $((expected * (100 - percent) / 100)) ] || break
 	done
-	within "$text" $((expected * (100 - percent) / 100)) "$best" $((expected * (100 + percent) / 100))
+	within "net: $text: within $percent %" $((expected * (100 - percent) / 100)) "$best" $((expected * (100 + percent) / 100))
 	echo "# $text: $(awk -v g="$best" -v e="$expected" 'BEGIN { printf "%.3f Mbit/s, %+.1f %%", g / 1e6, 100 * (g / e - 1) }'), try $try"
 }
 
@@ -139,7 +139,7 @@ mkdir -m 700 "$T/policy"
 umask 077
 before=$(qdisc a)
 agent_start --policy "$T/policy"
-is "limits are possible here" 1 "$(metric nestor_net_limit_possible)"
+is "net: limits are possible with cgroup v2 and Linux 6.12" 1 "$(metric nestor_net_limit_possible)"
 
 # ---- accuracy
 accuracy() { # accuracy RATE PORT SECONDS
@@ -148,7 +148,7 @@ accuracy() { # accuracy RATE PORT SECONDS
 }
 limit_a enforce "egress: 1000000"
 held() { [ "$(metric 'nestor_net_limit_devices{means="delay"}')" = 1 ]; }
-ok "the container's device has fq" until_ok 10 held
+ok "net: a limited container's device has fq" until_ok 10 held
 if [ $# -gt 0 ]; then
 	for rate; do
 		for port in 5001 6001; do accuracy "$rate" $port 4; done
@@ -160,8 +160,8 @@ accuracy 1000000 5001 5
 accuracy 10000000 6001 2
 accuracy 10000000 5001 3
 accuracy 100000000 5001 2
-ok "packets were delayed" [ "$(counter delayed enforce)" -gt 100 ]
-is "no packet was dropped where fq delays" 0 "$(counter dropped enforce)"
+ok "net: at least 100 packets are delayed where fq delays" [ "$(counter delayed enforce)" -gt 100 ]
+is "net: no packet is dropped where fq delays" 0 "$(counter dropped enforce)"
 
 # The other way round: the container receives.
 ip netns exec nl-a true
@@ -181,14 +181,14 @@ done
 kill $receiver
 
 # ---- who is not named
-is "a container that is not named has no program" 0 "$(attached b)"
-is "a container that is not named has the qdisc that it had" "$before" "$(qdisc b)"
+is "net: a container that no rule names has no program" 0 "$(attached b)"
+is "net: a container that no rule names keeps its qdisc" "$before" "$(qdisc b)"
 
 # ---- 100 reloads under load
 within_limit() { # within_limit TEXT PORT RATE
 	local worst
 	worst=$(excess "$2" "$3")
-	ok "$1: never more than the limit plus 5 %" awk -v e="$worst" 'BEGIN { exit !(e <= 5) }'
+	ok "net: $1: at most 5 % more than the limit is sent" awk -v e="$worst" 'BEGIN { exit !(e <= 5) }'
 	echo "# $1: at its worst $worst % of a window too much"
 }
 reloads() { metric 'nestor_policy_reloads_total{result="success"}'; }
@@ -199,8 +199,8 @@ for i in {1..50}; do
 	limit_a enforce "egress: 10000000" "ingress: ${i}00000000"
 	limit_a enforce "egress: 10000000"
 done
-ok "100 reloads under load: the sender ran all the time" kill -0 $sender
-ok "100 reloads under load: the policy was read 100 times" [ $(($(reloads) - was)) -ge 100 ]
+ok "(net: the sender runs during 100 reloads)" kill -0 $sender
+ok "net: 100 reloads under load succeed" [ $(($(reloads) - was)) -ge 100 ]
 end $sender
 within_limit "100 reloads under load" 6001 10000000
 
@@ -211,50 +211,50 @@ begin a 6001
 agent_kill
 pause 1
 end $sender
-within_limit "kill -9 under load" 6001 10000000
-near "the limit is in force without an agent" 10000000 5 measure a 6001 2
+within_limit "a killed agent" 6001 10000000
+near "a limit after the agent was killed" 10000000 5 measure a 6001 2
 begin a 6001
 agent_start --policy "$T/policy"
-is "a new agent takes over the same link" "$was" "$(link)"
+is "net: a new agent takes over the pinned link" "$was" "$(link)"
 pause 1
 end $sender
-within_limit "a new agent takes over under load" 6001 10000000
+within_limit "a new agent that takes over" 6001 10000000
 agent_stop
-is "a clean stop leaves the programs attached" 2 "$(attached a)"
+is "net: a clean stop leaves the programs attached" 2 "$(attached a)"
 
 # ---- removal
 undone() { # undone TEXT
-	is "$1: detached" "0 0" "$(attached a) $(bpftool link show | grep -c netlimit)"
-	is "$1: nothing pinned" "" "$(cd "$T/bpf/nestor" && echo netlimit_send_* netlimit_recv_* | grep -v '\*')"
-	is "$1: the former qdisc" "$before" "$(qdisc a)"
+	is "net: $1 detaches the programs" "0 0" "$(attached a) $(bpftool link show | grep -c netlimit)"
+	is "net: $1 removes the pins" "" "$(cd "$T/bpf/nestor" && echo netlimit_send_* netlimit_recv_* | grep -v '\*')"
+	is "net: $1 restores the former qdisc" "$before" "$(qdisc a)"
 }
 echo 'net: { mode: enforce }' > "$T/policy/net.yaml"
 agent_start --policy "$T/policy"
-undone "a rule that went while no agent ran"
+undone "a rule removed while no agent ran"
 limit_a enforce "egress: 10000000"
-ok "a rule that comes back limits again" until_ok 10 held
+ok "net: a rule that is added again limits again" until_ok 10 held
 echo 'mode: enforce' | policy
-undone "a rule that goes"
+undone "a removed rule"
 limit_a enforce "egress: 10000000"
-ok "a rule that comes back once more limits" until_ok 10 held
+ok "net: a rule that is added a third time limits again" until_ok 10 held
 agent_kill
 echo 'net: { mode: off }' > "$T/policy/net.yaml"
 agent_start --policy "$T/policy"
-undone "mode off, after a kill"
+undone "mode off after a kill"
 
 # ---- monitor
 limit_a monitor "egress: 1000000"
-near "monitor lets through" 5000000 10 measure a 6001 2 5000000
-ok "monitor counts what it would do" [ "$(counter delayed monitor)" -gt 100 ]
-is "monitor leaves the qdisc as it was" "$before" "$(qdisc a)"
+near "mode monitor limits nothing" 5000000 10 measure a 6001 2 5000000
+ok "net: mode monitor counts the packets that enforce would delay" [ "$(counter delayed monitor)" -gt 100 ]
+is "net: mode monitor leaves the qdisc as it is" "$before" "$(qdisc a)"
 
 # ---- a qdisc that somebody configured
 ip netns exec nl-a tc qdisc add dev eth0 root handle 17: pfifo limit 500
 limit_a enforce "egress: 10000000"
 dropping() { [ "$(metric 'nestor_net_limit_devices{means="drop"}')" = 1 ]; }
-ok "a qdisc that somebody configured is a metric" until_ok 10 dropping
-like "a qdisc that somebody configured stays" "pfifo 17: root" "$(qdisc a)"
-near "beside a qdisc that somebody configured the limit holds, by drops" 10000000 5 measure a 6001 2 20000000
+ok "net: an administrator's qdisc is a metric" until_ok 10 dropping
+like "net: an administrator's qdisc stays" "pfifo 17: root" "$(qdisc a)"
+near "with an administrator's qdisc the limit holds, by drops" 10000000 5 measure a 6001 2 20000000
 ip netns exec nl-a tc qdisc del dev eth0 root
 
 # ---- shares: 1 to 2 to 4
@@ -271,7 +271,7 @@ policy <<- EOP
 	    weight: 400
 EOP
 held3() { [ "$(metric 'nestor_net_limit_devices{means="delay"}')" = 3 ]; }
-ok "three devices have fq" until_ok 10 held3
+ok "net: the devices of three limited containers have fq" until_ok 10 held3
 begin a 5001
 senders=$sender
 begin b 5002
@@ -292,7 +292,7 @@ end ${senders#* } $sender
 soon() { # soon PORT MS SECONDS: from then on
 	between "$1" $(($(now_ms) / WINDOW * WINDOW + $2)) "$3"
 }
-near "with the others silent a container has all of the link" $LINK 10 soon 5001 300 2
+near "a container has all of an idle link" $LINK 10 soon 5001 300 2
 end ${senders%% *}
 
 # ---- a migration yields to tenants
@@ -316,21 +316,21 @@ ip link set up0 up
 ip -n sink link set down0 up
 ip route add default via 10.0.9.2
 migration_held() { tc qdisc show dev up0 | grep -q 'qdisc fq 6378:'; }
-ok "the host's device has fq" until_ok 10 migration_held
+ok "net: the host's device has fq for a migration" until_ok 10 migration_held
 "$flow" send tcp 10.0.9.2 7001 1000 > /dev/null &
 migration=$!
 until_ok 10 test -s "$T/7001"
-near "alone a migration has the link" $LINK 10 soon 7001 100 1
+near "a migration has all of an idle link" $LINK 10 soon 7001 100 1
 begin a 5001
 start=$(first 5001)
-near "beside a migration a tenant has the link" $LINK 10 soon 5001 100 3 # long: one packet of 64 KiB is 0.5 Mbit
+near "a tenant has the link beside a migration" $LINK 10 soon 5001 100 3 # long: one packet of 64 KiB is 0.5 Mbit
 end $sender
 stop=$(last 5001)
-within "100 ms after a tenant began to send a migration has yielded" 0 "$(bits 7001 $((start + WINDOW)) "$stop")" $((LINK / 20))
+within "net: a migration yields within 100 ms to a tenant that sends" 0 "$(bits 7001 $((start + WINDOW)) "$stop")" $((LINK / 20))
 for ((ms = start - 200; ms <= start + 400; ms += WINDOW)); do
 	echo "# $((ms - start)) ms: migration $(bits 7001 $ms $((ms + WINDOW))), tenant $(bits 5001 $ms $((ms + WINDOW))) bit/s"
 done
-near "when the tenant ends the migration has the link again" $LINK 10 soon 7001 2000 1 # TCP needs a while to grow again
+near "a migration has the link again after the tenant stops" $LINK 10 soon 7001 2000 1 # TCP needs a while to grow again
 end $migration
 
 # ---- a VM, by its tap
@@ -358,27 +358,27 @@ policy <<- EOP
 	    ingress: 20000000
 EOP
 tap_held() { tc qdisc show dev tap0 | grep -q 'qdisc fq 6378:'; }
-ok "a VM's tap has fq" until_ok 15 tap_held
+ok "net: a limited VM's tap has fq" until_ok 15 tap_held
 measure_vm() { # measure_vm: what it sends
 	forget 6004
 	pause 2
 	steady 6004
 }
-near "a VM sends" 10000000 5 measure_vm
+near "a VM's egress limit" 10000000 5 measure_vm
 measure_to_vm() {
 	forget tap0
 	"$flow" send udp 10.0.8.2 6005 2 > /dev/null
 	steady tap0
 }
-near "a VM receives" 20000000 5 measure_to_vm
-ok "dropped packets are counted as the VM's" [ "$(metric 'nestor_net_limit_dropped_total{vm="web",direction="egress"}')" -gt 100 ]
+near "a VM's ingress limit" 20000000 5 measure_to_vm
+ok "net: dropped packets of a VM count for the VM" [ "$(metric 'nestor_net_limit_dropped_total{vm="web",direction="egress"}')" -gt 100 ]
 agent_kill
-near "kill -9: a VM sends at its limit" 10000000 5 measure_vm
+near "a VM's egress limit after the agent was killed" 10000000 5 measure_vm
 agent_start --policy "$T/policy"
-near "with a new agent a VM sends at its limit" 10000000 5 measure_vm
+near "a VM's egress limit with a new agent" 10000000 5 measure_vm
 echo 'mode: enforce' | policy
-is "a rule of a VM that goes: detached" 0 "$(bpftool net show dev tap0 | grep -c netlimit)"
-is "a rule of a VM that goes: the former qdisc" "$tap_before" "$(tc qdisc show dev tap0)"
+is "net: a removed rule of a VM detaches the program" 0 "$(bpftool net show dev tap0 | grep -c netlimit)"
+is "net: a removed rule of a VM restores the former qdisc" "$tap_before" "$(tc qdisc show dev tap0)"
 end $vm
 
 # ---- shares of taps, beside a container: 1 to 2 to 4
@@ -400,16 +400,16 @@ policy <<- EOP
 	    weight: 400
 EOP
 taps_held() { [ "$(tc qdisc show | grep -c 'qdisc fq 6378: dev tap[01] ')" = 2 ]; }
-ok "both taps have fq" until_ok 15 taps_held
+ok "net: the taps of two limited VMs have fq" until_ok 15 taps_held
 begin c 5003
 near "a VM's weight of 1 in 7" $((LINK / 7)) 10 soon 6004 500 3
 near "a VM's weight of 2 in 7" $((LINK * 2 / 7)) 10 soon 6005 0 2
-near "beside VMs a container's weight of 4 in 7" $((LINK * 4 / 7)) 10 soon 5003 0 2
+near "a container's weight of 4 in 7 beside VMs" $((LINK * 4 / 7)) 10 soon 5003 0 2
 end $sender
 # shellcheck disable=SC2086 # two
 end $vms $vm $receiver $second_receiver
 
 echo 'mode: off' | policy
-is "mode off leaves no program" 0 "$(bpftool link show | grep -c netlimit)"
-is "mode off leaves no fq on the host's device" 0 "$(tc qdisc show dev up0 | grep -c fq)"
+is "net: mode off leaves no program" 0 "$(bpftool link show | grep -c netlimit)"
+is "net: mode off leaves no fq on the host's device" 0 "$(tc qdisc show dev up0 | grep -c fq)"
 done_testing

@@ -11,12 +11,12 @@ mkdir -m 700 "$T/policy"
 agent_start --policy "$T/policy"
 case $(ctl status | awk '/^cgroups:/ { print $2 }') in
 v1 | hybrid)
-	is "limits are not possible with cgroup v1" 0 "$(metric nestor_net_limit_possible)"
-	like "the log says why limits are not possible" "no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
+	is "net: limits are not possible with cgroup v1" 0 "$(metric nestor_net_limit_possible)"
+	like "net: the log says why limits are not possible" "no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
 	;;
-*) is "limits are possible with cgroup v2" 1 "$(metric nestor_net_limit_possible)" ;;
+*) is "net: limits are possible with cgroup v2" 1 "$(metric nestor_net_limit_possible)" ;;
 esac
-is "net is up whether limits are possible or not" 1 "$(metric 'nestor_room_up{room="net"}')"
+is "net: the room is up whether limits are possible or not" 1 "$(metric 'nestor_room_up{room="net"}')"
 agent_stop
 
 run_vm() {
@@ -26,5 +26,5 @@ run_vm() {
 	echo $? > "$T/status"
 }
 subtests "6.12" run_vm
-is "6.12: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/status")"
+is "net: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/status")"
 done_testing

@@ -87,7 +87,7 @@ static void test_share(struct netlimit_bpf *b, __u64 all, __u32 own, __u64 expec
 {
 	const __u64 share = share_after(b, all, own);
 
-	ok(share == expected, "%s: %llu bit/s of %llu, %llu expected", text, share, LINK, expected);
+	ok(share == expected, "net: link share of a lane, %s: %llu bit/s of %llu, %llu expected", text, share, LINK, expected);
 }
 
 int main(void)
@@ -96,14 +96,13 @@ int main(void)
 	const __u64 tenth = LINK / 80 * (1 << NETLIMIT_EPOCH_SHIFT) / 1000000000;
 	struct netlimit_bpf *b = load();
 
-	ok(b && !set_up(b), "the program loads");
+	ok(b && !set_up(b), "net: the program of link shares loads");
 	if (!b)
 		return done_testing();
-	test_share(b, 0, 0, LINK, "nobody sent");
-	test_share(b, tenth, (__u32)tenth, LINK, "it sent itself");
-	test_share(b, tenth, (__u32)tenth - 1000, LINK - (1000 * 8 * 1000000000ULL >> NETLIMIT_EPOCH_SHIFT),
-		   "another sent a bit");
-	test_share(b, tenth, (__u32)tenth + 1000, LINK, "it told of more than the link has");
+	test_share(b, 0, 0, LINK, "idle link");
+	test_share(b, tenth, (__u32)tenth, LINK, "only own bytes");
+	test_share(b, tenth, (__u32)tenth - 1000, LINK - (1000 * 8 * 1000000000ULL >> NETLIMIT_EPOCH_SHIFT), "other bytes");
+	test_share(b, tenth, (__u32)tenth + 1000, LINK, "more bytes than the link");
 	netlimit_bpf__destroy(b);
 	return done_testing();
 }

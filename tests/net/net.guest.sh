@@ -43,35 +43,35 @@ agent_start
 
 # ---- a macvtap is on the VM's side of the wire
 stand_in mv /dev/tap"$(cat /sys/class/net/macvtap0/ifindex)"
-ok "a macvtap is known" until_ok 10 has_tap mv macvtap0
+ok "net: the VM's macvtap is found" until_ok 10 has_tap mv macvtap0
 order "frames 37 500"
 "$netio" udp-source 10.9.6.2 9 13 300
-is "a macvtap: what the VM sends" "37 $((37 * 500))" "$(vm packets mv tx) $(vm bytes mv tx)"
-is "a macvtap: what the VM gets" "13 $((13 * 328))" "$(vm packets mv rx) $(vm bytes mv rx)"
+is "net: packets that a VM sends by macvtap are counted" "37 $((37 * 500))" "$(vm packets mv tx) $(vm bytes mv tx)"
+is "net: packets that a VM receives by macvtap are counted" "13 $((13 * 328))" "$(vm packets mv rx) $(vm bytes mv rx)"
 kill $vm
 
 # ---- an agent that is killed, one that ends
 stand_in a tap0
 first=$vm
 stand_in b tap1
-ok "two taps are known" until_ok 10 has_tap a tap0
-ok "two taps of VMs are known, both" until_ok 10 has_tap b tap1
+ok "net: the first of two VMs' taps is found" until_ok 10 has_tap a tap0
+ok "net: the second of two VMs' taps is found" until_ok 10 has_tap b tap1
 [ "$KERNEL" = 6.1 ] && expected=1 || expected=0
-is "tap0 has a filter where there are no links" "$expected" "$(filters tap0)"
+is "net: a tap has a filter on kernels without tcx links" "$expected" "$(filters tap0)"
 agent_kill
-is "a killed agent leaves the filter" "$expected" "$(filters tap0)"
+is "net: a killed agent leaves the tap's filter" "$expected" "$(filters tap0)"
 kill "$first" $vm
 wait "$first" $vm 2> /dev/null
 agent_start
-is "the next agent removes the filter" "0 0" "$(filters tap0) $(filters tap1)"
+is "net: the next agent removes the filter of a stopped VM's tap" "0 0" "$(filters tap0) $(filters tap1)"
 stand_in c tap0
 stand_in d tap1
-ok "two VMs again" until_ok 10 has_tap c tap0
-ok "two VMs are known again, both" until_ok 10 has_tap d tap1
+ok "net: the tap of the first VM after the agent's restart is found" until_ok 10 has_tap c tap0
+ok "net: the tap of the second VM after the agent's restart is found" until_ok 10 has_tap d tap1
 order "frames 5 100"
-is "frames of a VM that came back are counted" 500 "$(vm bytes d tx)"
+is "net: frames of a VM after the agent's restart are counted" 500 "$(vm bytes d tx)"
 agent_stop
-is "an agent that ends leaves no filter" "0 0" "$(filters tap0) $(filters tap1)"
-is "an agent that ends leaves the queueing discipline of somebody else" 1 "$(clsact tap1)"
+is "net: an agent that ends leaves no filter" "0 0" "$(filters tap0) $(filters tap1)"
+is "net: an agent that ends leaves another program's clsact" 1 "$(clsact tap1)"
 ip link del tap0
 done_testing

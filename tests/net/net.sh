@@ -86,14 +86,14 @@ agent_start --policy "$T/policy.yaml"
 listener $B udp-sink 10.9.8.2 211
 inside $A "$netio" udp-source 10.9.8.2 "$port" 211 1000
 wait $peer
-is "UDP: 211 packets sent" 211 "$(total packets $A tx)"
-is "UDP: bytes of 211 packets sent, with IP and UDP headers" $((211 * 1028)) "$(total bytes $A tx)"
-is "UDP: 211 packets received" 211 "$(total packets $B rx)"
-is "UDP: bytes of 211 packets received" $((211 * 1028)) "$(total bytes $B rx)"
+is "net: UDP: 211 sent packets are counted" 211 "$(total packets $A tx)"
+is "net: UDP: bytes of 211 sent packets include IP and UDP headers" $((211 * 1028)) "$(total bytes $A tx)"
+is "net: UDP: 211 received packets are counted" 211 "$(total packets $B rx)"
+is "net: UDP: bytes of 211 received packets include IP and UDP headers" $((211 * 1028)) "$(total bytes $B rx)"
 listener $B udp-sink fd98::2 101
 inside $A "$netio" udp-source fd98::2 "$port" 101 700
 wait $peer
-is "UDP over IPv6: bytes with headers of 48" $((211 * 1028 + 101 * 748)) "$(total bytes $B rx)"
+is "net: UDP over IPv6: bytes include headers of 48" $((211 * 1028 + 101 * 748)) "$(total bytes $B rx)"
 
 # What a socket in TIME-WAIT answers is nobody's: an acknowledgement, if the other end sends its FIN again.
 all_counted() {
@@ -112,11 +112,11 @@ tcp() { # tcp TEXT ADDRESS HEADER [CONNECTIONS [BYTES]]
 	inside $A "$netio" sources "$2" "$port" "$count" "$each"
 	wait $peer
 	# The last acknowledgement may come after the last byte.
-	ok "$1: as many segments sent as the kernel counted, and as many received" until_ok 5 all_counted
+	ok "net: $1: as many segments are sent as the kernel counts, and as many received" until_ok 5 all_counted
 	again=$(($(segments $A RetransSegs) - again)) # the machine may be busy
 	least=$((count * (each + 8) + packets * $3)) most=$((count * (each + 8) + packets * $3 + again * (1500 - $3)))
-	within "$1: each byte, and each segment's header" $least $(($(total bytes $A tx) - bytes_tx)) $most
-	within "$1: received, too" $((least + late * $3)) $(($(total bytes $B rx) - bytes_rx)) $((most + late * $3))
+	within "net: $1: sent bytes are the payload and each segment's header" $least $(($(total bytes $A tx) - bytes_tx)) $most
+	within "net: $1: received bytes are the payload and each segment's header" $((least + late * $3)) $(($(total bytes $B rx) - bytes_rx)) $((most + late * $3))
 	echo "# $packets segments"
 }
 tcp "TCP" 10.9.8.2 52
@@ -133,7 +133,7 @@ listener $B serve 10.9.8.2 $((3 << 20))
 inside $A "$netio" fetch 10.9.8.2 "$port"
 wait $peer
 again=$(($(segments $B RetransSegs) - again))
-within "what an accepted socket sends is its server's" $((3 << 20)) $(($(total bytes $B tx) - before)) \
+within "net: bytes that an accepted socket sends are its server's" $((3 << 20)) $(($(total bytes $B tx) - before)) \
 	$(((3 << 20) * 105 / 100 + again * 1500))
 
 # ---- retransmissions, over a router that loses what its link cannot carry at once
@@ -162,12 +162,12 @@ if lossy 2> /dev/null; then
 	inside $A "$netio" source 10.9.10.1 "$port" $((8 << 20))
 	wait $peer
 	lost=$(($(segments $A RetransSegs) - before))
-	ok "(segments were lost)" [ $lost -gt 0 ]
-	is "retransmits are as many as the kernel counted" $lost $(($(total retransmits $A) - ours))
-	within "forwarded packets are nobody's" 0 $(($(total bytes '' tx) - root)) 100000
+	ok "(net: segments are lost)" [ $lost -gt 0 ]
+	is "net: retransmits are as many as the kernel counts" $lost $(($(total retransmits $A) - ours))
+	within "net: forwarded packets count for no container" 0 $(($(total bytes '' tx) - root)) 100000
 	echo "# $lost segments"
 else
-	skip "retransmissions" "this kernel has no tbf"
+	skip "net: retransmits are as many as the kernel counts" "this kernel has no tbf"
 fi
 
 # ---- a socket that is older than the agent
@@ -176,14 +176,14 @@ enter $A "$netio" source 10.9.8.2 "$port" $((1 << 40)) &
 source=$!
 grown() { [ "$(total bytes $A tx)" -gt $((before + (1 << 20))) ]; }
 before=$(total bytes $A tx)
-ok "a connection is under way" until_ok 5 grown
+ok "(net: a connection sends before the restart)" until_ok 5 grown
 kill -STOP "$source"
 agent_stop
 agent_start --policy "$T/policy.yaml"
 before=$(total bytes $A tx)
-ok "a connection's counts are kept over a restart" [ "$before" -gt $((1 << 20)) ]
+ok "net: a connection's counts are kept over a restart" [ "$before" -gt $((1 << 20)) ]
 kill -CONT "$source"
-ok "a connection that is older than the agent is its container's" until_ok 5 grown
+ok "net: a connection older than the agent counts for its container" until_ok 5 grown
 kill "$source"
 wait "$source" "$peer" 2> /dev/null
 
@@ -194,7 +194,7 @@ mkdir "$groups/$A"
 listener $B udp-sink 10.9.8.2 10
 inside $A "$netio" udp-source 10.9.8.2 "$port" 10 1000
 wait $peer
-within "a container that was made again goes on in its series" $((before + 10 * 1028)) "$(total bytes $A tx)" \
+within "net: a container that is created again continues its series" $((before + 10 * 1028)) "$(total bytes $A tx)" \
 	$((before + 10 * 1028 + 1000)) # what the killed one's connection had still to say
 
 # ---- migrations: by mark, process and container
@@ -209,18 +209,18 @@ send() { # send CONTAINER PROGRAM BYTES [MARK]; $most: that it takes, with heade
 }
 cp "$netio" "$T/criu"
 before=$(total bytes $A tx)
-is "no migration so far" "0 0 0" "$(migrated other tx) $(migrated criu tx) $(migrated cloud-hypervisor tx)"
+is "net: no migration bytes are counted before a migration" "0 0 0" "$(migrated other tx) $(migrated criu tx) $(migrated cloud-hypervisor tx)"
 send $A "$netio" $((1 << 20)) 77
-within "a marked socket" $((1 << 20)) "$(migrated other tx)" $most
-is "a marked socket's bytes count for the container, too" "$(migrated other tx)" $(($(total bytes $A tx) - before))
+within "net: a marked socket's bytes count as migration" $((1 << 20)) "$(migrated other tx)" $most
+is "net: a marked socket's bytes count for the container, too" "$(migrated other tx)" $(($(total bytes $A tx) - before))
 send $A "$T/criu" $((2 << 20))
-within "a process named criu" $((2 << 20)) "$(migrated criu tx)" $most
+within "net: bytes of a process named criu count as migration" $((2 << 20)) "$(migrated criu tx)" $most
 inside $me-c1 "$netio" udp-source 127.0.0.1 9 1 1 # a rule of containers takes hold when the name is known
 named() { [ -n "$(total packets $me-c1 tx)" ]; }
 until_ok 5 named
 send $me-c1 "$netio" $((3 << 20))
-within "a container of the policy" $((3 << 20)) "$(migrated cloud-hypervisor tx)" $most
-within "a migration's sender received acknowledgements alone" 1 "$(migrated criu rx)" $(((2 << 20) * 5 / 100))
+within "net: bytes of a container that policy names count as migration" $((3 << 20)) "$(migrated cloud-hypervisor tx)" $most
+within "net: a migration's sender receives acknowledgements only" 1 "$(migrated criu rx)" $(((2 << 20) * 5 / 100))
 
 # ---- the tap of a VM: a stand-in that sends frames of known size, and gets some
 vm() { metric "nestor_net_$1_total{vm=\"$me-$2\",container=\"\",direction=\"$3\"}"; }
@@ -241,21 +241,21 @@ ip link set $tap up
 ip neigh replace 10.9.7.2 dev $tap lladdr 02:00:00:00:00:02 nud permanent
 taps_of() { ctl vms --json | jq -r ".[] | select(.vm == \"$me-$1\") | .taps[]"; }
 is_watched() { [ "$(taps_of tap)" = $tap ]; }
-ok "a VM and its tap are known" until_ok 10 is_watched || sed 's/^/# /' "$AGENT_LOG"
+ok "net: a VM and its tap are found" until_ok 10 is_watched || sed 's/^/# /' "$AGENT_LOG"
 stand_in "frames 57 500"
 stand_in "gso 44840 1460" # 44800 bytes in 31 segments
 "$netio" udp-source 10.9.7.2 9 13 300
-is "frames of a VM, and the segments of a large one" $((57 + 31)) "$(vm packets tap tx)"
-is "IP bytes of a VM's frames" $((57 * 500 + 44800 + 31 * 40)) "$(vm bytes tap tx)"
-is "frames to a VM" 13 "$(vm packets tap rx)"
-is "IP bytes of frames to a VM" $((13 * 328)) "$(vm bytes tap rx)"
+is "net: a VM's frames are counted, a large one by its segments" $((57 + 31)) "$(vm packets tap tx)"
+is "net: a VM's sent bytes are the IP bytes of its frames" $((57 * 500 + 44800 + 31 * 40)) "$(vm bytes tap tx)"
+is "net: frames to a VM are counted" 13 "$(vm packets tap rx)"
+is "net: a VM's received bytes are the IP bytes of its frames" $((13 * 328)) "$(vm bytes tap rx)"
 exec {orders}>&- {answers}>&-
 kill $tap_vm
 wait $tap_vm 2> /dev/null
 
-no_loss() { is "no event was lost" 0 "$(metric 'nestor_events_lost_total{room="net"}')"; }
+no_loss() { is "net: no event is lost" 0 "$(metric 'nestor_events_lost_total{room="net"}')"; }
 if ! command -v qemu-system-x86_64 > /dev/null; then
-	skip "a migration of QEMU" "there is no QEMU"
+	skip "net: migration bytes of QEMU agree with its own count" "there is no QEMU"
 	no_loss
 	done_testing
 fi
@@ -276,22 +276,22 @@ head -c $((32 << 20)) /dev/urandom > "$T/memory"
 qemu src -device loader,file="$T/memory",addr=0x1000000,force-raw=on
 qemu dst -incoming defer
 two_vms() { [ "$(metric "nestor_vm_info{vm=\"$me-src\"}")$(metric "nestor_vm_info{vm=\"$me-dst\"}")" = 11 ]; }
-ok "two VMs are known" until_ok 10 two_vms
+ok "(net: two VMs are found)" until_ok 10 two_vms
 echo "migrate_incoming tcp:127.0.0.1:0" > "$T/dst.in"
-ok "(one waits for a migration)" until_ok 10 ask dst "info migrate" "tcp:127.0.0.1:[1-9]"
+ok "(net: a VM waits for a migration)" until_ok 10 ask dst "info migrate" "tcp:127.0.0.1:[1-9]"
 port=$(sed -n 's/.*tcp:127.0.0.1:\([1-9][0-9]*\).*/\1/p' "$T/dst.out" | head -1)
 echo "net: {migration: [{kind: qemu, process: 'qemu-system-*', port: $port}]}" > "$T/policy.yaml"
 in_force() { [ "$(ctl policy show --json | jq ".net.migration[0].port")" = "$port" ]; }
-ok "(the policy has the migration's port)" until_ok 5 in_force
+ok "(net: policy has the migration's port)" until_ok 5 in_force
 echo "migrate -d tcp:127.0.0.1:$port" > "$T/src.in"
-ok "the migration is done" until_ok 20 ask src "info migrate" "status: completed"
+ok "(net: the migration completes)" until_ok 20 ask src "info migrate" "status: completed"
 ram=$(($(sed -n 's/^transferred ram: \([0-9]*\) kbytes.*/\1/p' "$T/src.out" | head -1) * 1024))
-ok "the whole memory was sent" [ $ram -gt $((32 << 20)) ]
+ok "(net: the VM's whole memory is sent)" [ $ram -gt $((32 << 20)) ]
 arrived() { [ "$(migrated qemu tx)" -ge $ram ] && [ "$(migrated qemu tx)" = "$(migrated qemu rx)" ]; }
-ok "(what QEMU left to its socket has arrived)" until_ok 5 arrived
-within "migration bytes, by QEMU's own count ($ram)" $ram "$(migrated qemu tx)" $((ram * 103 / 100))
-is "migration bytes received are those sent" "$(migrated qemu tx)" "$(migrated qemu rx)"
-within "migration bytes are the VM's that sends" $ram "$(vm bytes src tx)" $((ram * 103 / 100))
-within "migration bytes are the VM's that receives" $ram "$(vm bytes dst rx)" $((ram * 103 / 100))
+ok "(net: QEMU's last bytes have arrived)" until_ok 5 arrived
+within "net: migration bytes of QEMU agree with its own count ($ram)" $ram "$(migrated qemu tx)" $((ram * 103 / 100))
+is "net: received migration bytes are the sent ones" "$(migrated qemu tx)" "$(migrated qemu rx)"
+within "net: migration bytes count for the VM that sends" $ram "$(vm bytes src tx)" $((ram * 103 / 100))
+within "net: migration bytes count for the VM that receives" $ram "$(vm bytes dst rx)" $((ram * 103 / 100))
 no_loss
 done_testing

@@ -58,8 +58,8 @@ uses read "$f" 65536
 uses read "$f" 65536
 [ $# = 0 ] || read -r formula_hits formula_misses < <(end_formula)
 wait $cachestat
-within "cold file: misses" $((PAGES * 99 / 100)) "$(of misses_total)" $((PAGES * 101 / 100))
-within "a file that was read: hits" $((PAGES * 99 / 100)) $(($(of hits_total) - ${before:-0})) $((PAGES * 101 / 100))
+within "pcache: reading a cold file misses each page" $((PAGES * 99 / 100)) "$(of misses_total)" $((PAGES * 101 / 100))
+within "pcache: reading a cached file hits each page" $((PAGES * 99 / 100)) $(($(of hits_total) - ${before:-0})) $((PAGES * 101 / 100))
 read -r hits misses < <(awk '/^ *[0-9]/ { print $1, $2 }' "$T/cachestat")
 errors() { # errors WHO HITS MISSES: of as many reads
 	awk -v who="$1" -v n=$PAGES -v h="$2" -v m="$3" 'BEGIN { printf "# %s: %d hits, %+.1f %%, and %d misses, %+.1f %%, of %d each\n",
@@ -67,10 +67,10 @@ errors() { # errors WHO HITS MISSES: of as many reads
 }
 errors nestor $(($(of hits_total) - ${before:-0})) "$(of misses_total)"
 if [ -n "${misses:-}" ]; then
-	ok "cachestat beside it" true
+	ok "pcache: cachestat runs on the same reads" true
 	errors cachestat "$hits" "$misses"
 else
-	skip "cachestat beside it" "it does not run on this kernel: $(grep -v '^ *HITS' "$T/cachestat" | head -n 1)"
+	skip "pcache: cachestat runs on the same reads" "it does not run on this kernel: $(grep -v '^ *HITS' "$T/cachestat" | head -n 1)"
 fi
 eval "exec ${INSIDE[1]}>&-"
 wait "$inside"
@@ -78,7 +78,7 @@ if [ $# -gt 0 ]; then
 	errors "bcc's formula" "$formula_hits" "$formula_misses"
 	done_testing
 fi
-is "approximate where the kernel has no tracepoints for it" "$([ "$KERNEL" = 6.1 ] && echo 1 || echo 0)" \
+is "pcache: counts are approximate where the kernel has no tracepoints" "$([ "$KERNEL" = 6.1 ] && echo 1 || echo 0)" \
 	"$(metric nestor_pcache_approximate)"
 
 # A VM reads its disk's file through the page cache: all of it is the VM's, and nothing its container's.
@@ -93,16 +93,16 @@ coproc INSIDE {
 }
 inside=$INSIDE_PID # which bash forgets when it ends
 uses cold "$f" 0
-ok "a VM is known" until_ok 10 is_vm
+ok "pcache: a VM is found" until_ok 10 is_vm
 hits=$(vm hits) misses=$(vm misses) container=$(of_vms_container)
 uses read "$f" 65536
-within "a VM's cold file: misses" $((PAGES * 99 / 100)) $(($(vm misses) - ${misses:-0})) $((PAGES * 101 / 100))
-within "a VM's cold file: no hits" 0 $(($(vm hits) - ${hits:-0})) $((PAGES / 100))
+within "pcache: a VM that reads a cold file misses each page" $((PAGES * 99 / 100)) $(($(vm misses) - ${misses:-0})) $((PAGES * 101 / 100))
+within "pcache: a VM that reads a cold file has no hits" 0 $(($(vm hits) - ${hits:-0})) $((PAGES / 100))
 hits=$(vm hits) misses=$(vm misses)
 uses read "$f" 65536
-within "a VM's file that was read: hits" $((PAGES * 99 / 100)) $(($(vm hits) - hits)) $((PAGES * 101 / 100))
-within "a VM's file that was read: no misses" 0 $(($(vm misses) - misses)) $((PAGES / 100))
-is "a VM's pages are not its container's" "$container" "$(of_vms_container)"
+within "pcache: a VM that reads a cached file hits each page" $((PAGES * 99 / 100)) $(($(vm hits) - hits)) $((PAGES * 101 / 100))
+within "pcache: a VM that reads a cached file has no misses" 0 $(($(vm misses) - misses)) $((PAGES / 100))
+is "pcache: a VM's pages do not count for its container" "$container" "$(of_vms_container)"
 eval "exec ${INSIDE[1]}>&-"
 wait "$inside"
 
@@ -115,5 +115,5 @@ defer rmdir $CG/../nestor-slow
 	exec dd if=/dev/nullb0 of=/dev/null bs=20k count=1000 status=none
 )
 accesses=$(ctl pcache show --json | jq '.[] | select(.container == "/nestor-slow") | .accesses')
-within "a slow disk: all pages of all reads are accesses" $((PAGES * 99 / 100)) "$accesses" $((PAGES * 101 / 100))
+within "pcache: all pages of all reads from a slow disk are accesses" $((PAGES * 99 / 100)) "$accesses" $((PAGES * 101 / 100))
 done_testing

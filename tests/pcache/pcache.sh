@@ -75,23 +75,23 @@ umount_it() { umount "$T/mnt"; }
 check_files() { # check_files FSTYPE
 	local type=$1 size
 	counted write "$f" $((PAGES * 4096))
-	is "$type: to write a new file misses nothing" 0 "$misses"
+	is "pcache, $type: writing a new file has no misses" 0 "$misses"
 	for size in 4096 16384 $((PAGES * 5000)); do # the last is more than the file has
 		use cold "$f" 0 > /dev/null
 		counted read "$f" $size
-		percent "$type: $size bytes a read: a cold file is $PAGES misses" $PAGES "$misses" 1
-		within "$type: $size bytes a read: a cold file is no hits" 0 "$hits" $((PAGES / 100))
+		percent "pcache, $type: reads of $size bytes of a cold file have $PAGES misses" $PAGES "$misses" 1
+		within "pcache, $type: reads of $size bytes of a cold file have no hits" 0 "$hits" $((PAGES / 100))
 		counted_again read "$f" $size
-		within "$type: $size bytes a read: a file that was read is no misses" 0 "$misses" $((PAGES / 100))
-		percent "$type: $size bytes a read: a file that was read is $PAGES hits" $PAGES "$hits" 1
+		within "pcache, $type: reads of $size bytes of a cached file have no misses" 0 "$misses" $((PAGES / 100))
+		percent "pcache, $type: reads of $size bytes of a cached file have $PAGES hits" $PAGES "$hits" 1
 	done
 	use cold "$f" 0 > /dev/null
 	counted map "$f" 1
-	percent "$type: mapped and touched: a cold file is $PAGES misses" $PAGES "$misses" 1
-	within "$type: mapped and touched: a cold file is no hits" 0 "$hits" $((PAGES * 3 / 100))
+	percent "pcache, $type: a mapped cold file has $PAGES misses" $PAGES "$misses" 1
+	within "pcache, $type: a mapped cold file has no hits" 0 "$hits" $((PAGES * 3 / 100))
 	counted_again map "$f" 1
-	within "$type: mapped and touched: a file that was read is no misses" 0 "$misses" $((PAGES / 100))
-	percent "$type: mapped and touched: a file that was read is $PAGES hits" $PAGES "$hits" 3
+	within "pcache, $type: a mapped cached file has no misses" 0 "$misses" $((PAGES / 100))
+	percent "pcache, $type: a mapped cached file has $PAGES hits" $PAGES "$hits" 3
 }
 
 mkdir "$T/mnt"
@@ -105,56 +105,56 @@ check_files ext4
 # ---- single pages here and there, without readahead
 use cold "$f" 0 > /dev/null
 counted random "$f" 50
-is "100 pages touched of a cold file, no readahead: 100 misses" 100 "$misses"
-is "100 pages touched of a cold file: no hits" 0 "$hits"
-is "mincore(2) sees as many" 100 "$(use cached "$f" 0)"
+is "pcache: touching 100 pages of a cold file without readahead has 100 misses" 100 "$misses"
+is "pcache: touching 100 pages of a cold file has no hits" 0 "$hits"
+is "pcache: mincore(2) finds 100 touched pages of a cold file in memory" 100 "$(use cached "$f" 0)"
 counted random "$f" 50
-is "100 pages touched again: 100 hits" 100 "$hits"
+is "pcache: touching 100 cached pages has 100 hits" 100 "$hits"
 
 # ---- what is no use of the cache
 use cold "$f" 0 > /dev/null
 counted direct "$f" 65536
-is "O_DIRECT misses nothing, and hits nothing" "0 0" "$misses $hits"
+is "pcache: O_DIRECT reads have no misses and no hits" "0 0" "$misses $hits"
 mkdir "$T/tmpfs"
 mount -t tmpfs -o size=64m tmpfs "$T/tmpfs"
 defer umount "$T/tmpfs"
 counted write "$T/tmpfs/file" $((8 << 20))
 counted map "$T/tmpfs/file" 1
-is "tmpfs misses nothing, and hits nothing" "0 0" "$misses $hits"
+is "pcache: files on tmpfs have no misses and no hits" "0 0" "$misses $hits"
 
 mkdir "$T/mnt/many"
 for i in {1..1000}; do : > "$T/mnt/many/$i"; done
 umount_it
 mount "$disk" "$T/mnt"
 misses=$(of misses_total)
-is "1000 inodes are read from the disk" 1000 "$(use list "$T/mnt/many" 0)"
-is "the file system's own blocks are no misses" "$misses" "$(of misses_total)"
+is "(pcache: 1000 inodes are read from the disk)" 1000 "$(use list "$T/mnt/many" 0)"
+is "pcache: the file system's own blocks are no misses" "$misses" "$(of misses_total)"
 
 # ---- why pages go
 use read "$f" 131072 > /dev/null
 pages=$(of pages)
 gone=$(evictions invalidate)
 truncate -s $((PAGES * 2048)) "$f"
-percent "a truncated half is invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
+percent "pcache: truncated pages count as invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
 gone=$(evictions invalidate) reclaimed=$(evictions reclaim)
 use cold "$f" 0 > /dev/null
-percent "pages dropped on request are invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
-within "pages dropped on request are not reclaimed" 0 $(($(evictions reclaim) - reclaimed)) $((PAGES / 100))
-percent "a container has as many pages less as were invalidated" $PAGES $((pages - $(of pages))) 1
+percent "pcache: pages dropped on request count as invalidated" $((PAGES / 2)) $(($(evictions invalidate) - gone)) 1
+within "pcache: pages dropped on request do not count as reclaimed" 0 $(($(evictions reclaim) - reclaimed)) $((PAGES / 100))
+percent "pcache: a container's pages decrease by those invalidated" $PAGES $((pages - $(of pages))) 1
 
 # ---- nestorctl
-like "nestorctl pcache show has the misses of the metrics" "^$(of misses_total)\$" \
+like "pcache: nestorctl pcache show has the misses of the metrics" "^$(of misses_total)\$" \
 	"$(ctl pcache show --json | jq ".[] | select(.container == \"/$name\") | .misses")"
 
 # ---- a restart of the agent, also a sudden one; a container that is killed and made again
 misses=$(of misses_total)
 agent_kill
 agent_start
-is "the count goes on after the agent was killed" "$misses" "$(of misses_total)"
+is "pcache: counts continue after the agent was killed" "$misses" "$(of misses_total)"
 end_container
 new_container
 use read "$f" 131072 > /dev/null
-percent "a container of the same name goes on in its series" $((PAGES / 2)) $(($(of misses_total) - misses)) 1
+percent "pcache: a container of the same name continues its series" $((PAGES / 2)) $(($(of misses_total) - misses)) 1
 
 # ---- other file systems
 umount_it
@@ -163,7 +163,7 @@ for type in xfs btrfs; do
 		check_files $type
 		umount_it
 	else
-		skip "$type" "this kernel or its tools have none"
+		skip "pcache, $type: reads and mapped files are counted" "this kernel or its tools have none"
 	fi
 done
 # ---- too little memory: a quarter of the file fits
@@ -184,17 +184,17 @@ use read "$f" 131072 > /dev/null
 use read "$f" 131072 > /dev/null
 use map "$f" 1 > /dev/null
 misses=$(($(of misses_total) - misses)) reclaimed=$(($(evictions reclaim) - reclaimed)) pages=$(($(of pages) - pages))
-within "$PAGES pages that do not fit, read three times: evictions" $((PAGES * 2)) $reclaimed $((PAGES * 3))
-percent "pages that do not fit: evictions are what came and did not stay" $((misses - pages)) $reclaimed 2
-percent "refaults are memory.stat's" "$(memory_stat workingset_refault_file)" $(($(of refaults_total) - refaults)) 2
+within "pcache: $PAGES pages read three times in too little memory are evicted two to three times" $((PAGES * 2)) $reclaimed $((PAGES * 3))
+percent "pcache: evictions in too little memory are misses less the pages that stay" $((misses - pages)) $reclaimed 2
+percent "pcache: refaults are memory.stat's" "$(memory_stat workingset_refault_file)" $(($(of refaults_total) - refaults)) 2
 if [ -n "$(memory_stat pgsteal)" ]; then
-	percent "evictions are memory.stat's" "$(memory_stat pgsteal)" $reclaimed 2
+	percent "pcache: evictions are memory.stat's" "$(memory_stat pgsteal)" $reclaimed 2
 else
-	skip "evictions are memory.stat's" "cgroup v1 does not tell them"
+	skip "pcache: evictions are memory.stat's" "cgroup v1 does not tell them"
 fi
 
 end_container
 lost() { metrics | awk '/^nestor_events_lost_total\{room="pcache"/ && !/"nested"/ { n += $NF } END { print n + 0 }'; }
-is "nothing was lost" 0 "$(lost)"
+is "pcache: no event is lost" 0 "$(lost)"
 echo "# nested: $(metric 'nestor_events_lost_total{room="pcache",reason="nested"}')"
 done_testing
