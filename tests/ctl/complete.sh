@@ -26,7 +26,7 @@ offers() { offers_of "$T/none" "$@"; } # with no agent
 completes() { # completes TEXT EXPECTED WORD…
 	local text=$1 want=$2
 	shift 2
-	is "completion: $text" "$want" "$(offers "$@" | paste -sd ' ')"
+	is "completion offers $text" "$want" "$(offers "$@" | paste -sd ' ')"
 }
 
 # ---- the commands of --help ----
@@ -48,50 +48,50 @@ commands_from() {
 		fi
 	done
 }
-same "completion leads to the commands of --help, and to no others" "$commands" "$(commands_from | LC_ALL=C sort)"
-same "completion: the options of --help" "$("$NESTORCTL" --help | grep -oE -- '--[a-z-]+' | LC_ALL=C sort -u)" "$(offers --)"
-is "the script names no room and no command" "" "$(grep -wnE "$(sed 's/ .*//' <<< "$commands" | sort -u | paste -sd '|')" agent/ctl/nestorctl.bash)"
+same "completion leads to exactly the commands of --help" "$commands" "$(commands_from | LC_ALL=C sort)"
+same "completion offers the options of --help" "$("$NESTORCTL" --help | grep -oE -- '--[a-z-]+' | LC_ALL=C sort -u)" "$(offers --)"
+is "completion's script names no room and no command" "" "$(grep -wnE "$(sed 's/ .*//' <<< "$commands" | sort -u | paste -sd '|')" agent/ctl/nestorctl.bash)"
 
 # ---- words ----
 
-completes "a beginning" "reset rooms" r
-completes "policy" "check reload show" policy ""
-completes "behind options with values" "check reload show" --json --run-dir /x policy ""
-completes "a room" "show" blkio ""
-completes "a room that only an agent may know" "show" frob ""
-completes "behind that nothing" "" blkio show ""
-completes "top takes no word" "" top ""
-completes "options of top's" "--sort" top --s
-completes "options of cache top's" "--sort" cache top --s
-completes "no such options elsewhere" "" status --s
-completes "no option as an option's value" "" top --count -
+completes "commands that begin with r" "reset rooms" r
+completes "the verbs of policy" "check reload show" policy ""
+completes "the verbs of policy after options with values" "check reload show" --json --run-dir /x policy ""
+completes "the verb of a room" "show" blkio ""
+completes "the verb of an unknown room" "show" frob ""
+completes "nothing after a complete command" "" blkio show ""
+completes "no word after top" "" top ""
+completes "an option of top" "--sort" top --s
+completes "an option of cache top" "--sort" cache top --s
+completes "no option of top after status" "" status --s
+completes "no option as the value of --count" "" top --count -
 
 # ---- values ----
 
 # keys WORD…: as the message about a wrong one has them
 keys() { "$NESTORCTL" --sort '' "$@" 2>&1 | sed 's/.*one of //; s/, /\n/g' | LC_ALL=C sort; }
-same "completion: the keys of --sort" "$(keys top)" "$(offers --sort "")"
-same "completion: those of cache top" "$(keys cache top)" "$(offers cache top --sort "")"
-completes "a key's beginning" "memevict memhit memory memput memshare" cache top --sort mem
-completes "kinds of traces" "bursty functions poisson" gpufn generate ""
-completes "behind the first argument nothing" "" gpufn generate poisson ""
-completes "functions" "sgemm sha256 sobel" gpufn call s
-completes "a file to check" "agent/policy/policy.h" policy check agent/policy/poli
-completes "a program to load" "agent/policy/policy.h" cache policy load agent/policy/poli
-completes "a disk" "agent/policy/policy.h" cache attach agent/policy/poli
-completes "a trace" "agent/policy/policy.h" gpufn simulate agent/policy/poli
-completes "a directory" "agent" --run-dir agen
-completes "a directory to check" "agent" gpufn check agen
-completes "one to profile" "agent" gpufn profile agen
+same "completion offers the keys of top --sort" "$(keys top)" "$(offers --sort "")"
+same "completion offers the keys of cache top --sort" "$(keys cache top)" "$(offers cache top --sort "")"
+completes "the keys of cache top --sort that begin with mem" "memevict memhit memory memput memshare" cache top --sort mem
+completes "the kinds of gpufn generate" "bursty functions poisson" gpufn generate ""
+completes "nothing after a kind of gpufn generate" "" gpufn generate poisson ""
+completes "the functions of gpufn call" "sgemm sha256 sobel" gpufn call s
+completes "a file for policy check" "agent/policy/policy.h" policy check agent/policy/poli
+completes "a file for cache policy load" "agent/policy/policy.h" cache policy load agent/policy/poli
+completes "a file for cache attach" "agent/policy/policy.h" cache attach agent/policy/poli
+completes "a file for gpufn simulate" "agent/policy/policy.h" gpufn simulate agent/policy/poli
+completes "a directory for --run-dir" "agent" --run-dir agen
+completes "a directory for gpufn check" "agent" gpufn check agen
+completes "a directory for gpufn profile" "agent" gpufn profile agen
 mapped() { find /dev/mapper -name '*-nestor' -printf '%f\n' 2> /dev/null | LC_ALL=C sort; }
-same "completion: attached disks" "$(mapped)" "$(offers cache detach "")"
+same "completion offers attached disks for cache detach" "$(mapped)" "$(offers cache detach "")"
 
 # ---- rooms of an agent ----
 
 agent_start
-same "completion: the rooms of an agent that answers" "$(ctl --json rooms | jq -r '.[].room' | LC_ALL=C sort)" \
+same "completion offers the rooms of an agent that answers" "$(ctl --json rooms | jq -r '.[].room' | LC_ALL=C sort)" \
 	"$(offers_of "$T/run" "" | grep -xF "$rooms")"
-same "one whose --run-dir is typed" "$(ctl --json rooms | jq -r '.[].room' | LC_ALL=C sort)" \
+same "completion offers the rooms of the agent at a typed --run-dir" "$(ctl --json rooms | jq -r '.[].room' | LC_ALL=C sort)" \
 	"$(offers --run-dir "$T/run" "" | grep -xF "$rooms")"
 agent_stop
 done_testing

@@ -150,8 +150,8 @@ static void calls(const char *text, const char *expected)
 	snprintf(line, sizeof(line), "%s", text);
 	n = split(line, words);
 	ran[0] = '\0';
-	is_u64(42, (unsigned int)ctl_call(&c, words, n), text);
-	is_str(expected, ran, "is that verb with its arguments");
+	is_u64(42, (unsigned int)ctl_call(&c, words, n), named("nestorctl runs: %s", text));
+	is_str(expected, ran, named("nestorctl passes verb and arguments of: %s", text));
 }
 
 static void refuses(struct ctl c, const char *text, const char *expected)
@@ -165,8 +165,8 @@ static void refuses(struct ctl c, const char *text, const char *expected)
 	capture(STDERR_FILENO);
 	status = ctl_call(&c, words, n);
 	end_capture();
-	is_u64(EXIT_USAGE, (unsigned int)status, text);
-	is_str(expected, printed, "is refused with what there is");
+	is_u64(EXIT_USAGE, (unsigned int)status, named("nestorctl refuses: '%s'", text));
+	is_str(expected, printed, named("nestorctl prints what is possible instead of: '%s'", text));
 }
 
 static void test_calls(void)
@@ -213,9 +213,9 @@ static void test_usage(void)
 	ctl_usage(&c);
 	end_capture();
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		if (!ok(strstr(printed, lines[i]) != NULL, "usage has: %s", lines[i]))
+		if (!ok(strstr(printed, lines[i]) != NULL, "nestorctl's usage has: %s", lines[i]))
 			printf("#   usage: %s\n", printed);
-	ok(!strstr(printed, "  pond show"), "show is there once");
+	ok(!strstr(printed, "  pond show"), "nestorctl's usage has show of all rooms once");
 }
 
 /* @typed ends with the word that is completed, "." if nothing of it is there. */
@@ -232,7 +232,7 @@ static void completes(const char *typed, const char *expected)
 	capture(STDOUT_FILENO);
 	ctl_complete(&c, words, n);
 	end_capture();
-	if (!ok(!strcmp(printed, expected), "completion of: %s", typed))
+	if (!ok(!strcmp(printed, expected), "nestorctl completes: %s", typed))
 		printf("#   expected: %s\n#   got: %s\n", expected, printed);
 }
 
@@ -279,9 +279,9 @@ static void value_is(struct top_table *table, const char *second, const char *ke
 	top_read(t, strdup(first), SECOND);
 	top_read(t, strdup(second), 3 * SECOND);
 	rows = top_rows(t, &order, &nr, &total);
-	is_u64(1, nr, text);
+	is_u64(1, nr, named("top has one row for %s", text));
 	got = nr ? rows[0].values[top_find_key(table, key)] : -1;
-	if (!ok(isnan(expected) ? isnan(got) : fabs(got - expected) < 1e-9, "and its value"))
+	if (!ok(isnan(expected) ? isnan(got) : fabs(got - expected) < 1e-9, "top has the value of %s", text))
 		printf("#   expected: %g, got: %g\n", expected, got);
 	top_free(t);
 }
@@ -297,18 +297,18 @@ static void test_columns(void)
 	size_t nr, total;
 
 	is_u64(4, (unsigned int)all->nr, "top has the columns of all nouns");
-	is_str("cloud", all->columns[0].key, "the one with the lower place first");
-	is_str("rain", all->columns[0].room, "each is its room's");
-	value_is(all, second, "fish", 6, "a rate, of all its series");
-	value_is(all, second, "pikes", 0.25, "a part");
+	is_str("cloud", all->columns[0].key, "top's first column is the one with the lowest place");
+	is_str("rain", all->columns[0].room, "top's columns know their room");
+	value_is(all, second, "fish", 6, "a rate of all series");
+	value_is(all, second, "pikes", 0.25, "a share of a series");
 	value_is(all, second, "wait", 1, "a quantile");
-	value_is(all, second, "cloud", 0, "what is not counted");
-	value_is(all, UP CAUGHT("pike", "0") CAUGHT("perch", "14"), "fish", NAN, "one series of several went back");
+	value_is(all, second, "cloud", 0, "a column without series");
+	value_is(all, UP CAUGHT("pike", "0") CAUGHT("perch", "14"), "fish", NAN, "a rate with one series that went back");
 	value_is(table, second, "depth", 7, "a gauge");
-	value_is(table, second, "scaled", 1.5, "a rate that is scaled");
+	value_is(table, second, "scaled", 1.5, "a scaled rate");
 	top_read(t, strdup(UP CAUGHT("pike", "4")), SECOND);
 	top_rows(t, &order, &nr, &total);
-	is_u64(0, total, "without what is needed there is no row");
+	is_u64(0, total, "top has no row for a container without the needed series");
 	top_free(t);
 	top_table_free(all);
 	top_table_free(table);

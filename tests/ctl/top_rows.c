@@ -41,7 +41,7 @@ static struct top *read_two(const char *first, const char *second)
 	struct top *t = top_new(table);
 
 	if (top_read(t, strdup(first), 5 * SECOND) || top_read(t, strdup(second), 7 * SECOND))
-		ok(false, "two readings");
+		ok(false, "top reads two scrapes");
 	return t;
 }
 
@@ -73,19 +73,19 @@ static void test_block_io(void)
 						 BUCKET("read", "0.5", "110") BUCKET("read", "+Inf", "110")
 							 DONE("read", "110"));
 
-	value_is(t, "a", "reads", 50, "100 reads in 2 s");
-	value_is(t, "a", "rbytes", 204800, "bytes are those of the top layer");
-	value_is(t, "a", "writes", 0, "no writes are 0");
-	value_is(t, "a", "p50", 1e-6, "p50 is the bound of its bucket");
-	value_is(t, "a", "p99", 4e-6, "p99 too");
-	value_is(t, "a", "hit", NAN, "no access has no hit ratio");
+	value_is(t, "a", "reads", 50, "top: 100 reads in 2 s are 50 per second");
+	value_is(t, "a", "rbytes", 204800, "top: bytes are those of the top layer");
+	value_is(t, "a", "writes", 0, "top: no writes are 0 per second");
+	value_is(t, "a", "p50", 1e-6, "top: p50 is the bound of its bucket");
+	value_is(t, "a", "p99", 4e-6, "top: p99 is the bound of its bucket");
+	value_is(t, "a", "hit", NAN, "top: without accesses the hit ratio is unknown");
 	top_free(t);
 
 	t = read_two(UP BUCKET("read", "1e-06", "0") BUCKET("read", "4e-06", "0") BUCKET("read", "+Inf", "0"),
 		     UP BUCKET("read", "1e-06", "97") BUCKET("read", "4e-06", "97") BUCKET("read", "+Inf", "97")
 			     BUCKET("write", "1e-06", "1") BUCKET("write", "4e-06", "3") BUCKET("write", "+Inf", "5"));
-	value_is(t, "a", "p50", 1e-6, "reads and writes together: p50");
-	value_is(t, "a", "p99", 4e-6, "beyond the last bound it is that");
+	value_is(t, "a", "p50", 1e-6, "top: p50 is of reads and writes together");
+	value_is(t, "a", "p99", 4e-6, "top: p99 beyond the last bound is the last bound");
 	top_free(t);
 }
 
@@ -100,22 +100,22 @@ static void test_other_rooms(void)
 				MOVED("qemu", "tx", "30");
 	struct top *t = read_two(first, second);
 
-	value_is(t, "a", "hit", 0.75, "30 of 40 accesses were hits");
-	value_is(t, "a", "refaults", 4, "refaults");
-	value_is(t, "a", "evictions", 3, "evictions of all reasons, one of them new");
-	value_is(t, "a", "cached", 3.0 * 4096, "pages are what there is now");
-	value_is(t, "a", "rx", 1500, "bytes received");
-	value_is(t, "a", "tx", 0, "bytes sent: none");
-	value_is(t, "a", "txpackets", 4, "packets sent");
-	value_is(t, "a", "retransmits", 3, "retransmits");
-	value_is(t, "a", "migration", 30, "migration of all kinds, in both directions");
+	value_is(t, "a", "hit", 0.75, "top: 30 hits of 40 accesses are a ratio of 0.75");
+	value_is(t, "a", "refaults", 4, "top: refaults are a rate");
+	value_is(t, "a", "evictions", 3, "top: evictions of all reasons are summed, also of a new reason");
+	value_is(t, "a", "cached", 3.0 * 4096, "top: cached pages are the present number, in bytes");
+	value_is(t, "a", "rx", 1500, "top: received bytes are a rate");
+	value_is(t, "a", "tx", 0, "top: without sent bytes the rate is 0");
+	value_is(t, "a", "txpackets", 4, "top: sent packets are a rate");
+	value_is(t, "a", "retransmits", 3, "top: retransmits are a rate");
+	value_is(t, "a", "migration", 30, "top: migration bytes of all kinds and both directions are summed");
 	top_free(t);
 
 	t = read_two(UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 0\n",
 		     UP RESENT("a", "0") "nestor_net_migration_bytes_total{kind=\"qemu\",direction=\"tx\"} 8\n");
-	value_is(t, "~machine", "migration", 4, "migration that is nobody's is the machine's");
-	value_is(t, "~machine", "rx", NAN, "which has nothing else");
-	value_is(t, "a", "migration", NAN, "and not known of the others");
+	value_is(t, "~machine", "migration", 4, "top: migration bytes without an owner are the machine's");
+	value_is(t, "~machine", "rx", NAN, "top: the machine has no other column");
+	value_is(t, "a", "migration", NAN, "top: migration of a container without such series is unknown");
 	top_free(t);
 }
 
@@ -144,30 +144,30 @@ static void test_cache(void)
 	t = read_two(first, second);
 	order = (struct top_order){ .key = top_container(table), .filter = "" };
 	top_rows(t, &order, &nr, &total);
-	is_u64(1, nr, "who has no pool is in no row of the cache");
-	is_u64(1, total, "nor counted");
-	value_is(t, "a", "memory", 30.0 * 4096, "pages in memory are what there is now");
-	value_is(t, "a", "memshare", 60.0 * 4096, "and what there might be");
-	value_is(t, "a", "ssd", 8.0 * 4096, "on the SSD");
-	value_is(t, "a", "ssdshare", 80.0 * 4096, "and what there might be");
-	value_is(t, "a", "gets", 50, "100 gets in 2 s");
-	value_is(t, "a", "hit", 0.5, "half of them were hits");
-	value_is(t, "a", "memhit", 0.3, "30 in memory");
-	value_is(t, "a", "ssdhit", 0.2, "20 on the SSD");
-	value_is(t, "a", "memput", 8, "puts");
-	value_is(t, "a", "ssdput", 1, "of each store");
-	value_is(t, "a", "memevict", 2, "evictions");
-	value_is(t, "a", "ssdevict", 3, "of each store");
-	value_is(t, "a", "demotions", 2, "demotions");
-	value_is(t, "a", "drops", 2, "drops of all reasons");
+	is_u64(1, nr, "cache top has rows only for containers with a pool");
+	is_u64(1, total, "cache top counts only containers with a pool");
+	value_is(t, "a", "memory", 30.0 * 4096, "cache top: pages in memory are the present number, in bytes");
+	value_is(t, "a", "memshare", 60.0 * 4096, "cache top: the memory share is the entitlement, in bytes");
+	value_is(t, "a", "ssd", 8.0 * 4096, "cache top: pages on the SSD are the present number, in bytes");
+	value_is(t, "a", "ssdshare", 80.0 * 4096, "cache top: the SSD share is the entitlement, in bytes");
+	value_is(t, "a", "gets", 50, "cache top: 100 gets in 2 s are 50 per second");
+	value_is(t, "a", "hit", 0.5, "cache top: 50 hits of 100 gets are a ratio of 0.5");
+	value_is(t, "a", "memhit", 0.3, "cache top: 30 memory hits of 100 gets are a ratio of 0.3");
+	value_is(t, "a", "ssdhit", 0.2, "cache top: 20 SSD hits of 100 gets are a ratio of 0.2");
+	value_is(t, "a", "memput", 8, "cache top: memory puts are a rate");
+	value_is(t, "a", "ssdput", 1, "cache top: SSD puts are a rate");
+	value_is(t, "a", "memevict", 2, "cache top: memory evictions are a rate");
+	value_is(t, "a", "ssdevict", 3, "cache top: SSD evictions are a rate");
+	value_is(t, "a", "demotions", 2, "cache top: demotions are a rate");
+	value_is(t, "a", "drops", 2, "cache top: drops of all reasons are summed");
 	top_free(t);
 
 	t = read_two(first, UP POOL("memory", "1", "2", "3", "4", "5"));
-	value_is(t, "a", "memory", NAN, "the room is down: not known");
+	value_is(t, "a", "memory", NAN, "cache top: values are unknown while the room is down");
 	top_free(t);
 	t = read_two(second, second);
-	value_is(t, "a", "hit", NAN, "who asked for nothing has no ratio of hits");
-	value_is(t, "a", "gets", 0, "but 0 gets");
+	value_is(t, "a", "hit", NAN, "cache top: without gets the hit ratio is unknown");
+	value_is(t, "a", "gets", 0, "cache top: without gets the rate of gets is 0");
 	top_free(t);
 	table = main_table;
 	order = (struct top_order){ .key = top_container(table), .filter = "" };
@@ -177,21 +177,21 @@ static void test_unknown(void)
 {
 	struct top *t = read_two(UP RESENT("a", "9") IO("sda", "a", "1", "1"), UP RESENT("a", "3") RESENT("new", "1000"));
 
-	value_is(t, "a", "retransmits", NAN, "a counter that went back is not known");
-	value_is(t, "a", "rbytes", NAN, "nor is one that went away");
-	value_is(t, "a", "rx", 0, "the others are");
-	value_is(t, "new", "retransmits", NAN, "a container that was not there has no rates yet");
+	value_is(t, "a", "retransmits", NAN, "top: the rate of a counter that went back is unknown");
+	value_is(t, "a", "rbytes", NAN, "top: the rate of a counter that disappeared is unknown");
+	value_is(t, "a", "rx", 0, "top: other rates of a container with a counter that went back are known");
+	value_is(t, "new", "retransmits", NAN, "top: a new container has no rates");
 	top_free(t);
 
 	t = read_two("nestor_room_up{room=\"net\"} 1\nnestor_container_info{container=\"a\"} 1\n",
 		     UP "nestor_container_info{container=\"a\"} 1\n");
-	value_is(t, "a", "rx", 0, "a room that is up: 0");
-	value_is(t, "a", "reads", NAN, "a room that was not up before: not known");
+	value_is(t, "a", "rx", 0, "top: a container without series of a room that is up has 0");
+	value_is(t, "a", "reads", NAN, "top: rates of a room that was down before are unknown");
 	top_free(t);
 	t = top_new(table);
-	is_u64(0, (unsigned long long)top_read(t, strdup(UP RESENT("a", "9")), SECOND), "one reading");
-	value_is(t, "a", "retransmits", NAN, "has no rates");
-	ok(top_seconds(t) <= 0, "and no time");
+	is_u64(0, (unsigned long long)top_read(t, strdup(UP RESENT("a", "9")), SECOND), "top reads one scrape");
+	value_is(t, "a", "retransmits", NAN, "top: one scrape gives no rates");
+	ok(top_seconds(t) <= 0, "top: one scrape has no interval");
 	top_free(t);
 }
 
@@ -207,7 +207,7 @@ static void order_is(struct top *t, const char *expected, const char *text)
 		strcat(got, " ");
 	}
 	is_str(expected, got, text);
-	is_u64(5, total, "of 5 in all");
+	is_u64(5, total, named("top counts 5 rows before the filter: %s", text));
 }
 
 static void test_order(void)
@@ -217,33 +217,34 @@ static void test_order(void)
 					 P("v", "x", "9"));
 
 	order = (struct top_order){ .key = top_find_key(table, "rx"), .filter = "" };
-	order_is(t, "v web-1 web-2 db vx ", "the most first, the unknown last");
+	order_is(t, "v web-1 web-2 db vx ", "top: the highest rate comes first, unknown rates last");
 	order.reverse = true;
-	order_is(t, "web-2 web-1 v db vx ", "reversed; the unknown last");
+	order_is(t, "web-2 web-1 v db vx ", "top: reversed, the lowest rate comes first, unknown rates last");
 	order = (struct top_order){ .key = top_vm(table), .filter = "" };
-	order_is(t, "db web-1 web-2 v vx ", "by VM");
+	order_is(t, "db web-1 web-2 v vx ", "top: sorted by VM, containers outside of VMs come first");
 	order.filter = "web-*";
-	order_is(t, "web-1 web-2 ", "a glob");
+	order_is(t, "web-1 web-2 ", "top: a glob filters by container");
 	order.filter = "eb";
-	order_is(t, "web-1 web-2 ", "a part of a name");
+	order_is(t, "web-1 web-2 ", "top: part of a name filters by container");
 	order.filter = "v";
-	order_is(t, "v vx ", "a VM's name");
+	order_is(t, "v vx ", "top: a VM's name filters the VM and its containers");
 	order.filter = "*[12]";
-	order_is(t, "web-1 web-2 ", "a set");
+	order_is(t, "web-1 web-2 ", "top: a glob with a set filters by container");
 	order = (struct top_order){ .key = top_container(table), .filter = "" };
 	top_free(t);
 }
 
 static void test_tables(void)
 {
-	is_str("p99", main_table->columns[top_default_key(main_table)].key, "top is sorted by p99");
-	is_str("memory", cache_table->columns[top_default_key(cache_table)].key, "cache top by memory");
-	is_str("RX/s", main_table->columns[top_find_key(main_table, "rx")].title, "a key");
-	is_u64((unsigned int)top_vm(main_table), (unsigned int)top_find_key(main_table, "vm"), "that of a name");
-	ok(top_find_key(main_table, "frob") < 0, "no key");
-	ok(top_find_key(main_table, "memory") < 0, "no key of this table");
-	is_str("pcache", main_table->columns[top_find_key(main_table, "hit")].room, "a key that two tables have");
-	is_str("cache", cache_table->columns[top_find_key(cache_table, "hit")].room, "is another column in each");
+	is_str("p99", main_table->columns[top_default_key(main_table)].key, "top is sorted by p99 by default");
+	is_str("memory", cache_table->columns[top_default_key(cache_table)].key, "cache top is sorted by memory by default");
+	is_str("RX/s", main_table->columns[top_find_key(main_table, "rx")].title, "top finds a column by its key");
+	is_u64((unsigned int)top_vm(main_table), (unsigned int)top_find_key(main_table, "vm"),
+	       "top finds the VM column by its key");
+	ok(top_find_key(main_table, "frob") < 0, "top finds no column by an unknown key");
+	ok(top_find_key(main_table, "memory") < 0, "top finds no column of cache top");
+	is_str("pcache", main_table->columns[top_find_key(main_table, "hit")].room, "top's hit ratio is pcache's");
+	is_str("cache", cache_table->columns[top_find_key(cache_table, "hit")].room, "cache top's hit ratio is the cache's");
 }
 
 static void number_is(enum top_unit unit, double value, const char *expected)
@@ -251,8 +252,8 @@ static void number_is(enum top_unit unit, double value, const char *expected)
 	char text[32];
 
 	top_number(unit, value, text, sizeof(text));
-	is_str(expected, text, expected);
-	ok(strlen(text) <= TOP_NUMBER_WIDTH, "which is not too wide");
+	is_str(expected, text, named("top prints a number as %s", expected));
+	ok(strlen(text) <= TOP_NUMBER_WIDTH, "top's number %s fits its column", expected);
 }
 
 static void name_is(const char *name, int columns, const char *expected, const char *what)
@@ -261,8 +262,8 @@ static void name_is(const char *name, int columns, const char *expected, const c
 	int used;
 
 	top_name(name, columns, text, sizeof(text), &used);
-	is_str(expected, text, what);
-	ok(used <= columns, "in at most %d columns", columns);
+	is_str(expected, text, named("top prints a name with %s", what));
+	ok(used <= columns, "top prints a name with %s in at most %d columns", what, columns);
 }
 
 static void test_cells(void)
@@ -278,15 +279,15 @@ static void test_cells(void)
 	number_is(TOP_SECONDS, 134.217728, "134s");
 	number_is(TOP_RATIO, 1, "100.0");
 	number_is(TOP_RATIO, NAN, "-");
-	name_is("\033[2J\a\t", 10, "?[2J??", "control characters");
-	name_is("abcdef", 3, "abc", "cut to the width");
-	name_is("abcdefghijklmnopqrstuvwxyz", 40, "abcdefghijklmno", "cut to the memory");
-	ok(setlocale(LC_CTYPE, "C.UTF-8") != NULL, "a locale of UTF-8");
-	name_is("\xe5\xae\xb9\xe5\x99\xa8", 3, "\xe5\xae\xb9", "a wide character is not cut in two");
-	name_is("a\xff\xc3", 10, "a??", "what is no UTF-8");
+	name_is("\033[2J\a\t", 10, "?[2J??", "control characters as ?");
+	name_is("abcdef", 3, "abc", "too many characters cut to the width");
+	name_is("abcdefghijklmnopqrstuvwxyz", 40, "abcdefghijklmno", "too many bytes cut to the buffer");
+	ok(setlocale(LC_CTYPE, "C.UTF-8") != NULL, "(the locale is UTF-8)");
+	name_is("\xe5\xae\xb9\xe5\x99\xa8", 3, "\xe5\xae\xb9", "a wide character cut before it");
+	name_is("a\xff\xc3", 10, "a??", "bytes that are no UTF-8 as ?");
 	name_is("a\xe2\x80\xae"
 		"b\xc2\x9b",
-		10, "a?b?", "what turns the direction, and C1");
+		10, "a?b?", "direction overrides and C1 characters as ?");
 }
 
 int main(void)
