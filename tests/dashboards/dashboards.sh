@@ -39,7 +39,7 @@ agent_start --policy "$T/policy.yaml"
 	exec "$ROOT/build/tests/tools/directio" read "$loop" 10
 )
 has_target() { metrics | grep -q '^nestor_blkio_target_p99_seconds{'; }
-ok "the agent has limits and targets" until_ok 10 has_target
+ok "(the agent has limits and targets)" until_ok 10 has_target
 metrics > "$T/metrics"
 agent_stop
 
@@ -86,11 +86,11 @@ families() { sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$T/metrics"; }
 in_code() { grep -ohE '"nestor_[a-z]+_[a-z0-9_]+"' agent/*/*.[ch] | tr -d '"' |
 	sed -E 's/_(bucket|sum|count)$//' | sort -u; } # the client looks for those
 in_pages() { sed -n 's/^\.It Li \(nestor_[a-z0-9_]*\).*/\1/p' "${pages[@]}" | sort -u; }
-ok "there are families" [ "$(families | wc -l)" -ge 25 ]
-is "the manuals have the metrics of the code, and the code those of the manuals" "" "$(diff <(in_code) <(in_pages))"
-is "each family that was scraped is in a manual" "" "$(comm -23 <(families | sort) <(in_pages))"
-is "each label that was scraped is in a manual" "" "$(comm -23 <(grep ' ' "$T/scraped") <(grep ' ' "$T/documented"))"
-is "each family has a help text, one sentence" "" "$(families | while read -r one; do
+ok "metrics: at least 25 families are scraped" [ "$(families | wc -l)" -ge 25 ]
+is "metrics: the manuals have exactly the families of the code" "" "$(diff <(in_code) <(in_pages))"
+is "metrics: each scraped family is in a manual" "" "$(comm -23 <(families | sort) <(in_pages))"
+is "metrics: each scraped label is in a manual" "" "$(comm -23 <(grep ' ' "$T/scraped") <(grep ' ' "$T/documented"))"
+is "metrics: each family's help text is one sentence" "" "$(families | while read -r one; do
 	grep -qE "^# HELP $one [A-Z0-9].*\.$" "$T/metrics" || echo "$one"
 done)"
 
@@ -105,11 +105,11 @@ unitless+='|blkio_limit|dedup_left_out)'
 wrong_units() { # of lines NAME TYPE
 	grep -vE "^$unitless gauge\$" | grep -vE '_total counter$|_(seconds|bytes|pages|ratio|info|bits_per_second) gauge$|_(seconds|bytes) histogram$'
 }
-is "each family is named after its unit" "" "$(wrong_units < "$T/types")"
+is "metrics: each scraped family's name ends in its unit" "" "$(wrong_units < "$T/types")"
 types_in_pages() { awk '/^\.It Li nestor_/ { name = $3; sub(/\{.*/, "", name); getline; sub(/[.,]$/, "", $1); print name, tolower($1) }' "${pages[@]}"; }
-is "those too that only a manual has" "" "$(types_in_pages | sort -u | wrong_units)"
-is "planted: one without a unit" "nestor_blkio_latency histogram" "$(wrong_units <<< 'nestor_blkio_latency histogram')"
-is "planted: a counter that is not named as one" "nestor_blkio_bytes counter" "$(wrong_units <<< 'nestor_blkio_bytes counter')"
+is "metrics: each documented family's name ends in its unit" "" "$(types_in_pages | sort -u | wrong_units)"
+is "metrics check: finds a name without a unit" "nestor_blkio_latency histogram" "$(wrong_units <<< 'nestor_blkio_latency histogram')"
+is "metrics check: finds a counter without _total" "nestor_blkio_bytes counter" "$(wrong_units <<< 'nestor_blkio_bytes counter')"
 
 # ---- what boards and rules ask for: lines "WHERE<TAB>EXPRESSION"
 
@@ -185,11 +185,11 @@ missing() { awk -v known_file="$T/known" -v words_file="$T/words" -f "$T/missing
 { grep -oE '="[a-z_]+"' "$T/metrics" | tr -d '="'; sed -n 's/^\.\(It \)\?Cm //p' "${pages[@]}" | tr -cs 'a-z_' '\n'; } | sort -u > "$T/words"
 sed -n 's/^ *- record: //p' "${rules[@]}" >> "$T/known"
 { board_expressions; variable_expressions; rule_expressions; } > "$T/expressions"
-is "boards and rules ask for nothing that is not there" "" "$(missing < "$T/expressions")"
-ok "they ask for much" [ "$(wc -l < "$T/expressions")" -ge 100 ]
-is "each rule was read" "$(grep -hcE '^ +expr:' "${rules[@]}" | awk '{ n += $1 } END { print n }')" "$(rule_expressions | wc -l)"
+is "boards and rules query only existing metrics, labels and values" "" "$(missing < "$T/expressions")"
+ok "boards and rules have at least 100 queries" [ "$(wc -l < "$T/expressions")" -ge 100 ]
+is "rules: the check reads each expression" "$(grep -hcE '^ +expr:' "${rules[@]}" | awk '{ n += $1 } END { print n }')" "$(rule_expressions | wc -l)"
 planted() { # planted EXPRESSION COMPLAINT
-	is "planted: $2" "x: $2" "$(printf 'x\t%s\n' "$1" | missing | head -n 1)"
+	is "expression check: reports '$2'" "x: $2" "$(printf 'x\t%s\n' "$1" | missing | head -n 1)"
 }
 planted 'rate(nestor_blkio_byte_total[5m])' 'no metric nestor_blkio_byte_total'
 planted 'nestor_blkio_latency_seconds' 'no metric nestor_blkio_latency_seconds'
@@ -210,25 +210,25 @@ promtool_passes() { # promtool_passes TEXT ARG…: shows what it says if it fail
 	ok "$text" [ $status = 0 ] || sed 's/^/# /' "$T/promtool"
 }
 
-promtool_passes "promtool takes the rules" check rules --lint=all --lint-fatal "${rules[@]}"
+promtool_passes "rules: promtool accepts the files" check rules --lint=all --lint-fatal "${rules[@]}"
 mapfile -t rooms < <(grep -hA 1 '^const struct room room_' agent/*/*.c | sed -n 's/.*\.name = "\([a-z]*\)".*/\1/p')
-is "there is a file of each room, and one of the agent" "$(printf '%s\n' agent "${rooms[@]}" | sort)" \
+is "rules: each room has a file, and the agent" "$(printf '%s\n' agent "${rooms[@]}" | sort)" \
 	"$(printf '%s\n' "${rules[@]##*/nestor-}" | sed 's/\.rules\.yml$//' | sort)"
 alerts() { sed -n 's/^ *- alert: //p' "${rules[@]}" | sort; }
-is "each alert waits, has a severity, and says what is wrong and what to do" "" "$(awk '
+is "rules: each alert has a delay, a severity, a summary, a description and an action" "" "$(awk '
 	function check(  key) { if (alert != "") for (key in want) if (!(key in has)) print alert " has no " key }
 	BEGIN { split("for severity summary description action", list, " "); for (i in list) want[list[i]] }
 	/^ +- (alert|record): / { check(); alert = $2 == "alert:" ? $3 : ""; delete has }
 	/^ +(for: [0-9]+[mh]|severity: (critical|warning|info)|summary: .+|description: >-|action: >-)$/ { sub(/:$/, "", $1); has[$1] }
 	END { check() }' "${rules[@]}")"
-is "no alert is there twice" "" "$(alerts | uniq -d)"
-promtool_passes "promtool tests the rules" test rules tests/dashboards/rules/*.yml
+is "rules: each alert's name is unique" "" "$(alerts | uniq -d)"
+promtool_passes "rules: promtool's tests pass" test rules tests/dashboards/rules/*.yml
 tested() { # tested yes|no: alerts that are shown to fire, or not to
 	awk -v want="$1" '/- alertname: / { alert = $3 } /exp_alerts: \[\]/ && want == "no" { print alert } /exp_alerts:$/ && want == "yes" { print alert }' \
 		tests/dashboards/rules/*.yml | sort -u
 }
-is "each alert is shown to fire" "$(alerts)" "$(tested yes)"
-is "each alert is shown not to" "$(alerts)" "$(tested no)"
+is "rules: a test shows that each alert fires" "$(alerts)" "$(tested yes)"
+is "rules: a test shows that each alert stays quiet" "$(alerts)" "$(tested no)"
 
 # ---- boards
 
@@ -236,40 +236,40 @@ is "each alert is shown not to" "$(alerts)" "$(tested no)"
 jq_finds() { is "boards: $1" "" "$(jq -r "input_filename as \$f | $2 | \"\\(\$f): \\(.)\"" "${boards[@]}" 2>&1)"; }
 panels='.panels[] | select(.type != "row")'
 
-is "there is a board of each room, and an overview" "$(printf 'nestor-%s.json\n' overview "${rooms[@]}" | sort)" "$(printf '%s\n' "${boards[@]##*/}" | sort)"
+is "boards: each room has a board, and the overview" "$(printf 'nestor-%s.json\n' overview "${rooms[@]}" | sort)" "$(printf '%s\n' "${boards[@]##*/}" | sort)"
 # As expressions of rules: promtool reads them as Prometheus does.
 board_expressions | cut -f 2 | sed 's/\$__rate_interval/5m/g; s/\$__range/1h/g; s/\$[a-z]*/x/g' |
 	jq -nR '{groups: [{name: "boards", rules: [[inputs] | to_entries[] | {record: "board:expression:\(.key)", expr: .value}]}]}' > "$T/boards.yml"
-promtool_passes "promtool reads all expressions" check rules "$T/boards.yml"
-like "promtool reads many expressions" ' [0-9]{2,} rules found' "$(< "$T/promtool")"
+promtool_passes "boards: promtool accepts all expressions" check rules "$T/boards.yml"
+like "boards: promtool reads at least 10 expressions" ' [0-9]{2,} rules found' "$(< "$T/promtool")"
 
-jq_finds "the uid is the file's name, and no number of one Grafana is in it" \
+jq_finds "the uid is the file's name, and no id or version of one Grafana is kept" \
 	'select(.uid + ".json" != ($f | sub(".*/"; "")) or has("id") or has("version") or .schemaVersion < 39) | .uid'
-jq_finds "they have a title, a description, and are found by their tag" \
+jq_finds "each has a title, a description and the tag nestor" \
 	'select((.title | startswith("Nestor: ") | not) or (.description | test("\\.$") | not) or (.tags | index("nestor") == null)) | .title'
 jq_finds "the data source is a variable" \
 	'.templating.list[0] as $d | select($d.type != "datasource" or $d.query != "prometheus" or $d.name != "datasource") | "datasource"'
 # shellcheck disable=SC2016 # jq's
-jq_finds "and no other is named" '.. | .datasource? | select(. != null and .uid != "${datasource}" and .uid != "-- Grafana --")'
-is "boards: instance is a variable, and so are vm, container and tenant where metrics that it shows have them" "" \
+jq_finds "no data source is named but the variable" '.. | .datasource? | select(. != null and .uid != "${datasource}" and .uid != "-- Grafana --")'
+is "boards: variables are instance, and vm, container and tenant where its metrics have them" "" \
 	"$(jq -r --rawfile known "$T/known" 'input_filename as $f | ($known | split("\n")) as $known |
 	[.panels[].targets[]?.expr | scan("nestor_[a-z0-9_]+")] as $shown |
 	["instance"] + [("vm", "container", "tenant") as $l | select(any($shown[] + " " + $l; IN($known[]))) | $l]
 	- [.templating.list[].name] | select(. != []) | "\($f): \(.)"' "${boards[@]}" 2>&1)"
 # shellcheck disable=SC2016
-jq_finds "no other variables are used than there are" \
+jq_finds "only defined variables are used" \
 	'([.templating.list[].name] + ["__rate_interval", "__range"]) as $have | [.panels[].targets[]?.expr | scan("\\$\\{?([a-z_]+)")[]] | unique - $have | select(. != [])'
-jq_finds "each panel has a title and says in sentences what it shows" "$panels | select((.title | length) == 0 or (.description | test(\"^[A-Z0-9].*\\\\.\$\") | not)) | .title"
+jq_finds "each panel has a title and a description in sentences" "$panels | select((.title | length) == 0 or (.description | test(\"^[A-Z0-9].*\\\\.\$\") | not)) | .title"
 jq_finds "each panel has a unit" "$panels | select(.fieldConfig.defaults.unit | not) | .title"
-jq_finds "each panel asks for something, and for its own machines" \
+jq_finds "each panel has queries, all with the instance variable" \
 	"$panels"' | select((.targets | length) == 0 or ([.targets[].expr | contains("instance=~\"$instance")] | all | not)) | .title'
-jq_finds "each line has a name" "$panels"' | select(.type == "timeseries") | select([.targets[].legendFormat // ""] | any(. == "")) | .title'
-jq_finds "numbers are coloured by what is good and bad" "$panels"' | select(.type == "stat") | select((.fieldConfig.defaults.thresholds.steps | length) == 0) | .title'
-jq_finds "heat maps get buckets" "$panels"' | select((.type == "heatmap") != ([.targets[] | .format == "heatmap" and (.expr | contains("by (le)"))] | all)) | .title'
-jq_finds "numbers of panels are unique" '[.panels[].id] | group_by(.) | map(select(length > 1) | .[0]) | select(. != [])'
-jq_finds "no panel lies on another, or beyond the edge" '[.panels[] | .gridPos + {id}] as $all |
+jq_finds "each line has a legend" "$panels"' | select(.type == "timeseries") | select([.targets[].legendFormat // ""] | any(. == "")) | .title'
+jq_finds "each stat panel has thresholds" "$panels"' | select(.type == "stat") | select((.fieldConfig.defaults.thresholds.steps | length) == 0) | .title'
+jq_finds "exactly heat maps query buckets" "$panels"' | select((.type == "heatmap") != ([.targets[] | .format == "heatmap" and (.expr | contains("by (le)"))] | all)) | .title'
+jq_finds "panel ids are unique" '[.panels[].id] | group_by(.) | map(select(length > 1) | .[0]) | select(. != [])'
+jq_finds "no panel overlaps another or the edge" '[.panels[] | .gridPos + {id}] as $all |
 	($all[] | select(.x + .w > 24) | .id), ($all[] as $a | $all[] as $b | select($a.id < $b.id and
 	$a.x < $b.x + $b.w and $b.x < $a.x + $a.w and $a.y < $b.y + $b.h and $b.y < $a.y + $a.h) | [$a.id, $b.id])'
-is "boards: links, time and annotations are the same on all" 1 \
+is "boards: links, time and annotations are the same on all boards" 1 \
 	"$(jq -c '[.links, .time, .refresh, .annotations, .graphTooltip, .schemaVersion]' "${boards[@]}" | sort -u | wc -l)"
 done_testing

@@ -23,12 +23,12 @@ demo_off() {
 defer demo_off
 port() { sed -n "s/.*127.0.0.1:\([0-9]*\) is the guest's port $1\$/\1/p" "$T/demo"; }
 serves() { curl -s --max-time 5 -o "$T/rooms" "http://127.0.0.1:$(port 6378)/api/v1/rooms"; }
-ok "the demonstration boots, and its page can be reached from here" until_ok 60 serves || sed 's/^/# /' "$T/demo"
-is "all rooms are up that policy wants" "" "$(jq -r '.[] | select(.state != "up" and .reason != "off by policy") | .room' "$T/rooms")"
+ok "page: the demonstration boots and serves it" until_ok 60 serves || sed 's/^/# /' "$T/demo"
+is "page: all rooms that policy wants are up" "" "$(jq -r '.[] | select(.state != "up" and .reason != "off by policy") | .room' "$T/rooms")"
 exec 3<> "/dev/tcp/127.0.0.1/$(port 6379)"
 in_vm() { echo "$1" >&3; }
 
-browser_start || ok "Chromium starts" false
+browser_start || ok "(Chromium starts)" false
 open_page "http://127.0.0.1:$(port 6378)/"
 
 # ---- it fills
@@ -43,28 +43,28 @@ drawn() { # drawn CHART: is anything but its background painted?
 		const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
 		return d.some((v, i) => i % 4 === 3 && v > 0)"
 }
-ok "the tree has the five containers" until_ok 30 all_there
-is "the containers are below the machine" 1 "$(js "return document.querySelectorAll('#tree > li').length")"
+ok "page: the tree has the five containers" until_ok 30 all_there
+is "page: the containers are below the machine" 1 "$(js "return document.querySelectorAll('#tree > li').length")"
 for room in blkio net pcache cache dedup; do
-	ok "$room is shown as up" js_true "return document.querySelector('#rooms').textContent.includes('$room: up')"
+	ok "page: room $room is shown as up" js_true "return document.querySelector('#rooms').textContent.includes('$room: up')"
 done
-like "policy is shown as in force" 'in force' "$(js "return document.querySelector('#policy').textContent")"
+like "page: policy is shown as in force" 'in force' "$(js "return document.querySelector('#policy').textContent")"
 for chart in heat latency bytes hits evictions cachememory cachepages net migration; do
-	ok "the machine: $chart is drawn" until_ok 60 drawn $chart
+	ok "page: the machine's chart $chart is drawn" until_ok 60 drawn $chart
 done
 in_common() { js_true "return document.querySelectorAll('#panel-dedup .heat tbody tr').length >= 4 && /[0-9] [KM]iB/.test(document.querySelector('#panel-dedup tbody').textContent)"; }
-ok "what containers have in common is a table with heat" until_ok 60 in_common
-like "the table of duplicates says what merging would free" 'Domain demo: merging would free [0-9.]+ [KM]?i?B' \
+ok "page: the containers' duplicate memory is a heat table" until_ok 60 in_common
+like "page: the table of duplicates says what merging would free" 'Domain demo: merging would free [0-9.]+ [KM]?i?B' \
 	"$(js "return document.querySelector('#panel-dedup caption').textContent")"
 shares='/mail now [0-9.]+ MiB of a share of 6.40 MiB; /web now [0-9.]+ MiB of a share of 9.60 MiB'
-ok "who has what of the cache, in words" until_ok 20 says cachememory "^$shares\$"
+ok "page: each container's part of the cache is in words" until_ok 20 says cachememory "^$shares\$"
 stacks() { # stacks STACK: the highest that these areas or lines are, in MiB
 	js "return Math.max(...Chart.getChart(document.querySelector('#chart-cachememory canvas')).data.datasets
 		.filter((d) => d.stack === '$1').map((d) => d.data.map((p) => p.y)).reduce((a, b) => a.map((y, i) => y + b[i]))) / 1048576"
 }
-within "shares are all of the store but a rounded page, one above the other" 15.99 "$(stacks share)" 16
-within "areas are no more" 1 "$(stacks used)" 16.5
-ok "there is no SSD, and the page says so" js_true "return document.querySelector('#chart-cachessd canvas').hidden"
+within "page: stacked shares are the whole store but a rounded page" 15.99 "$(stacks share)" 16
+within "page: stacked areas are no more than the store" 1 "$(stacks used)" 16.5
+ok "page: without an SSD its chart is hidden" js_true "return document.querySelector('#chart-cachessd canvas').hidden"
 # The marks' colour is in no other part of a picture.
 marked() { # marked: charts that have a mark, of those that are drawn
 	js "const mark = getComputedStyle(document.documentElement).getPropertyValue('--mark').trim();
@@ -77,61 +77,61 @@ marked() { # marked: charts that have a mark, of those that are drawn
 		return has.length + ' of ' + list.length"
 }
 all_marked() { [[ $(marked) =~ ^([1-9]+)\ of\ ([0-9]+)$ && ${BASH_REMATCH[1]} = "${BASH_REMATCH[2]}" ]]; }
-like "no policy has changed yet" '^0 of [1-9]' "$(marked)"
+like "page: no chart marks a policy change at first" '^0 of [1-9]' "$(marked)"
 choose //batch
-ok "the name of the chosen one" js_true "return document.querySelector('#detail-name').textContent === '/batch'"
-ok "reads of a container and its limit, in words" until_ok 20 says bytes 'read now (1?[0-9]|2[0-5])\.[0-9]+ MiB/s, .*limit of reads 24.0 MiB/s'
+ok "page: the details have the name of the selected container" js_true "return document.querySelector('#detail-name').textContent === '/batch'"
+ok "page: a container's reads and their limit are in words" until_ok 20 says bytes 'read now (1?[0-9]|2[0-5])\.[0-9]+ MiB/s, .*limit of reads 24.0 MiB/s'
 choose //web
-ok "the hit ratio of one that reads files" until_ok 20 says hits 'hit ratio now [0-9.]+ %'
-ok "what was evicted from it" until_ok 20 says evictions 'evicted now [1-9]'
+ok "page: the hit ratio of a container that reads files is in words" until_ok 20 says hits 'hit ratio now [0-9.]+ %'
+ok "page: the evictions of a container are in words" until_ok 20 says evictions 'evicted now [1-9]'
 choose //backup
-ok "what a container sends and its limit, in words" until_ok 20 says net 'limit of sending 2.38 MiB/s'
-ok "that this is a migration" says migration 'migration now'
+ok "page: what a container sends and its limit are in words" until_ok 20 says net 'limit of sending 2.38 MiB/s'
+ok "page: a container's migration traffic is in words" says migration 'migration now'
 
 # ---- a change of policy
 in_vm "sed -i 's/web, memory: 60/web, memory: 30/; s/mail, memory: 40/mail, memory: 70/' /etc/nestor/policy.d/demo.yaml"
 choose /
-ok "every chart marks when policy changed" until_ok 20 all_marked
+ok "page: every chart marks a policy change" until_ok 20 all_marked
 changes() { js "return document.querySelector('#changes').textContent"; }
-like "words say it" '^Policy changed at [0-9:]{8}: ' "$(changes)"
-ok "shares are others" until_ok 10 says cachememory '/mail now .* share of 11.2 MiB; /web now .* share of 4.80 MiB'
+like "page: a policy change is in words" '^Policy changed at [0-9:]{8}: ' "$(changes)"
+ok "page: a policy change of the cache changes the shares" until_ok 10 says cachememory '/mail now .* share of 11.2 MiB; /web now .* share of 4.80 MiB'
 choose //batch
 in_vm "sed -i 's/24MiB/8MiB/' /etc/nestor/policy.d/demo.yaml"
-ok "a new limit is seen" until_ok 20 says bytes 'limit of reads 8.00 MiB/s'
-ok "reads are below the new limit" until_ok 20 says bytes 'read now [0-8]\.[0-9]+ MiB/s'
+ok "page: a new limit is in words" until_ok 20 says bytes 'limit of reads 8.00 MiB/s'
+ok "page: reads fall below the new limit" until_ok 20 says bytes 'read now [0-8]\.[0-9]+ MiB/s'
 in_vm "echo 'blkio: {mode: enforc}' > /etc/nestor/policy.d/wrong.yaml"
 notice() { js "return document.querySelector('#notices').textContent"; }
 noticed() { grep -qE "$1" <<< "$(notice)"; }
-ok "a policy that was refused, with the place of its error" until_ok 20 noticed 'Policy was refused: .*wrong.yaml:1:[0-9]+: .*enforc'
-is "that is no change" 2 "$(changes | grep -oE '[0-9:]{8}' | wc -l)"
+ok "page: a notice has the place of the error in a refused policy" until_ok 20 noticed 'Policy was refused: .*wrong.yaml:1:[0-9]+: .*enforc'
+is "page: a refused policy is not marked as a change" 2 "$(changes | grep -oE '[0-9:]{8}' | wc -l)"
 in_vm "rm /etc/nestor/policy.d/wrong.yaml"
-ok "a policy that is good again is no notice" until_ok 20 noticed '^$'
+ok "page: a repaired policy clears the notice" until_ok 20 noticed '^$'
 
 # ---- to read and to reach
 js "document.querySelector('#numbers').open = true" > /dev/null
-ok "all of it as a table, too" until_ok 5 js_true "return document.querySelectorAll('#values tbody tr').length >= 1 && document.querySelector('#values tbody').textContent.includes('MiB/s')"
-is "with the changes of policy" "$(changes | grep -oE '[0-9:]{8}' | sort)" \
+ok "page: the chart's values are a table, too" until_ok 5 js_true "return document.querySelectorAll('#values tbody tr').length >= 1 && document.querySelector('#values tbody').textContent.includes('MiB/s')"
+is "page: the table has the policy changes" "$(changes | grep -oE '[0-9:]{8}' | sort)" \
 	"$(js "return [...document.querySelectorAll('#values tbody td:last-child')].map((c) => c.textContent).join(' ')" | grep -oE '[0-9:]{8}' | sort)"
 js "document.querySelector('#numbers').open = false; document.querySelector('[data-key=\"/\"]').focus()" > /dev/null
 focused() { js "return document.activeElement.dataset.key"; }
 mapfile -t keys < <(js "return [...document.querySelectorAll('#tree [data-key]')].map((i) => i.dataset.key).join('\\n')")
 key "$KEY_DOWN"
-is "arrows go through the tree" "${keys[1]}" "$(focused)"
+is "page: Down moves to the next item of the tree" "${keys[1]}" "$(focused)"
 key "$KEY_DOWN"
-is "from one to the next" "${keys[2]} ${keys[2]}" "$(focused) $(js "return document.querySelector('[aria-selected=true]').dataset.key")"
+is "page: Down selects the focused item" "${keys[2]} ${keys[2]}" "$(focused) $(js "return document.querySelector('[aria-selected=true]').dataset.key")"
 key "$KEY_LEFT"
-is "out" / "$(focused)"
+is "page: Left moves to the parent item" / "$(focused)"
 key "$KEY_LEFT"
-is "and fold it" false "$(js "return $(item /).getAttribute('aria-expanded')")"
+is "page: Left folds an item" false "$(js "return $(item /).getAttribute('aria-expanded')")"
 key "$KEY_RIGHT"
-is "and open it" true "$(js "return $(item /).getAttribute('aria-expanded')")"
+is "page: Right unfolds an item" true "$(js "return $(item /).getAttribute('aria-expanded')")"
 key "$KEY_HOME"
-is "one item can be reached with the tabulator" 1 "$(js "return document.querySelectorAll('#tree [tabindex=\"0\"]').length")"
-is "every picture says in words what it shows" "" \
+is "page: Tab reaches one item of the tree" 1 "$(js "return document.querySelectorAll('#tree [tabindex=\"0\"]').length")"
+is "page: every chart has a text alternative" "" \
 	"$(js "return [...document.querySelectorAll('canvas')].filter((c) => (c.getAttribute('aria-label') ?? '').length < 20).map((c) => c.closest('figure').id).join(' ')")"
-is "every field has a label" "" \
+is "page: every field has a label" "" \
 	"$(js "return [...document.querySelectorAll('input')].filter((i) => !i.labels.length).map((i) => i.id).join(' ')")"
-is "headings go down by one" "1 2 3" "$(js "return [...new Set([...document.querySelectorAll('h1, h2, h3, h4')].map((h) => h.tagName[1]))].sort().join(' ')")"
+is "page: heading levels have no gap" "1 2 3" "$(js "return [...new Set([...document.querySelectorAll('h1, h2, h3, h4')].map((h) => h.tagName[1]))].sort().join(' ')")"
 
 # Text of too little contrast, as WCAG 2 has it (4.5), and lines of charts (3).
 read -rd '' contrast << 'END'
@@ -165,34 +165,34 @@ return [...bad].join(', ');
 END
 for theme in light dark; do
 	theme $theme
-	is "$theme: nothing is too faint to read" "" "$(js "$contrast")"
+	is "page: all text of the theme $theme has enough contrast" "" "$(js "$contrast")"
 	screenshot "$shots/$theme.png"
 done
-is "the themes differ" different "$(cmp -s "$shots/light.png" "$shots/dark.png" && echo same || echo different)"
+is "page: the light and the dark theme differ" different "$(cmp -s "$shots/light.png" "$shots/dark.png" && echo same || echo different)"
 theme light
 screen 390 844 true
-is "a phone need not scroll sideways" true "$(js "return document.documentElement.scrollWidth <= 390")"
+is "page: a phone need not scroll sideways" true "$(js "return document.documentElement.scrollWidth <= 390")"
 screenshot "$shots/phone.png"
 screen 1280 1000 false
-is "a screen of 1280 need not scroll sideways" true "$(js "return document.documentElement.scrollWidth <= 1280")"
-is "nothing came from elsewhere" "" \
+is "page: a screen of 1280 pixels need not scroll sideways" true "$(js "return document.documentElement.scrollWidth <= 1280")"
+is "page: all resources come from the agent" "" \
 	"$(js "return performance.getEntriesByType('resource').map((r) => new URL(r.name).host).filter((h) => h !== location.host).join(' ')")"
-is "no error on the console" "" "$(console_errors)"
+is "page: no error is on the console" "" "$(console_errors)"
 
 # ---- the agent is killed and started again under it
 choose //batch
 samples() { js "return document.querySelectorAll('#values tbody tr').length"; }
 js "document.querySelector('#numbers').open = true" > /dev/null
 first_minute() { js "return document.querySelector('#values tbody').lastChild.firstChild.textContent"; }
-ok "(the table is there)" until_ok 10 [ "$(samples)" -ge 1 ]
+ok "(page: the table of values is shown)" until_ok 10 [ "$(samples)" -ge 1 ]
 before=$(first_minute)
 in_vm "touch /run/stay-down; kill -KILL \$(pidof nestord)"
-ok "that the agent does not answer is said" until_ok 30 noticed 'does not answer since [0-9:]+; what you see is from then'
-ok "what was shown stays when the agent does not answer" drawn bytes
+ok "page: a notice says that the agent does not answer" until_ok 30 noticed 'does not answer since [0-9:]+; what you see is from then'
+ok "page: charts stay when the agent does not answer" drawn bytes
 in_vm "rm /run/stay-down"
-ok "that it was started again is said" until_ok 60 noticed 'was started again at [0-9:]+'
-ok "figures go on after a restart of the agent" until_ok 30 says bytes 'read now [0-8]\.'
-is "what was before is not lost" "$before" "$(first_minute)"
-is "the only errors are those of the time when it was away" "" \
+ok "page: a notice says that the agent was started again" until_ok 60 noticed 'was started again at [0-9:]+'
+ok "page: values continue after the agent's restart" until_ok 30 says bytes 'read now [0-8]\.'
+is "page: values from before the agent's restart stay" "$before" "$(first_minute)"
+is "page: the only console errors are from the time without an agent" "" \
 	"$(console_errors | grep -v 'Failed to load resource: \(net::ERR_\(CONNECTION\|EMPTY\|SOCKET\)\|.* status of 503\)')"
 done_testing

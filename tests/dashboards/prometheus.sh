@@ -87,7 +87,7 @@ bytes_of() { of bytes_total "$1" "device=\"$disk\""; }
 ROUNDS=6 SMALL=73 BIG=5 # reads a round: of 4 KiB, of 1 MiB
 reads $small 1 4096
 reads $big 1 1048576
-ok "two containers have series" until_ok 10 says "count(nestor_blkio_bytes_total{container=~\"/($small|$big)\",op=\"read\"})" 2
+ok "(Prometheus has series of two containers)" until_ok 10 says "count(nestor_blkio_bytes_total{container=~\"/($small|$big)\",op=\"read\"})" 2
 seen=0
 for ((i = 1; i <= ROUNDS; i++)); do
 	reads $small $SMALL 4096
@@ -95,7 +95,7 @@ for ((i = 1; i <= ROUNDS; i++)); do
 	until_ok 10 says "$(bytes_of $small)" $(((i * SMALL + 1) * 4096)) && until_ok 10 says "$(bytes_of $big)" $(((i * BIG + 1) << 20)) &&
 		seen=$((seen + 1))
 done
-is "Prometheus has seen each of $ROUNDS rounds, to the byte" $ROUNDS $seen
+is "Prometheus has each of $ROUNDS rounds of reads, to the byte" $ROUNDS $seen
 
 # ---- p99 by container
 
@@ -109,10 +109,10 @@ below() { awk -v v="$1" 'BEGIN { printf "%.12g", v * '"$2"' }'; }
 recorded() { value "instance_vm_container_op:nestor_blkio_latency_seconds:p99_rate5m{container=\"/$1\",op=\"read\"}"; }
 for who in $small $big; do
 	bound=$(agents_p99 "$who")
-	within "p99 of ${who%-*} is in the agent's bucket" "$(below "$bound" 0.5)" "$(p99 "$latest" "$who")" "$bound"
+	within "Prometheus: p99 of ${who%-*} is in the agent's bucket" "$(below "$bound" 0.5)" "$(p99 "$latest" "$who")" "$bound"
 	# Without the first read, and carried on, it may be the next bucket.
-	within "p99 of the rate of ${who%-*} is in the agent's bucket, or in the next" "$(below "$bound" 0.25)" "$(p99 "rate(${buckets}[5m])" "$who")" "$(below "$bound" 2)"
-	within "p99 of ${who%-*} as the rules record it is in the agent's bucket, or in the next" "$(below "$bound" 0.25)" "$(recorded "$who")" "$(below "$bound" 2)"
+	within "Prometheus: p99 of the rate of ${who%-*} is in the agent's bucket or the next" "$(below "$bound" 0.25)" "$(p99 "rate(${buckets}[5m])" "$who")" "$(below "$bound" 2)"
+	within "Prometheus: p99 of ${who%-*} as recorded by the rules is in the agent's bucket or the next" "$(below "$bound" 0.25)" "$(recorded "$who")" "$(below "$bound" 2)"
 	echo "# ${who%-*}: p99 $(p99 "$latest" "$who") s, agent: at most $bound s"
 done
 
@@ -120,11 +120,11 @@ done
 
 rules() { api rules | jq -r "$1"; }
 all_evaluated() { [ "$(rules '[.data.groups[].rules[] | select(.health == "unknown")] | length')" = 0 ]; }
-ok "all rules were evaluated" until_ok 10 all_evaluated
-is "Prometheus has all rules that there are" "$(grep -hcE '^ +expr:' "$ROOT"/dashboards/prometheus/*.rules.yml "$T/quick.yml" | awk '{ n += $1 } END { print n }')" \
+ok "Prometheus evaluates all rules" until_ok 10 all_evaluated
+is "Prometheus loads all rules" "$(grep -hcE '^ +expr:' "$ROOT"/dashboards/prometheus/*.rules.yml "$T/quick.yml" | awk '{ n += $1 } END { print n }')" \
 	"$(rules '[.data.groups[].rules[]] | length')"
-is "no rule has an error" "" "$(rules '.data.groups[].rules[] | select(.health != "ok" or .lastError) | "\(.name): \(.lastError)"')"
-is "Prometheus has nothing to complain of" "" "$(grep -iE 'level=(warn|error).*(rule|scrape|sample)' "$T/prometheus.log" | cut -c 1-400 | head -n 3)"
+is "Prometheus evaluates all rules without an error" "" "$(rules '.data.groups[].rules[] | select(.health != "ok" or .lastError) | "\(.name): \(.lastError)"')"
+is "Prometheus logs no warning of a rule, a scrape or a sample" "" "$(grep -iE 'level=(warn|error).*(rule|scrape|sample)' "$T/prometheus.log" | cut -c 1-400 | head -n 3)"
 
 alert() { # alert NAME [LABEL VALUE]: its state, or "quiet"
 	api alerts | jq -r --arg name "$1" --arg key "${2:-alertname}" --arg value "${3:-$1}" \
@@ -132,7 +132,7 @@ alert() { # alert NAME [LABEL VALUE]: its state, or "quiet"
 }
 alert_is() { [ "$(alert "$1" "${@:3}")" = "$2" ]; }
 for one in AgentDown AgentAbsent RoomDown PolicyRejected MapNearlyFull BlkioTargetMissed BlkioLimitRefused; do
-	is "Nestor$one is quiet" quiet "$(alert Nestor$one)"
+	is "Prometheus: alert Nestor$one is quiet on a healthy agent" quiet "$(alert Nestor$one)"
 done
 
 # ---- boards: each expression as Grafana sends it
@@ -159,29 +159,29 @@ all_answered() {
 	ask_all
 	[ -z "$(unanswered)" ]
 }
-ok "boards: all expressions are answered, with data" until_ok 5 all_answered || unanswered | sed 's/^/#   /'
-is "boards: as many answers as questions" "$(wc -l < "$T/expressions")" "$(jq -c .status "$T/answers" | wc -l)"
+ok "Prometheus answers all expressions of the boards with data" until_ok 5 all_answered || unanswered | sed 's/^/#   /'
+is "Prometheus answers each expression of the boards once" "$(wc -l < "$T/expressions")" "$(jq -c .status "$T/answers" | wc -l)"
 
 # ---- alerts come and go
 
 policy 'pcache: {mode: off}'
-ok "a room is off by policy" until_ok 10 says 'nestor_room_up{room="pcache"}' 0
-is "a room that is off by policy is no alert's matter" "0 series" "$(value 'nestor_room_wanted == 1 and nestor_room_up == 0')"
+ok "(a room is off by policy)" until_ok 10 says 'nestor_room_up{room="pcache"}' 0
+is "Prometheus: a room that is off by policy raises no alert" "0 series" "$(value 'nestor_room_wanted == 1 and nestor_room_up == 0')"
 # A room cannot start where something else has the name of its pinned map.
 pin=$(find "$T"/bpf/nestor -name 'pcache_lost_*')
 rm "$pin"
 mkdir "$pin"
 policy 'pcache: {mode: monitor}'
 policy 'blkio: {mode: loud}'
-ok "a room that is wanted cannot start: the alert is pending" until_ok 10 alert_is NestorRoomDown pending room pcache
-ok "a policy is rejected: the alert is pending" until_ok 10 alert_is NestorPolicyRejected pending
-ok "a room that cannot start: the alert fires when its time is over" until_ok 10 alert_is QuickNestorRoomDown firing room pcache
-ok "a policy that is rejected: the alert fires when its time is over" until_ok 10 alert_is QuickNestorPolicyRejected firing
-is "the other rooms have none" 1 "$(api alerts | jq '[.data.alerts[] | select(.labels.alertname == "NestorRoomDown")] | length')"
+ok "Prometheus: the alert for a room that cannot start is pending" until_ok 10 alert_is NestorRoomDown pending room pcache
+ok "Prometheus: the alert for a rejected policy is pending" until_ok 10 alert_is NestorPolicyRejected pending
+ok "Prometheus: the alert for a room that cannot start fires after its delay" until_ok 10 alert_is QuickNestorRoomDown firing room pcache
+ok "Prometheus: the alert for a rejected policy fires after its delay" until_ok 10 alert_is QuickNestorPolicyRejected firing
+is "Prometheus: only the room that cannot start has an alert" 1 "$(api alerts | jq '[.data.alerts[] | select(.labels.alertname == "NestorRoomDown")] | length')"
 rmdir "$pin"
 policy 'pcache: {mode: monitor}'
-ok "a good policy takes back that one was rejected" until_ok 10 alert_is NestorPolicyRejected quiet
-ok "a room that starts takes back that it was down" until_ok 10 alert_is NestorRoomDown quiet
+ok "Prometheus: a good policy clears the alert for a rejected one" until_ok 10 alert_is NestorPolicyRejected quiet
+ok "Prometheus: a room that starts clears its alert" until_ok 10 alert_is NestorRoomDown quiet
 
 # ---- rates, now that there are samples enough
 
@@ -189,12 +189,12 @@ ok "a room that starts takes back that it was down" until_ok 10 alert_is NestorR
 n=$(value "count_over_time($(bytes_of $small)[5m])")
 for one in "$small $((ROUNDS * SMALL * 4096))" "$big $((ROUNDS * BIG << 20))"; do
 	read -r who known <<< "$one"
-	within "rate() agrees with the bytes that ${who%-*} has read" $((known * 99 / 100)) "$(value "rate($(bytes_of "$who")[5m]) * 300")" \
+	within "Prometheus: rate() agrees with the bytes that ${who%-*} has read" $((known * 99 / 100)) "$(value "rate($(bytes_of "$who")[5m]) * 300")" \
 		"$(awk -v k=$known -v n="$n" 'BEGIN { printf "%.0f", k * (1.01 + 1.6 / (n - 1)) }')"
 done
 echo "# $n samples"
 
 agent_kill
-ok "the agent is killed: the alert is pending" until_ok 10 alert_is NestorAgentDown pending
-ok "an agent that was killed: the alert fires when its time is over" until_ok 10 alert_is QuickNestorAgentDown firing
+ok "Prometheus: the alert for a killed agent is pending" until_ok 10 alert_is NestorAgentDown pending
+ok "Prometheus: the alert for a killed agent fires after its delay" until_ok 10 alert_is QuickNestorAgentDown firing
 done_testing
