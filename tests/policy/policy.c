@@ -79,22 +79,22 @@ static void test_defaults(void)
 	struct policy_error error = {};
 	struct policy *p;
 
-	if (!ok(policy_load(policy_sections, NULL, &p, &error) == 0, "the defaults load"))
+	if (!ok(policy_load(policy_sections, NULL, &p, &error) == 0, "policy: the defaults load"))
 		return;
-	is_u64(LOG_LEVEL_INFO, agent(p)->log_level, "default of agent.log_level: info");
-	is_u64(100, agent(p)->max_containers, "default of agent.max_containers: 100");
-	is_u64(300, agent(p)->linger, "default of agent.linger: 300");
-	is_u64(BPF_STATS_SAMPLE, agent(p)->self_stats, "default of agent.self_stats: sample");
-	is_u64(MODE_MONITOR, blkio(p)->mode, "default of blkio.mode: monitor");
-	is_u64(MODE_MONITOR, policy_mode(p, &policy_pcache), "default of pcache.mode: monitor");
-	is_u64(MODE_MONITOR, net(p)->mode, "default of net.mode: monitor");
-	is_u64(MODE_MONITOR, dedup(p)->mode, "default of dedup.mode: monitor");
-	is_u64(MODE_OFF, gpufn(p)->mode, "default of gpufn.mode: off");
-	is_u64(SHARES_DEADLINE, gpufn(p)->share, "default of gpufn.share: deadline");
-	ok(agent(p)->include_count == 1 && !strcmp(agent(p)->include[0], "*"), "default of agent.include: all");
+	is_u64(LOG_LEVEL_INFO, agent(p)->log_level, "policy: default of agent.log_level: info");
+	is_u64(100, agent(p)->max_containers, "policy: default of agent.max_containers: 100");
+	is_u64(300, agent(p)->linger, "policy: default of agent.linger: 300");
+	is_u64(BPF_STATS_SAMPLE, agent(p)->self_stats, "policy: default of agent.self_stats: sample");
+	is_u64(MODE_MONITOR, blkio(p)->mode, "policy: default of blkio.mode: monitor");
+	is_u64(MODE_MONITOR, policy_mode(p, &policy_pcache), "policy: default of pcache.mode: monitor");
+	is_u64(MODE_MONITOR, net(p)->mode, "policy: default of net.mode: monitor");
+	is_u64(MODE_MONITOR, dedup(p)->mode, "policy: default of dedup.mode: monitor");
+	is_u64(MODE_OFF, gpufn(p)->mode, "policy: default of gpufn.mode: off");
+	is_u64(SHARES_DEADLINE, gpufn(p)->share, "policy: default of gpufn.share: deadline");
+	ok(agent(p)->include_count == 1 && !strcmp(agent(p)->include[0], "*"), "policy: default of agent.include: all");
 	ok(!agent(p)->exclude_count && !blkio(p)->limits_count && !blkio(p)->targets_count && !net(p)->limits_count &&
 		   !dedup(p)->targets_count && !gpufn(p)->tenants_count,
-	   "all other lists but net.migration are empty");
+	   "policy: all other lists but net.migration are empty by default");
 	policy_free(p);
 }
 
@@ -188,13 +188,13 @@ static void test_json(void)
 	const char *name;
 	char *text;
 
-	if (!ok(load(given, &p, &error) == 0, "a policy with every key loads"))
+	if (!ok(load(given, &p, &error) == 0, "policy: a policy with every key loads"))
 		return;
 	json = policy_to_json(p);
 	json_object_foreach (sections, name, section) /* those of rooms to come are told in tests of their own */
 		json_object_set(shown, name, json_object_get(json, name));
 	text = json_dumps(shown, 0);
-	is_str(expected, text, "every key has its value in JSON");
+	is_str(expected, text, "policy: every key has its value in JSON");
 	free(text);
 	json_decref(sections);
 	json_decref(shown);
@@ -207,11 +207,11 @@ static void test_overlay(void)
 	struct policy_error error = {};
 	struct policy *p;
 
-	if (!ok(load("agent:\n  linger: 5\n", &p, &error) == 0, "a policy with one key loads"))
+	if (!ok(load("agent:\n  linger: 5\n", &p, &error) == 0, "policy: a policy with one key loads"))
 		return;
-	is_u64(5, agent(p)->linger, "this key has its value");
-	is_u64(100, agent(p)->max_containers, "its section's other keys keep their defaults");
-	is_u64(MODE_MONITOR, blkio(p)->mode, "so do other sections'");
+	is_u64(5, agent(p)->linger, "policy: the key of a policy with one key has its value");
+	is_u64(100, agent(p)->max_containers, "policy: other keys of a section with one key keep their defaults");
+	is_u64(MODE_MONITOR, blkio(p)->mode, "policy: keys of sections that a policy does not have keep their defaults");
 	policy_free(p);
 }
 
@@ -225,20 +225,21 @@ static void test_lists(void)
 		     "blkio:\n  limits:\n    - vm: guest\n      device: vda\n      read: 1MiB\n"
 		     "net:\n  migration:\n    - {kind: other, port: 5-6}\n  limits: [{migration: qemu, egress: 1Gbit}]\n",
 		     &p, &error) == 0,
-		"a policy with lists loads"))
+		"policy: a policy with lists loads"))
 		return;
-	is_u64(0, agent(p)->include_count, "an empty list takes the place of the default");
-	ok(agent(p)->exclude_count == 2 && !strcmp(agent(p)->exclude[1], "b"), "a list of globs");
+	is_u64(0, agent(p)->include_count, "policy: an empty list replaces the default list");
+	ok(agent(p)->exclude_count == 2 && !strcmp(agent(p)->exclude[1], "b"), "policy: a list of globs has its entries");
 	ok(blkio(p)->limits_count == 1 && !strcmp(blkio(p)->limits[0].vm, "guest") && !blkio(p)->limits[0].container &&
 		   !strcmp(blkio(p)->limits[0].device, "vda"),
-	   "the names of an entry");
-	is_u64(1 << 20, blkio(p)->limits[0].read, "its limit");
-	is_u64(0, blkio(p)->limits[0].write, "and no other");
+	   "policy: a limit has its VM and device");
+	is_u64(1 << 20, blkio(p)->limits[0].read, "policy: a limit has its rate");
+	is_u64(0, blkio(p)->limits[0].write, "policy: a limit has no rate that is not set");
 	ok(net(p)->migration_count == 1 && net(p)->migration[0].kind == MIGRATION_OTHER && net(p)->migration[0].port == 5 &&
 		   net(p)->migration[0].port_last == 6,
-	   "a list takes the place of the whole default");
-	ok(net(p)->limits_count == 1 && net(p)->limits[0].migration == 1 + MIGRATION_QEMU, "a word that may be missing");
-	is_u64(1000000000, net(p)->limits[0].egress, "a rate");
+	   "policy: a list replaces the whole default list");
+	ok(net(p)->limits_count == 1 && net(p)->limits[0].migration == 1 + MIGRATION_QEMU,
+	   "policy: an optional word has its value");
+	is_u64(1000000000, net(p)->limits[0].egress, "policy: a rate is in bits per second");
 	policy_free(p);
 }
 
@@ -252,13 +253,13 @@ static void test_many(void)
 	for (int i = 0; i < 500; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 					"    - container: web-%d\n      egress: %dMbit\n      weight: 5\n", i, i + 1);
-	if (!ok(load(text, &p, &error) == 0, "a policy of 500 limits loads")) {
+	if (!ok(load(text, &p, &error) == 0, "policy: a policy of 500 limits loads")) {
 		printf("# %s\n", error.text);
 		return;
 	}
-	is_u64(500, net(p)->limits_count, "it has all of them");
-	is_str("web-499", net(p)->limits[499].container, "the last has its name");
-	is_u64(500000000, net(p)->limits[499].egress, "and its rate");
+	is_u64(500, net(p)->limits_count, "policy: a policy of 500 limits has all of them");
+	is_str("web-499", net(p)->limits[499].container, "policy: the last of 500 limits has its container");
+	is_u64(500000000, net(p)->limits[499].egress, "policy: the last of 500 limits has its rate");
 	policy_free(p);
 }
 
@@ -269,10 +270,10 @@ static void test_failure(void)
 	struct policy_error error = {};
 	char expected[256];
 
-	ok(load("agent:\n  linger: 5\nblkio:\n  mode: 1\n", &p, &error) == -EINVAL, "a bad policy is refused");
-	ok(p == (struct policy *)&sentinel, "and no policy is returned");
+	ok(load("agent:\n  linger: 5\nblkio:\n  mode: 1\n", &p, &error) == -EINVAL, "policy: a bad policy is refused");
+	ok(p == (struct policy *)&sentinel, "policy: loading a bad policy returns no policy");
 	snprintf(expected, sizeof(expected), "%s:4:9: blkio.mode: '1' is none of: off, monitor, enforce", path);
-	is_str(expected, error.text, "with the place");
+	is_str(expected, error.text, "policy: the error of a bad policy has its place");
 }
 
 /* ---- yaml_index() ---- */
@@ -309,23 +310,24 @@ static void test_index(void)
 	struct yaml_place place;
 	char why[128];
 
-	if (!index || !ok(!yaml_index(text, sizeof(text) - 1, index, &place, why, sizeof(why)), "yaml_index()"))
+	if (!index ||
+	    !ok(!yaml_index(text, sizeof(text) - 1, index, &place, why, sizeof(why)), "yaml_index: a good text is indexed"))
 		return;
-	is_u64(ARRAY_SIZE(keys), index->nr, "it finds all keys");
+	is_u64(ARRAY_SIZE(keys), index->nr, "yaml_index: all keys are found");
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const struct yaml_key *k = yaml_find(index, keys[i].path);
 
-		if (!ok(k != NULL, "%s is found", keys[i].path))
+		if (!ok(k != NULL, "yaml_index: %s is found", keys[i].path))
 			continue;
-		ok(k->key.line == keys[i].key.line && k->key.column == keys[i].key.column, "%s: its place is %zu:%zu", k->path,
-		   k->key.line, k->key.column);
+		ok(k->key.line == keys[i].key.line && k->key.column == keys[i].key.column, "yaml_index: %s is at %zu:%zu",
+		   k->path, k->key.line, k->key.column);
 		ok(k->value.line == keys[i].value.line && k->value.column == keys[i].value.column,
-		   "%s: its value's place is %zu:%zu", k->path, k->value.line, k->value.column);
-		ok(k->kind == keys[i].kind, "%s: its kind", k->path);
-		is_str(keys[i].text, k->text, "its text");
+		   "yaml_index: the value of %s is at %zu:%zu", k->path, k->value.line, k->value.column);
+		ok(k->kind == keys[i].kind, "yaml_index: %s has its kind", k->path);
+		is_str(keys[i].text, k->text, named("yaml_index: %s has its text", k->path));
 	}
 	ok(!yaml_find(index, "blkio.linger") && !yaml_find(index, "") && !yaml_find(index, "agen"),
-	   "what is not there is not found");
+	   "yaml_index: missing keys are not found");
 }
 
 static void test_index_errors(void)
@@ -356,10 +358,11 @@ static void test_index_errors(void)
 	for (size_t i = 0; index && i < ARRAY_SIZE(bad); i++) {
 		int err = yaml_index(bad[i].text, strlen(bad[i].text), index, &place, why, sizeof(why));
 
-		ok(err == -EINVAL, "bad file %zu is refused", i);
-		is_str(bad[i].why, why, "it is said why");
-		ok(place.line == bad[i].place.line && place.column == bad[i].place.column, "and where: %zu:%zu is %zu:%zu",
-		   bad[i].place.line, bad[i].place.column, place.line, place.column);
+		ok(err == -EINVAL, "yaml_index: refuses bad text %zu: %s", i, bad[i].why);
+		is_str(bad[i].why, why, named("yaml_index: says why it refuses bad text %zu", i));
+		ok(place.line == bad[i].place.line && place.column == bad[i].place.column,
+		   "yaml_index: says where bad text %zu is wrong: %zu:%zu is %zu:%zu", i, bad[i].place.line,
+		   bad[i].place.column, place.line, place.column);
 	}
 }
 
@@ -500,9 +503,9 @@ static void test_random(void)
 		wrong++;
 		printf("# %s\n# of: %.*s\n", error.text, (int)len, text);
 	}
-	ok(good > ROUNDS / 50 && bad > ROUNDS / 4, "random files are good and bad: %u, %u", good, bad);
-	is_u64(0, wrong, "what is good is in range, what is bad has its place");
-	is_u64(fds, open_descriptors(), "no file stays open");
+	ok(good > ROUNDS / 50 && bad > ROUNDS / 4, "policy: random files are good and bad: %u, %u", good, bad);
+	is_u64(0, wrong, "policy: random good files are in range, errors of bad ones have a place");
+	is_u64(fds, open_descriptors(), "policy: loading random files leaves no file open");
 }
 
 int main(void)

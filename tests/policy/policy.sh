@@ -256,14 +256,14 @@ check_refused() { # check_refused TEXT FILE COMPLAINT, a pattern that follows th
 	local said status
 	said=$(check "$2")
 	status=$?
-	is "check: $1: exit status" 1 $status
-	like "check: $1: it is said" "^nestorctl: $2$3" "$said"
+	is "policy check, $1: exits with 1" 1 $status
+	like "policy check, $1: the error has the file, the place and the reason" "^nestorctl: $2$3" "$said"
 }
 
 check_files() {
 	local name
 	for name in "${!complaint[@]}"; do check_refused "$name" "$BAD/$name.yaml" "${complaint[$name]}"; done
-	ok "there are at least 40 of them" [ ${#complaint[@]} -ge 40 ]
+	ok "policy check: at least 40 bad files are tried" [ ${#complaint[@]} -ge 40 ]
 }
 
 # ---- what is no good file at all ----
@@ -306,11 +306,11 @@ check_kinds() {
 		esac
 	done
 	check_refused "dangling as the file" "$dir/dangling/x.yaml" ": "
-	check_refused "missing" "$T/nowhere" ': No such file or directory'
-	check_refused "missing, in a missing directory" "$T/nowhere/x.yaml" ': No such file or directory'
-	check_refused "missing, below a file" "$POLICY_YAML/x.yaml" ': Not a directory'
+	check_refused "a missing file" "$T/nowhere" ': No such file or directory'
+	check_refused "a missing file in a missing directory" "$T/nowhere/x.yaml" ': No such file or directory'
+	check_refused "a path below a file" "$POLICY_YAML/x.yaml" ': Not a directory'
 	check_refused "a name that is too long" "$T/$(repeat 300 a)" ': File name too long'
-	like "check: an empty name" 'No such file' "$(check '')"
+	like "policy check of an empty name: the error says why" 'No such file' "$(check '')"
 }
 
 # Copies, as neither the build nor $T must be open to others.
@@ -325,10 +325,10 @@ check_unreadable() {
 	mkdir -m 700 "$dir/unreadable.d"
 	for name in unreadable.yaml unreadable.d unreadable.d/x.yaml; do
 		said=$(cd "$dir" && timeout 5 setpriv --reuid 65534 --regid 65534 --clear-groups ./nestorctl policy check $name 2>&1)
-		is "check: $name, as another user: exit status" 1 $?
-		is "check: $name, as another user: it is said" "nestorctl: $name: Permission denied" "$said"
+		is "policy check of $name as another user: exits with 1" 1 $?
+		is "policy check of $name as another user: the error says why" "nestorctl: $name: Permission denied" "$said"
 	done
-	ok "check: another user may read root's policy" quietly setpriv --reuid 65534 --regid 65534 --clear-groups \
+	ok "policy check as another user accepts root's readable policy" quietly setpriv --reuid 65534 --regid 65534 --clear-groups \
 		"$dir/nestorctl" policy check "$dir/readable.yaml"
 }
 
@@ -339,31 +339,31 @@ check_directories() {
 	mkdir -m 755 "$d"
 	echo 'blkio: {mode: off}' > "$d/a.yaml"
 	printf 'agent: {linger: 5}\n' > "$d/b.yaml"
-	is "check: two files with different keys" "$d: good" "$(check "$d")"
+	is "policy check accepts two files with different keys" "$d: good" "$(check "$d")"
 	printf 'agent:\n  linger: 5\nblkio:\n  mode: monitor\n' > "$d/b.yaml"
 	check_refused "a key in two files" "$d" "/b\.yaml:4:3: blkio\.mode is set in $d/a\.yaml:1 too"
 	printf 'agent:\n  linger: x\n' > "$d/b.yaml"
-	check_refused "the second file is bad" "$d" "/b\.yaml:2:11: agent\.linger: 'x' is not a whole number"
+	check_refused "a bad second file" "$d" "/b\.yaml:2:11: agent\.linger: 'x' is not a whole number"
 	printf 'net: {limits: []}\n' > "$d/a.yaml"
 	printf 'net:\n  limits:\n    - {vm: a, egress: 1Mbit}\n' > "$d/b.yaml"
 	check_refused "a list in two files" "$d" "/b\.yaml:2:3: net\.limits is set in $d/a\.yaml:1 too"
 	printf 'net:\n  link: 1Gbit\nblkio:\n  limits:\n    - {vm: a, device: vda, weight: 1}\n' > "$d/b.yaml"
-	is "check: two lists in two files" "$d: good" "$(check "$d")"
+	is "policy check accepts two lists in two files" "$d: good" "$(check "$d")"
 	printf 'agent:\n  linger: x\n' > "$d/b.yaml"
 	mv "$d/b.yaml" "$d/b.yaml~"
 	cp "$d/b.yaml~" "$d/.hidden.yaml"
-	is "check: files with other names do not matter" "$d: good" "$(check "$d")"
+	is "policy check ignores files that are not *.yaml" "$d: good" "$(check "$d")"
 	rm "$d/a.yaml"
-	is "check: an empty directory" "$d: good" "$(check "$d")"
+	is "policy check accepts an empty directory" "$d: good" "$(check "$d")"
 	for i in {1..65}; do : > "$d/$i.yaml"; done
 	check_refused "too many files" "$d" ': has more than 64 \*\.yaml files'
 	rm "$d/65.yaml"
-	is "check: 64 files" "$d: good" "$(check "$d")"
+	is "policy check accepts 64 files" "$d: good" "$(check "$d")"
 	chmod 777 "$d"
-	check_refused "a directory that others may write to" "$d" ': others may write to it'
+	check_refused "a directory that other users may write to" "$d" ': others may write to it'
 	chmod 755 "$d"
 	chown 65534 "$d"
-	check_refused "a directory of somebody else" "$d" ': is owned by uid 65534'
+	check_refused "a directory of another user" "$d" ': is owned by uid 65534'
 }
 
 # ---- good files ----
@@ -371,47 +371,47 @@ check_directories() {
 good() { # good TEXT FORMAT
 	# shellcheck disable=SC2059 # the escapes are the point
 	printf "$2" > "$T/good.yaml"
-	is "check: good: $1" "$T/good.yaml: good" "$(check "$T/good.yaml")"
+	is "policy check accepts $1" "$T/good.yaml: good" "$(check "$T/good.yaml")"
 }
 
 check_good() {
-	good "nothing" ''
+	good "an empty file" ''
 	good "only comments" '# one\n\n# two'
 	good "an empty document" '\055--\n'
-	good "no keys" '{}\n'
+	good "a mapping without keys" '{}\n'
 	good "a byte order mark" '\357\273\277blkio:\n  mode: off\n'
-	good "CRLF" 'blkio:\r\n  mode: off\r\n'
-	good "no line end" 'blkio: {mode: off}'
-	good "quotes" 'agent: {"linger": "5", log_level: '"'debug'"'}\n'
+	good "lines that end with CRLF" 'blkio:\r\n  mode: off\r\n'
+	good "a file without a newline at its end" 'blkio: {mode: off}'
+	good "quoted keys and values" 'agent: {"linger": "5", log_level: '"'debug'"'}\n'
 	good "UTF-8 in comments" '# \303\244 \342\202\254 \360\237\220\230\nblkio: {mode: off} # \303\266\n'
 	good "lowest values" 'agent: {max_containers: 1, linger: 0, self_stats: off, log_level: error}\nblkio: {mode: off}\n'
 	good "highest values" 'agent: {max_containers: 1000, linger: 86400, self_stats: on, log_level: debug}\nblkio: {mode: monitor}\n'
 	good "empty lists" 'agent: {include: [], exclude: []}\nblkio: {limits: [], targets: []}\nnet: {limits: [], migration: []}\n'
 	good "lowest limits" 'net: {link: 1Mbit, limits: [{vm: a, egress: 8kbit, ingress: 8000, weight: 1}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1kB, write: 1000, read_iops: 1, weight: 1}]\n  targets: [{vm: a, device: a, p99: 10us}]\n'
 	good "highest limits" 'net: {link: 10Tbit, limits: [{vm: a, egress: 10000Gbit, weight: 10000}]}\nblkio:\n  limits: [{vm: a, device: a, read: 1TB, write_iops: 1000000000}]\n  targets: [{vm: a, device: a, p99: 60s}]\n'
-	good "lowest of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, device: auto, huge: leave, merge: a, targets: []}\n'
-	good "highest of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, device: any, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
-	good "lowest of gpufn" 'gpufn: {mode: off, functions: /, cache: /, socket: /s, share: fixed, slice_limit: 10ms, memory: 1MiB, queue: 1, tenants: [{user: a, weight: 1, memory: 1MiB, queue: 1}]}\n'
-	good "highest of gpufn" "gpufn: {mode: enforce, socket: /$(repeat 106 a), share: best-effort, slice_limit: 3600s, memory: 16TiB, queue: 10000, tenants: [{user: $(repeat 32 a), name: $(repeat 63 a), weight: 10000, memory: 16TiB, queue: 10000}]}\n"
+	good "the lowest values of dedup" 'dedup: {mode: off, interval: 1000ms, cpu: 1, max_pressure: 0, device: auto, huge: leave, merge: a, targets: []}\n'
+	good "the highest values of dedup" "dedup: {mode: enforce, interval: 86400s, cpu: 100, max_pressure: 100, device: any, huge: split, merge: $(repeat 63 a), targets: [{domain: $(repeat 63 a), vm: '*'}]}\n"
+	good "the lowest values of gpufn" 'gpufn: {mode: off, functions: /, cache: /, socket: /s, share: fixed, slice_limit: 10ms, memory: 1MiB, queue: 1, tenants: [{user: a, weight: 1, memory: 1MiB, queue: 1}]}\n'
+	good "the highest values of gpufn" "gpufn: {mode: enforce, socket: /$(repeat 106 a), share: best-effort, slice_limit: 3600s, memory: 16TiB, queue: 10000, tenants: [{user: $(repeat 32 a), name: $(repeat 63 a), weight: 10000, memory: 16TiB, queue: 10000}]}\n"
 	good "long names" "agent: {include: [$(repeat 191 a)]}\nblkio: {limits: [{vm: $(repeat 191 a), device: $(repeat 31 a), read: 1GiB}]}\n"
 	good "500 limits" "blkio:\n  limits:\n$(printf '    - {container: "web-%d-*", device: nvme0n1, read: 50MiB, write: 20MiB, read_iops: 1000, write_iops: 500, weight: 100}\n' {1..500})\n"
-	is "check: good: policy.yaml itself" "$POLICY_YAML: good" "$(check "$POLICY_YAML")"
-	is "check: --json, good" true "$("$NESTORCTL" --json policy check "$POLICY_YAML" | jq .valid)"
-	is "check: --json, bad" false "$("$NESTORCTL" --json policy check "$BAD/tab.yaml" 2> /dev/null | jq .valid)"
+	is "policy check accepts policy.yaml" "$POLICY_YAML: good" "$(check "$POLICY_YAML")"
+	is "policy check --json accepts policy.yaml" true "$("$NESTORCTL" --json policy check "$POLICY_YAML" | jq .valid)"
+	is "policy check --json rejects a bad file" false "$("$NESTORCTL" --json policy check "$BAD/tab.yaml" 2> /dev/null | jq .valid)"
 }
 
 # ---- no leaks ----
 
 check_sanitized() {
 	local asan=$ROOT/build/asan/nestorctl path said='' status bad_status=0
-	ok "there is a build with sanitizers" [ -x "$asan" ] || return
+	ok "(there is a build with sanitizers)" [ -x "$asan" ] || return
 	for path in "$BAD"/*.yaml "$T"/kinds/* "$T"/kinds/*/x.yaml "$T/two" "$T/nowhere" "$POLICY_YAML"; do
 		said+=$(ASAN_OPTIONS=exitcode=99 timeout 60 "$asan" policy check "$path" 2>&1)
 		status=$?
 		[ $status -le 1 ] || bad_status=$status
 	done
-	is "sanitizers: all exit statuses are 0 or 1" 0 $bad_status
-	is "sanitizers have nothing to say" "" "$(grep -aE 'Sanitizer|runtime error' <<< "$said")"
+	is "policy check with sanitizers exits with 0 or 1 on all files" 0 $bad_status
+	is "policy check with sanitizers reports nothing" "" "$(grep -aE 'Sanitizer|runtime error' <<< "$said")"
 }
 
 # ---- a running agent ----
@@ -431,15 +431,15 @@ live() {
 	failed=$(status policy_reloads_failed)
 	log=$(wc -c < "$AGENT_LOG")
 	"$@"
-	ok "live: $text: it is seen" until_ok 5 last_failed
-	is "live: $text: the policy before stays" "$before" "$(in_force)"
+	ok "policy reload, $text: the error is noticed" until_ok 5 last_failed
+	is "policy reload, $text: the policy before stays in force" "$before" "$(in_force)"
 	metrics > "$T/metrics"
-	ok "live: $text: the metric is 0" grep -qx 'nestor_policy_last_reload_successful 0' "$T/metrics"
-	ok "live: $text: failures are counted" [ "$(sed -n 's/^nestor_policy_reloads_total{result="failure"} //p' "$T/metrics")" -gt "$failed" ]
-	like "live: $text: the log has the place" "policy refused, .*$DIR$pattern" "$(tail -c +$((log + 1)) "$AGENT_LOG")"
-	like "live: $text: so has nestorctl status" "^$DIR$pattern" "$(status policy_error)"
+	ok "policy reload, $text: the metric is 0" grep -qx 'nestor_policy_last_reload_successful 0' "$T/metrics"
+	ok "policy reload, $text: the failure is counted" [ "$(sed -n 's/^nestor_policy_reloads_total{result="failure"} //p' "$T/metrics")" -gt "$failed" ]
+	like "policy reload, $text: the log has the place" "policy refused, .*$DIR$pattern" "$(tail -c +$((log + 1)) "$AGENT_LOG")"
+	like "policy reload, $text: nestorctl status has the place" "^$DIR$pattern" "$(status policy_error)"
 	rm -rf "$DIR/x.yaml"
-	ok "live: $text: good again" until_ok 5 last_ok
+	ok "policy reload, $text: removing the file repairs the policy" until_ok 5 last_ok
 }
 
 by_rename() {
@@ -463,9 +463,9 @@ live_bad() {
 	live "a key in two files" "/x\.yaml:1:9: agent\.linger is set in $DIR/base\.yaml:2 too" \
 		put_text 'agent: {linger: 5}'
 	chmod 777 "$DIR"
-	ok "live: others may write to the directory: it is seen" until_ok 5 last_failed
+	ok "policy reload: a directory that other users may write to is refused" until_ok 5 last_failed
 	chmod 755 "$DIR"
-	ok "live: others may not: good again" until_ok 5 last_ok
+	ok "policy reload: a directory that only root may write to again is accepted" until_ok 5 last_ok
 }
 
 put_text() { echo "$1" > "$DIR/x.yaml"; }
@@ -474,47 +474,47 @@ put_text() { echo "$1" > "$DIR/x.yaml"; }
 live_good() {
 	local n
 	put_text 'agent: {self_stats: off}'
-	ok "write in place" until_ok 5 key_is agent.self_stats off
+	ok "policy reload: a file written in place is read" until_ok 5 key_is agent.self_stats off
 	put_text 'agent: {self_stats: on}'
-	ok "write in place again" until_ok 5 key_is agent.self_stats on
+	ok "policy reload: a file written in place a second time is read" until_ok 5 key_is agent.self_stats on
 	echo 'agent: {self_stats: off}' > "$DIR/.x.yaml.new"
 	mv "$DIR/.x.yaml.new" "$DIR/x.yaml"
-	ok "rename over" until_ok 5 key_is agent.self_stats off
+	ok "policy reload: a file renamed over another is read" until_ok 5 key_is agent.self_stats off
 	mv "$DIR/x.yaml" "$DIR/x.yaml~" # as vi and emacs do it
 	echo 'agent: {self_stats: on}' > "$DIR/x.yaml"
 	rm "$DIR/x.yaml~"
-	ok "an editor's way" until_ok 5 key_is agent.self_stats on
+	ok "policy reload: a file saved as editors do is read" until_ok 5 key_is agent.self_stats on
 	mv "$DIR/x.yaml" "$T/x.yaml"
-	ok "move away: the default" until_ok 5 key_is agent.self_stats sample
+	ok "policy reload: moving a file away restores the default" until_ok 5 key_is agent.self_stats sample
 	ln "$T/x.yaml" "$DIR/x.yaml"
-	ok "a hard link" until_ok 5 key_is agent.self_stats on
+	ok "policy reload: a hard link to a file is read" until_ok 5 key_is agent.self_stats on
 	rm "$DIR/x.yaml"
-	ok "delete: the default" until_ok 5 key_is agent.self_stats sample
+	ok "policy reload: deleting a file restores the default" until_ok 5 key_is agent.self_stats sample
 
 	n=$(succeeded_reloads)
 	kill -HUP "$agent_pid"
-	ok "SIGHUP" until_ok 5 reloaded_since "$n"
+	ok "policy reload: SIGHUP reads the policy" until_ok 5 reloaded_since "$n"
 	n=$(succeeded_reloads)
-	ok "nestorctl policy reload" quietly ctl policy reload
-	ok "a reload by nestorctl is counted" reloaded_since "$n"
+	ok "policy reload: nestorctl policy reload exits with 0" quietly ctl policy reload
+	ok "policy reload: a reload by nestorctl is counted" reloaded_since "$n"
 	put_text 'agent: {linger: x}'
 	until_ok 5 last_failed
-	like "nestorctl policy reload says what is wrong" "/x\.yaml:" "$(ctl policy reload 2>&1)"
+	like "policy reload: nestorctl policy reload prints the error" "/x\.yaml:" "$(ctl policy reload 2>&1)"
 	chmod 000 "$DIR/x.yaml" # root reads it all the same; the change of mode is seen
 	echo 'agent: {self_stats: off}' > "$DIR/x.yaml"
-	ok "repaired in place" until_ok 5 key_is agent.self_stats off
+	ok "policy reload: a file repaired in place is read" until_ok 5 key_is agent.self_stats off
 	rm "$DIR/x.yaml"
 
 	mv "$DIR" "$T/old.d"
 	kill -HUP "$agent_pid"
-	ok "the directory goes away" until_ok 5 last_failed
-	is "the policy before stays" 77 "$(key agent.linger)"
+	ok "policy reload: a directory that was moved away is refused" until_ok 5 last_failed
+	is "policy reload: the policy before stays in force without the directory" 77 "$(key agent.linger)"
 	mkdir -m 755 "$DIR"
 	echo 'agent: {linger: 78}' > "$DIR/base.yaml"
 	kill -HUP "$agent_pid"
-	ok "another one in its place is read" until_ok 5 key_is agent.linger 78
+	ok "policy reload: a new directory in the place of the former is read" until_ok 5 key_is agent.linger 78
 	echo 'agent: {linger: 79}' > "$DIR/base.yaml"
-	ok "another directory in its place is watched" until_ok 5 key_is agent.linger 79
+	ok "policy reload: a new directory in the place of the former is watched" until_ok 5 key_is agent.linger 79
 }
 
 reloaded_since() { [ "$(succeeded_reloads)" -gt "$1" ]; }
@@ -524,18 +524,18 @@ live_marks() {
 	local n before after
 	n=$(marks) before=$(date +%s%3N)
 	put_text 'agent: {self_stats: off}'
-	ok "a change of policy is marked" until_ok 5 marks_are $((n + 1))
+	ok "policy history: a change of policy is marked" until_ok 5 marks_are $((n + 1))
 	after=$(date +%s%3N)
-	within "a change of policy is marked with its time" "$before" "$(past | jq '.policy_changes[-1]')" "$after"
+	within "policy history: a change of policy is marked with its time" "$before" "$(past | jq '.policy_changes[-1]')" "$after"
 	put_text 'agent: {self_stats: of}'
-	ok "(a policy that is refused)" until_ok 5 last_failed
-	is "a policy that is refused is no change that is marked" $((n + 1)) "$(marks)"
+	ok "(a policy is refused)" until_ok 5 last_failed
+	is "policy history: a refused policy is not marked" $((n + 1)) "$(marks)"
 	put_text 'agent: {self_stats: off}'
-	ok "(the one before, written again)" until_ok 5 last_ok
+	ok "(the policy before is written again)" until_ok 5 last_ok
 	ctl policy reload > "$T/out"
-	is "a reload of the same policy is no change that is marked" $((n + 1)) "$(marks)"
+	is "policy history: a reload of the same policy is not marked" $((n + 1)) "$(marks)"
 	rm "$DIR/x.yaml"
-	ok "the end of a file is a change of policy that is marked" until_ok 5 marks_are $((n + 2))
+	ok "policy history: the removal of a file is marked" until_ok 5 marks_are $((n + 2))
 }
 
 past() { curl -s "$URL/api/v1/history"; }
@@ -559,19 +559,19 @@ no_programs() {
 live_room() {
 	local ids
 	ids=$(program_ids)
-	ok "the room has programs" [ "$(wc -w <<< "$ids")" -ge 2 ]
-	is "the room is up" 1 "$(metric 'nestor_room_up{room="blkio"}')"
-	is "a room that is up is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	ok "policy: a room that is on has BPF programs" [ "$(wc -w <<< "$ids")" -ge 2 ]
+	is "policy: a room that is on is up" 1 "$(metric 'nestor_room_up{room="blkio"}')"
+	is "policy: a room that is on is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	put_text 'blkio: {mode: off}'
-	ok "off by policy" until_ok 10 room_is 0
-	is "a room that is off by policy is not wanted" 0 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	ok "policy: mode off takes a room down" until_ok 10 room_is 0
+	is "policy: a room that is off is not wanted" 0 "$(metric 'nestor_room_wanted{room="blkio"}')"
 	# shellcheck disable=SC2086 # words are wanted
-	ok "a room that is off: its programs have left the kernel" until_ok 10 no_programs $ids
-	is "nestorctl rooms tells why" "off by policy" "$(ctl --json rooms | jq -r '.[] | select(.room == "blkio") | .reason')"
+	ok "policy: a room that is off leaves no BPF program" until_ok 10 no_programs $ids
+	is "policy: nestorctl rooms says that a room is off by policy" "off by policy" "$(ctl --json rooms | jq -r '.[] | select(.room == "blkio") | .reason')"
 	put_text 'blkio: {mode: monitor}'
-	ok "on by policy" until_ok 10 room_is 1
-	is "a room that is on again is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
-	is "a room that is on again has as many programs" "$(wc -w <<< "$ids")" "$(program_ids | wc -w)"
+	ok "policy: mode monitor takes a room up" until_ok 10 room_is 1
+	is "policy: a room that is on again is wanted" 1 "$(metric 'nestor_room_wanted{room="blkio"}')"
+	is "policy: a room that is on again has as many BPF programs as before" "$(wc -w <<< "$ids")" "$(program_ids | wc -w)"
 	rm "$DIR/x.yaml"
 	until_ok 5 last_ok
 }
@@ -583,9 +583,9 @@ room_is() { [ "$(metric 'nestor_room_up{room="blkio"}')" = "$1" ]; }
 start_refused() { # start_refused TEXT POLICY PATTERN
 	local said
 	said=$(timeout 60 "$NESTORD" --listen 127.0.0.1:0 --run-dir "$T/run-other" --bpffs "$T/bpf/other" --policy "$2" 2>&1)
-	is "start: $1: exit status" 1 $?
-	like "start: $1: it is said" "$3" "$said"
-	is "start: $1: in one line" 1 "$(wc -l <<< "$said")"
+	is "nestord with $1: exits with 1" 1 $?
+	like "nestord with $1: the error says why" "$3" "$said"
+	is "nestord with $1: the error is one line" 1 "$(wc -l <<< "$said")"
 }
 
 single_file() {
@@ -593,27 +593,27 @@ single_file() {
 	mkdir -m 755 "$T/single"
 	cp "$POLICY_YAML" "$file"
 	agent_start --policy "$file"
-	is "one file: policy.yaml itself gives the defaults" "$defaults" "$(in_force)"
+	is "policy file: policy.yaml has the defaults" "$defaults" "$(in_force)"
 	echo 'agent: {linger: 5}' > "$file"
-	ok "one file: write in place" until_ok 5 key_is agent.linger 5
+	ok "policy file: a write in place is read" until_ok 5 key_is agent.linger 5
 	echo 'agent: {linger: 6}' > "$T/single/new"
 	mv "$T/single/new" "$file"
-	ok "one file: rename over" until_ok 5 key_is agent.linger 6
+	ok "policy file: a file renamed over it is read" until_ok 5 key_is agent.linger 6
 	rm "$file"
-	ok "one file: delete" until_ok 5 last_failed
-	is "one file: the policy before stays" 6 "$(key agent.linger)"
-	like "one file: the log tells it" "policy refused.*$file: No such file" "$(cat "$AGENT_LOG")"
+	ok "policy file: a deleted file is refused" until_ok 5 last_failed
+	is "policy file: the policy before a deletion stays in force" 6 "$(key agent.linger)"
+	like "policy file: the log says that the file is missing" "policy refused.*$file: No such file" "$(cat "$AGENT_LOG")"
 	mkfifo "$file"
-	ok "one file: a FIFO is refused" until_ok 5 log_has "$file: is not a regular file"
+	ok "policy file: a FIFO is refused" until_ok 5 log_has "$file: is not a regular file"
 	rm "$file"
 	echo 'agent: {linger: 7}' > "$file"
-	ok "one file: back" until_ok 5 key_is agent.linger 7
+	ok "policy file: a file that is created again is read" until_ok 5 key_is agent.linger 7
 	printf 'agent: {include: ["a*", b], exclude: []}\nnet:\n  limits: [{vm: g, egress: 1Mbit}, {migration: qemu, weight: 5}]\n' > "$file"
-	ok "one file: lists" until_ok 5 key_is 'net.limits[1].weight' 5
+	ok "policy file: lists are read" until_ok 5 key_is 'net.limits[1].weight' 5
 	ctl policy show > "$T/shown"
-	is "policy show: a list of names" $'  include:\n    - a*\n    - b\n  exclude: []' "$(grep -A 3 include "$T/shown")"
-	is "policy show: a list of limits" $'  limits:\n    - vm: g, egress: 1000000\n    - migration: qemu, weight: 5' "$(grep -A 2 'limits:$' "$T/shown")"
-	is "one file: good again" 1 "$(metric nestor_policy_last_reload_successful)"
+	is "policy show: prints a list of names" $'  include:\n    - a*\n    - b\n  exclude: []' "$(grep -A 3 include "$T/shown")"
+	is "policy show: prints a list of limits" $'  limits:\n    - vm: g, egress: 1000000\n    - migration: qemu, weight: 5' "$(grep -A 2 'limits:$' "$T/shown")"
+	is "policy file: the metric is 1 after a good policy" 1 "$(metric nestor_policy_last_reload_successful)"
 	agent_stop
 }
 
@@ -628,7 +628,7 @@ bad_characters
 agent_start
 defaults=$(in_force)
 documented='{"agent":{"log_level":"info","max_containers":100,"linger":300,"min_age":0,"include":["*"],"exclude":[],"self_stats":"sample"},"blkio":{"mode":"monitor","limits":[],"targets":[]},"cache":{"mode":"off","memory":0,"min_free":268435456,"ssd":"none","ssd_size":0,"pools":[]},"dedup":{"mode":"monitor","interval":600000000000,"cpu":25,"max_pressure":50,"device":"auto","huge":"leave","merge":"none","targets":[]},"gpufn":{"mode":"off","functions":"auto","cache":"/var/cache/nestor","socket":"auto","share":"deadline","rule":"adaptive","slice_limit":10000000000,"memory":1073741824,"queue":64,"tenants":[]},"net":{"mode":"monitor","link":0,"limits":[],"migration":[{"kind":"criu","process":"criu"},{"kind":"qemu","process":"qemu-system-*","port":"49152-49215"},{"kind":"qemu","process":"kvm","port":"49152-49215"},{"kind":"cloud-hypervisor","process":"cloud-hyperviso*"}]},"pcache":{"mode":"monitor"}}'
-is "the defaults are the documented ones" "$documented" \
+is "policy: the defaults are the documented ones" "$documented" \
 	"$(jq -c --argjson documented "$documented" 'with_entries(select(.key | in($documented)))' <<< "$defaults")" # rooms to come have tests of their own
 check_files
 check_kinds
@@ -640,16 +640,16 @@ agent_stop
 
 printf 'agent:\n  linger: 77\n' > "$DIR/base.yaml"
 agent_start --policy "$DIR"
-is "the first policy is no change" 0 "$(marks)"
+is "policy history: the policy at start is not marked" 0 "$(marks)"
 before=$(in_force)
-is "the directory's policy is in force" 77 "$(key agent.linger)"
+is "policy: the directory's policy is in force" 77 "$(key agent.linger)"
 live_marks
 live_bad
 live_room
 live_good
 agent_stop
-start_refused "bad policy" "$BAD/tab.yaml" "$BAD/tab\.yaml:2:1: a tab"
-start_refused "no policy" "$T/nowhere" "$T/nowhere: No such file"
-start_refused "a FIFO" "$T/kinds/fifo/x.yaml" "x\.yaml: is not a regular file"
+start_refused "a bad policy" "$BAD/tab.yaml" "$BAD/tab\.yaml:2:1: a tab"
+start_refused "a missing policy" "$T/nowhere" "$T/nowhere: No such file"
+start_refused "a FIFO as policy" "$T/kinds/fifo/x.yaml" "x\.yaml: is not a regular file"
 single_file
 done_testing

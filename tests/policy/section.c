@@ -103,20 +103,20 @@ static void test_made_up(void)
 	json_t *json;
 	char *text;
 
-	if (!ok(p != NULL, "section: a made-up one can be read"))
+	if (!ok(p != NULL, "section: a made-up section can be read"))
 		return;
 	o = policy_section(p, &made_up);
 	is_u64(9, o->trees, "section: a key that is set has its value");
 	is_str("shut", o->gate, "section: a key that is not set has its default");
 	ok(o->apples_count == 2 && o->apples[0].colour == 2 && !o->apples[1].colour && o->apples[1].weight == 2000,
 	   "section: a list has its entries");
-	is_u64(MODE_OFF, policy_mode(p, &made_up), "section: its mode is found");
-	is_u64(MODE_MONITOR, policy_mode(p, &without_mode), "section: one without a mode is on");
+	is_u64(MODE_OFF, policy_mode(p, &made_up), "section: the mode of a section is found");
+	is_u64(MODE_MONITOR, policy_mode(p, &without_mode), "section: a section without a mode is on");
 	json = policy_to_json(p);
 	text = json_dumps(json_object_get(json, "orchard"), 0);
 	is_str("{\"mode\": \"off\", \"trees\": 9, \"water\": 0, \"gate\": \"shut\", \"apples\": [{\"name\": \"a\", \"colour\": "
 	       "\"green\"}, {\"name\": \"b\", \"weight\": 2000}]}",
-	       text, "section: it can be shown");
+	       text, "section: a section is shown as JSON");
 	free(text);
 	json_decref(json);
 	policy_free(p);
@@ -147,7 +147,7 @@ static void test_refused(void)
 		struct policy_error error = {};
 
 		ok(!read_over(bad[i].text, &error), "section: refused: %s", strtok(strdupa(bad[i].text), "\n"));
-		is_str(bad[i].why, error.text, "section: and it is said why");
+		is_str(bad[i].why, error.text, named("section: says why it refuses: %s", strtok(strdupa(bad[i].text), "\n")));
 	}
 }
 
@@ -188,7 +188,7 @@ static void test_yaml(void)
 
 	policy_print_yaml(out, one);
 	fclose(out);
-	is_str(expected, strstr(text, "# Trees."), "section: it is explained in policy.yaml");
+	is_str(expected, strstr(text, "# Trees."), "section: policy.yaml explains a section");
 }
 
 /* ---- the real ones ---- */
