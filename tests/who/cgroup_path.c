@@ -51,12 +51,15 @@ static void test_name(const struct kernel *k)
 
 	snprintf(own, sizeof(own), "/nestor-test-%s (deleted)", id());
 	snprintf(cgroup, sizeof(cgroup), "%s%s", kernel_task_hierarchy(k)->mount, own);
-	if (!ok(mkdir(cgroup, 0755) == 0 && stat(cgroup, &st) == 0, "a cgroup can be called as if it were deleted"))
+	if (!ok(mkdir(cgroup, 0755) == 0 && stat(cgroup, &st) == 0,
+		"(a cgroup's name ends in the kernel's mark of a removed one)"))
 		return;
-	is_u64(0, (__u64)-kernel_cgroup_path(k, k->task_hierarchy, st.st_ino, path, sizeof(path)), "and has a path");
-	is_str(own, path, "which is its own");
-	ok(rmdir(cgroup) == 0, "it is removed");
-	ok(kernel_cgroup_path(k, k->task_hierarchy, st.st_ino, path, sizeof(path)) < 0, "and has none any more");
+	is_u64(0, (__u64)-kernel_cgroup_path(k, k->task_hierarchy, st.st_ino, path, sizeof(path)),
+	       "cgroup path: a cgroup whose name ends in (deleted) has a path");
+	is_str(own, path, "cgroup path: a cgroup whose name ends in (deleted) has its own path");
+	ok(rmdir(cgroup) == 0, "(a cgroup whose name ends in the kernel's mark is removed)");
+	ok(kernel_cgroup_path(k, k->task_hierarchy, st.st_ino, path, sizeof(path)) < 0,
+	   "cgroup path: a removed cgroup has no path");
 }
 
 static void test_dying(const struct kernel *k)
@@ -67,9 +70,9 @@ static void test_dying(const struct kernel *k)
 
 	snprintf(own, sizeof(own), "/nestor-test-path-%s", id());
 	snprintf(cgroup, sizeof(cgroup), "%s%s", kernel_task_hierarchy(k)->mount, own);
-	if (!ok(mkdir(cgroup, 0755) == 0, "a cgroup can be made") || !ok(rmdir(cgroup) == 0, "and removed"))
+	if (!ok(mkdir(cgroup, 0755) == 0, "(a cgroup is made)") || !ok(rmdir(cgroup) == 0, "(a cgroup is removed)"))
 		return;
-	if (!ok(pthread_create(&thread, NULL, live_and_die, NULL) == 0, "a thread makes and removes it all the time"))
+	if (!ok(pthread_create(&thread, NULL, live_and_die, NULL) == 0, "(a thread makes and removes a cgroup in a loop)"))
 		return;
 	while (!over) {
 		int err = kernel_cgroup_path(k, k->task_hierarchy, current_id, path, sizeof(path));
@@ -80,15 +83,16 @@ static void test_dying(const struct kernel *k)
 			printf("# %s\n", path);
 	}
 	pthread_join(thread, NULL);
-	ok(found > LIVES / 100, "it was found %u times, and %u times it was gone", found, gone);
-	is_u64(0, wrong, "under no other name");
+	ok(found > LIVES / 100, "cgroup path: a cgroup that comes and goes is found %u times, and missing %u times", found,
+	   gone);
+	is_u64(0, wrong, "cgroup path: a cgroup that comes and goes is found under no other path");
 }
 
 int main(void)
 {
 	struct kernel k = {};
 
-	if (ok(kernel_probe(&k) == 0, "the kernel is as it should be")) {
+	if (ok(kernel_probe(&k) == 0, "(the kernel has what the agent needs)")) {
 		test_name(&k);
 		test_dying(&k);
 	}

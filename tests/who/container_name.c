@@ -114,16 +114,29 @@ struct expected {
 	bool asked_again;
 };
 
+/* @path with its long ids cut. */
+static const char *short_path(const char *path)
+{
+	static char text[512];
+	char *rest;
+
+	snprintf(text, sizeof(text), "%s", path);
+	while ((rest = strstr(text, REST)))
+		memmove(rest, rest + strlen(REST), strlen(rest + strlen(REST)) + 1);
+	return text;
+}
+
 static void check(const struct expected *e)
 {
+	const char *path = short_path(e->path);
 	struct container_name n;
 
 	container_name(root, e->path, &n);
-	is_str(e->name, n.name, e->path);
-	is_str(e->runtime, n.runtime, "  its runtime");
-	is_str(e->short_id, n.short_id, "  its id");
-	is_str(e->own ?: e->path, n.path, "  its cgroup");
-	ok(n.final == !e->asked_again, "  %s", e->asked_again ? "is asked for again" : "is final");
+	is_str(e->name, n.name, named("container names: %s is %.40s", path, e->name));
+	is_str(e->runtime, n.runtime, named("container names: %s has its runtime", path));
+	is_str(e->short_id, n.short_id, named("container names: %s has its id", path));
+	is_str(e->own ?: e->path, n.path, named("container names: %s has its cgroup", path));
+	ok(n.final == !e->asked_again, "container names: %s is %s", path, e->asked_again ? "looked up again" : "final");
 }
 
 #define CHECK_ALL(list)                                                                                                        \
@@ -304,13 +317,13 @@ static void test_odd_names(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
 		name_of(list[i].record, name);
-		is_str(list[i].name, name, list[i].record);
+		is_str(list[i].name, name, named("container names: the record '%s' is read", list[i].record));
 	}
 	for (size_t i = 0; i < 100; i++)
 		strcat(record, "\xe2\x82\xac");
 	strcat(record, "\"}");
 	name_of(record, name);
-	ok(strlen(name) == 190 && is_utf8(name), "a long name is cut between characters");
+	ok(strlen(name) == 190 && is_utf8(name), "container names: a long name is cut between characters");
 }
 
 static void test_odd_files(void)
@@ -322,26 +335,27 @@ static void test_odd_files(void)
 		return;
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
 	put("/elsewhere", "{\"Name\":\"/stolen\"}");
-	ok(!symlink("../../../../../elsewhere", at(DOCKER_DIR NONE "/config.v2.json")), "a record that is a link");
+	ok(!symlink("../../../../../elsewhere", at(DOCKER_DIR NONE "/config.v2.json")), "(a record is a symbolic link)");
 	container_name(root, "/docker/" NONE, &n);
-	is_str("9" SHORT, n.name, "is not followed");
+	is_str("9" SHORT, n.name, "container names: a record that is a symbolic link is not followed");
 
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
-	ok(!mkfifo(at(DOCKER_DIR NONE "/config.v2.json"), 0600), "a record that is a pipe");
+	ok(!mkfifo(at(DOCKER_DIR NONE "/config.v2.json"), 0600), "(a record is a pipe)");
 	container_name(root, "/docker/" NONE, &n);
-	is_str("9" SHORT, n.name, "is not waited for");
+	is_str("9" SHORT, n.name, "container names: a record that is a pipe is not waited for");
 
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
 	snprintf(large, 2 << 20, "{\"Name\":\"/a\"}%*s", (2 << 20) - 16, "");
 	put(DOCKER_DIR NONE "/config.v2.json", large);
 	container_name(root, "/docker/" NONE, &n);
-	is_str("9" SHORT, n.name, "a record of 2 MiB is not read");
+	is_str("9" SHORT, n.name, "container names: a record of 2 MiB is not read");
 
 	put("/data/x", "");
 	snprintf(large, 512, "%s/var/lib/docker", root);
-	ok(!rename(large, at("/data/docker")) && !symlink(at("/data/docker"), large), "docker's folder moved, by a link");
+	ok(!rename(large, at("/data/docker")) && !symlink(at("/data/docker"), large),
+	   "(docker's folder is moved, with a symbolic link to it)");
 	container_name(root, "/docker/" DOCKER, &n);
-	is_str("web", n.name, "is followed");
+	is_str("web", n.name, "container names: docker's folder behind a symbolic link is read");
 }
 
 static void test_odd_paths(void)
@@ -371,7 +385,8 @@ static void test_odd_paths(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		container_name(root, paths[i], &n);
-		ok(n.name[0] && n.runtime[0] && n.path[0] && is_utf8(n.name), "an odd path has a name: %s", n.name);
+		ok(n.name[0] && n.runtime[0] && n.path[0] && is_utf8(n.name), "container names: an odd path has a name: %s",
+		   n.name);
 	}
 	for (size_t len = 180; path && len < 5000; len += len < 600 ? 1 : 331) {
 		memset(path, 'x', len);
@@ -380,9 +395,9 @@ static void test_odd_paths(void)
 		path[len - 3] = '\xe2', path[len - 2] = '\x82', path[len - 1] = '\0';
 		container_name(root, path, &n);
 		if (!n.name[0] || !is_utf8(n.name) || strncmp(path, n.path, strlen(n.path)) != 0)
-			ok(false, "a path of %zu bytes has a name", len);
+			ok(false, "container names: a path of %zu bytes has a name", len);
 	}
-	ok(true, "paths up to 5000 bytes have names");
+	ok(true, "container names: paths of up to 5000 bytes have names");
 }
 
 /* Thousands of records with bytes changed at random: none is read beyond its end. */
@@ -406,11 +421,11 @@ static void test_damaged_records(void)
 		runtime_record_parse_docker(copy, len, name);
 		runtime_record_parse_podman(copy, len, PODMAN, name);
 		if (runtime_record_parse_bundle(copy, len, name) && !is_utf8(name))
-			ok(false, "a name is UTF-8");
+			ok(false, "container names: a name from a damaged record is UTF-8");
 		runtime_record_parse_runc(copy, len, "/rc1", 4);
 		runtime_record_parse_crun(copy, len, "/rc1", 4);
 	}
-	ok(true, "30000 damaged records are read");
+	ok(true, "container names: 30000 damaged records are read");
 }
 
 /* What this process has computed itself: what others do to the machine, and the kernel for a sanitizer, is left out. */
@@ -449,7 +464,7 @@ static void test_cost(void)
 			is_str(name, n.name, path);
 	}
 	took = user_ms() - before;
-	ok(took < 5000, "1000 names from a list of 1 MiB take %llu ms of computing", (unsigned long long)took);
+	ok(took < 5000, "container names: 1000 names from a list of 1 MiB take %llu ms of CPU time", (unsigned long long)took);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

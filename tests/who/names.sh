@@ -34,8 +34,8 @@ info() { metrics | sed -n "s|^nestor_container_info{container=\"$1\",||p"; }
 work='dd if=/dev/disk of=/dev/null bs=4k count=$0 iflag=direct status=none; exec sleep 1000'
 
 check() { # check WHAT NAME COUNT RUNTIME ID PATH: what NAME has read, and what is known of it; PATH is a pattern
-	ok "$1: $3 reads are those of \"$2\"" until_ok 30 has "$2" "$3" || echo "#   got: $(count "$2")"
-	like "$1: runtime, path and id" "^runtime=\"$4\",path=\"$6\",id=\"$5\"} 1$" "$(info "$2")"
+	ok "names, $1: $3 reads count for \"$2\"" until_ok 30 has "$2" "$3" || echo "#   got: $(count "$2")"
+	like "names, $1: the metric has runtime, path and id" "^runtime=\"$4\",path=\"$6\",id=\"$5\"} 1$" "$(info "$2")"
 }
 
 # ---- podman
@@ -63,7 +63,7 @@ check_podman() { # check_podman RUNTIME COUNT OPTION…
 	shift 2
 	defer remove_podman "$name"
 	id=$(start_podman "$name" "$count" --runtime "$runtime" "$@" 2> "$T/podman.log")
-	if ! ok "podman with $runtime starts a container" [ -n "$id" ]; then
+	if ! ok "(podman with $runtime starts a container)" [ -n "$id" ]; then
 		sed 's/^/#   /' "$T/podman.log"
 		return
 	fi
@@ -78,7 +78,7 @@ check_pod() { # check_pod RUNTIME COUNT: of a container in a pod
 		--cgroup-parent "/$me-engine" > "$T/pod.log" 2>&1 ||
 		sed 's/^/#   /' "$T/pod.log"
 	check_podman "$1" "$2" --pod "$me-pod"
-	like "a container's cgroup is in its pod's" "/$me-engine/[0-9a-f]{64}/libpod-" "$(info "$me-podman-$2")"
+	like "names, podman: a container's cgroup is in its pod's" "/$me-engine/[0-9a-f]{64}/libpod-" "$(info "$me-podman-$2")"
 }
 
 # ---- runc and crun by themselves
@@ -102,7 +102,7 @@ start_oci() { # start_oci RUNTIME NAME COUNT
 check_oci() { # check_oci RUNTIME COUNT
 	local name=$me-$1
 	defer "$1" delete --force "$name"
-	if ! ok "$1 starts a container" start_oci "$1" "$name" "$2"; then
+	if ! ok "($1 starts a container)" start_oci "$1" "$name" "$2"; then
 		sed 's/^/#   /' "$T/$name/log"
 		return
 	fi
@@ -150,7 +150,7 @@ check_docker() {
 	reads_in "/docker/$id" 11
 	check "docker's cgroupfs driver" "$me-docker" 11 docker "${id:0:12}" "/docker/$id"
 	reads_in "/docker/$id/inner" 13
-	ok "what a container does in cgroups that it made is its own" has "$me-docker" 24
+	ok "names, docker: I/O in cgroups that a container made counts for it" has "$me-docker" 24
 	# A container has another id in each hierarchy, and is one.
 	for hierarchy in "${hierarchies[@]}"; do reads_in "/system.slice/docker-$scope.scope" 17 "$hierarchy"; done
 	check "docker's systemd driver" "$me-scope" $((17 * ${#hierarchies[@]})) docker "${scope:0:12}" "/system.slice/docker-$scope.scope"
@@ -159,12 +159,12 @@ check_docker() {
 	id=$(random_id)
 	make_tree "/docker/$id"
 	reads_in "/docker/$id" 19
-	ok "without a record a container is called by its id" until_ok 30 has "${id:0:12}" 19
+	ok "names, docker: a container without a record is named by its id" until_ok 30 has "${id:0:12}" 19
 	id=$(random_id)
 	make_tree "/docker/$id"
 	put_record "/var/lib/docker/containers/$id" config.v2.json "{\"ID\":\"$id\",\"Name\":\"/$me-late\"}"
 	reads_in "/docker/$id" 23
-	ok "with a record a container is called by its name" until_ok 30 has "$me-late" 23
+	ok "names, docker: a container with a record has its name" until_ok 30 has "$me-late" 23
 }
 
 # Limits and metrics wait as long for a late record: longer than a busy machine's runtime takes.
@@ -172,14 +172,14 @@ begin_late() {
 	late=$(random_id) late_since=$(uptime_s)
 	make_tree "/docker/$late"
 	reads_in "/docker/$late" 5
-	ok "a container whose record is late has its id for a name at first" until_ok 10 is_container "${late:0:12}"
+	ok "names, docker: a container has its id for a name before its record is written" until_ok 10 is_container "${late:0:12}"
 }
 check_late() {
 	until_ok 5 late_by 3
 	put_record "/var/lib/docker/containers/$late" config.v2.json "{\"ID\":\"$late\",\"Name\":\"/$me-verylate\"}"
-	ok "a record that is three seconds late: limits know the name" until_ok 10 is_container "$me-verylate" ||
+	ok "names, docker: limits use the name from a record three seconds late" until_ok 10 is_container "$me-verylate" ||
 		echo "# $(($(uptime_s) - late_since)) s after its birth"
-	ok "a record that is three seconds late: metrics know the name" until_ok 10 has "$me-verylate" 5
+	ok "names, docker: metrics use the name from a record three seconds late" until_ok 10 has "$me-verylate" 5
 }
 uptime_s() { sed 's/\..*//' /proc/uptime; }
 late_by() { [ $(($(uptime_s) - late_since)) -gt "$1" ]; }
@@ -214,9 +214,9 @@ check_kubernetes() {
 	reads_in "$pod/$id" 71
 	reads_in "$pod/$sandbox" 73
 	reads_in "$slice/cri-containerd-$scope.scope" 79
-	check "kubernetes" "shop/$me/web" 71 containerd "${id:0:12}" "$pod/$id"
-	check "kubernetes: the pod itself" "shop/$me/POD" 73 containerd "${sandbox:0:12}" "$pod/$sandbox"
-	check "kubernetes with systemd" "shop/$me/db" 79 containerd "${scope:0:12}" "$slice/cri-containerd-$scope.scope"
+	check "Kubernetes" "shop/$me/web" 71 containerd "${id:0:12}" "$pod/$id"
+	check "Kubernetes' pod sandbox" "shop/$me/POD" 73 containerd "${sandbox:0:12}" "$pod/$sandbox"
+	check "Kubernetes with systemd" "shop/$me/db" 79 containerd "${scope:0:12}" "$slice/cri-containerd-$scope.scope"
 }
 
 # As podman makes them, where there is no podman.
@@ -267,9 +267,9 @@ check_systemd() {
 	SYSTEMD_UNIT_PATH=$T/system container=nestor unshare --pid --fork --kill-child --mount-proc \
 		/lib/systemd/systemd --system --unit=nestor.target --log-target=console < /dev/null > "$T/systemd.log" 2>&1 &
 	defer kill -KILL $!
-	check "systemd: a service" "$me-a.service" 59 systemd "" "/system.slice/$me-a.service"
-	check "systemd: one in a slice" "$me-b.service" 61 systemd "" "/nestor.slice/nestor-b.slice/$me-b.service"
-	check "systemd: a user's of the same name" "user@1000.service/$me-a.service" 67 systemd "" \
+	check "systemd, a service" "$me-a.service" 59 systemd "" "/system.slice/$me-a.service"
+	check "systemd, a service in a slice" "$me-b.service" 61 systemd "" "/nestor.slice/nestor-b.slice/$me-b.service"
+	check "systemd, a user's service of the same name" "user@1000.service/$me-a.service" 67 systemd "" \
 		"/user.slice/user-1000.slice/user@1000.service/[^\"]*$me-a.service" || sed 's/^/#   /' "$T/systemd.log"
 }
 
@@ -277,18 +277,18 @@ check_systemd() {
 check_mode() { # check_mode MODE
 	local rooms
 	rooms=$(ctl rooms)
-	is "cgroups are $1" "$1" "$(ctl status | awk '/^cgroups:/ { print $2 }')"
-	is "block I/O and the page cache are watched" "1 1" \
+	is "names: nestorctl status says that cgroups are $1" "$1" "$(ctl status | awk '/^cgroups:/ { print $2 }')"
+	is "names: blkio and pcache are up with cgroups $1" "1 1" \
 		"$(metric 'nestor_room_up{room="blkio"}') $(metric 'nestor_room_up{room="pcache"}')"
-	like "block I/O cannot be steered, and it is said why" \
+	like "names: the log says why blkio limits are not enforced" \
 		"enforces nothing: the io controller is not on cgroup v2 here; cgroups are $1" "$(cat "$AGENT_LOG")"
 	if [ "$1" = hybrid ]; then
-		is "the network is watched: an empty tree of version 2 will do" 1 "$(metric 'nestor_room_up{room="net"}')"
-		is "hybrid: the network cannot be limited" 0 "$(metric nestor_net_limit_possible)"
-		like "hybrid: the log says why the network cannot be limited" "net: no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
+		is "names: net is up with cgroups hybrid" 1 "$(metric 'nestor_room_up{room="net"}')"
+		is "names: net limits are not possible with cgroups hybrid" 0 "$(metric nestor_net_limit_possible)"
+		like "names: the log says why net limits are not possible with cgroups hybrid" "net: no limits: containers are in cgroups of version 1" "$(cat "$AGENT_LOG")"
 	else
-		is "the network is not watched" 0 "$(metric 'nestor_room_up{room="net"}')"
-		like "rooms tells why, and what would help" "no cgroup v2 hierarchy is mounted.*mount -t cgroup2 none DIR" "$rooms"
+		is "names: net is down with cgroups v1" 0 "$(metric 'nestor_room_up{room="net"}')"
+		like "names: nestorctl rooms says why net is down and what to do" "no cgroup v2 hierarchy is mounted.*mount -t cgroup2 none DIR" "$rooms"
 	fi
 }
 
@@ -357,7 +357,7 @@ else
 	wait $trees
 	for mode in v1 hybrid v2; do
 		subtests "cgroup $mode" cat "$T/$mode"
-		is "cgroup $mode: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$mode.status")"
+		is "cgroup $mode: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/$mode.status")"
 	done
 fi
 done_testing

@@ -34,7 +34,7 @@ static void test_programs(void)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *vmm = vm_vmm(cases[i].program);
 
-		ok(vmm && cases[i].vmm ? !strcmp(vmm, cases[i].vmm) : vmm == cases[i].vmm, "program \"%s\" is %s",
+		ok(vmm && cases[i].vmm ? !strcmp(vmm, cases[i].vmm) : vmm == cases[i].vmm, "VMs: program \"%s\" is %s",
 		   cases[i].program, cases[i].vmm ? cases[i].vmm : "no VMM");
 	}
 }
@@ -51,7 +51,7 @@ static void is_named(const char *expected, const char *vmm, const char *args, co
 			*p = '\0';
 	c.text = text;
 	vm_name(vmm, &c, path, 42, name);
-	snprintf(what, sizeof(what), "%s: \"%.100s\" in %.100s", vmm, args, path);
+	snprintf(what, sizeof(what), "VM names: %s with \"%.100s\" in %.100s is %s", vmm, args, path, expected);
 	for (char *p = what; *p; p++)
 		if (*p == '\n')
 			*p = '?';
@@ -151,10 +151,10 @@ static void test_bad_names(void)
 		args[4] = args[10] = '\0';
 		c.len = len + 1;
 		vm_name("qemu", &c, "/", 42, name);
-		is_u64(180 - shift, strlen(name), "a long name is cut, with room for a suffix");
+		is_u64(180 - shift, strlen(name), "VM names: a long name is cut, with room for a suffix");
 		for (len = 0; name[len]; len += utf8_len(name + len) ? utf8_len(name + len) : 1000)
 			;
-		is_u64(180 - shift, len, "and is whole characters");
+		is_u64(180 - shift, len, "VM names: a long name is cut between characters");
 	}
 }
 
@@ -177,7 +177,7 @@ static void test_paths(void)
 
 		snprintf(path, sizeof(path), "%s", cases[i].path);
 		vm_cut_path(path);
-		is_str(cases[i].cut, path, "a machine's cgroup is what libvirt made for it, others stay");
+		is_str(cases[i].cut, path, named("VMs: the cgroup of a VM in '%s' is '%s'", cases[i].path, cases[i].cut));
 	}
 }
 
@@ -187,14 +187,14 @@ static void test_same(void)
 	struct vm a = { .name = "web", .pid = 1, .start = 2, .taps = taps, .path = "/" }, b = a;
 
 	b.taps = equal;
-	ok(vm_same(&a, &b), "two looks that saw the same");
+	ok(vm_same(&a, &b), "VMs: two equal looks at a VM are the same");
 	b.taps = fewer;
-	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "a tap more or less");
+	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "VMs: a look with another tap differs");
 	b.taps = NULL;
-	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "none at all");
+	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "VMs: a look without taps differs");
 	b = a;
 	b.start = 3;
-	ok(!vm_same(&a, &b), "another process of the same number");
+	ok(!vm_same(&a, &b), "VMs: another process of the same number differs");
 }
 
 static void count(void *data, int pid)
@@ -212,13 +212,13 @@ static void test_proc(void)
 
 	if (!child)
 		_exit(0);
-	ok(vm_look(getpid(), &vm) == -ESRCH, "a test is no VM");
-	ok(vm_look(1 << 30, &vm) == -ESRCH, "nor is a process that is not there");
+	ok(vm_look(getpid(), &vm) == -ESRCH, "VMs: a test's process is no VM");
+	ok(vm_look(1 << 30, &vm) == -ESRCH, "VMs: a missing process is no VM");
 	waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT);
-	ok(vm_look(child, &vm) == -ESRCH, "nor is a zombie");
+	ok(vm_look(child, &vm) == -ESRCH, "VMs: a zombie is no VM");
 	waitpid(child, NULL, 0);
 	vm_scan(count, &nr);
-	is_u64(0, nr, "a scan does not find the test");
+	is_u64(0, nr, "VMs: a scan does not find a test's process");
 }
 
 int main(void)

@@ -38,24 +38,24 @@ defer kill -KILL $vm
 
 line() { "$vms" | grep "^web qemu $vm "; }
 ready() { line | grep -q 'taps: [0-9][0-9]* [0-9]'; }
-ok "a VM without a name has that of its machine scope, and two taps" until_ok 60 ready || sed 's/^/# /' "$T/qemu"
-is "its cgroup is the scope" "/$scope" "$(line | cut -d' ' -f4)"
-is "a tap of two queues and a macvtap are its taps" "$(printf '%s\n' "$(index tap0)" "$(index macvtap0)" | sort -n | xargs)" \
+ok "VMs: a VM without a name has its machine scope's, and two taps" until_ok 60 ready || sed 's/^/# /' "$T/qemu"
+is "VMs: a libvirt VM's cgroup is its scope" "/$scope" "$(line | cut -d' ' -f4)"
+is "VMs: a tap of two queues and a macvtap are a VM's taps" "$(printf '%s\n' "$(index tap0)" "$(index macvtap0)" | sort -n | xargs)" \
 	"$(line | sed 's/.* taps: \(.*\) helpers:.*/\1/')"
 seen() { [ "$(metric "nestor_vm_info{vm=\"web\",vmm=\"qemu\",pid=\"$vm\"}")" = 1 ]; }
-ok "the agent has it" until_ok 5 seen
+ok "VMs: the agent has a VM that was there before" until_ok 5 seen
 
 # ---- vhost: kernel threads in 6.1, threads of QEMU in later kernels
 helpers=$(line | sed 's/.* helpers:\(.*\)/\1/')
 own=$(cat /proc/$vm/task/*/comm | grep -c "^vhost-$vm\$")
 echo "# helpers:$helpers; threads of its own: $own"
-is "a vhost worker of each queue is a helper or a thread of its own" 2 $(($(wc -w <<< "$helpers") + own))
-[ "$KERNEL" != 6.1 ] || is "with Linux 6.1 they are helpers" 0 "$own"
+is "VMs: a vhost worker of each queue is a helper or a thread of QEMU" 2 $(($(wc -w <<< "$helpers") + own))
+[ "$KERNEL" != 6.1 ] || is "VMs: with Linux 6.1 vhost workers are helpers" 0 "$own"
 vm_value() { bpftool -j map dump name who_vms | jq ".[].formatted | select(.key == $1) | .value"; }
 is_known() { [ "$(vm_value "$1")" = "$(vm_value $vm)" ]; }
 for tid in $helpers; do
-	is "helper $tid is its vhost thread" "vhost-$vm" "$(cat "/proc/$tid/comm")"
-	ok "the VM is the thread's in the eyes of BPF" until_ok 5 is_known "$tid"
+	is "VMs: helper $tid is the VM's vhost thread" "vhost-$vm" "$(cat "/proc/$tid/comm")"
+	ok "VMs: BPF charges helper $tid to the VM" until_ok 5 is_known "$tid"
 done
 
 # ---- I/O
@@ -67,15 +67,15 @@ for i in 0 1 2; do
 	before=$(bytes $disk read)
 	echo "qemu-io $way \"read 0 1M\"" >&9
 	echo "qemu-io $way \"write 0 64k\"" >&9
-	ok "$way: (QEMU writes)" until_ok 20 has_written $disk
-	is "$way: 1 MiB that QEMU reads is the VM's" $((1 << 20)) $(($(bytes $disk read) - ${before:-0}))
-	is "$way: so is all it ever read" $(($(of_kernel $disk 3) - earlier[i])) "$(bytes $disk read)"
-	is "$way: and wrote" $((64 << 10)) "$(bytes $disk write)"
-	is "$way: no container has any" "" "$(metric "nestor_blkio_ios_total{device=\"$disk\",vm=\"\"}")"
+	ok "(VMs: QEMU writes, $way)" until_ok 20 has_written $disk
+	is "VMs: 1 MiB that QEMU reads counts for the VM, $way" $((1 << 20)) $(($(bytes $disk read) - ${before:-0}))
+	is "VMs: all that QEMU read before counts for the VM, $way" $(($(of_kernel $disk 3) - earlier[i])) "$(bytes $disk read)"
+	is "VMs: all that QEMU writes counts for the VM, $way" $((64 << 10)) "$(bytes $disk write)"
+	is "VMs: no container has QEMU's I/O, $way" "" "$(metric "nestor_blkio_ios_total{device=\"$disk\",vm=\"\"}")"
 done
 
 kill $vm
 gone() { ! seen; }
-ok "a VM goes when it is killed" until_ok 5 gone
-is "its counts stay" $((64 << 10)) "$(bytes nullb0 write)"
+ok "VMs: a killed VM is removed" until_ok 5 gone
+is "VMs: the counts of a killed VM stay" $((64 << 10)) "$(bytes nullb0 write)"
 done_testing

@@ -47,28 +47,28 @@ run_qemu -name old
 until_ok 5 test -e /proc/$vm/exe
 agent_start
 old=$vm
-ok "a VM that was there before the agent" until_ok 2 has_vm old "$old"
+ok "VMs: a VM older than the agent is found" until_ok 2 has_vm old "$old"
 
 # ---- birth, name, taps, death
 new_tap "$tap"
 run_qemu -name guest=we,,b,debug-threads=on -netdev "$(netdev n "$tap")" -device virtio-net-pci,netdev=n
 web=$vm
-ok "a VM is seen, with its name" until_ok 2 has_vm we,b "$web"
-ok "a VM's tap is seen" until_ok 5 has_taps "$web" "$tap"
-is "a VM's tap is no other's" "" "$(taps_of "$old")"
-is "nestorctl vms: a table with it" "we,b qemu $web $tap" "$(ctl vms | awk -v pid="$web" '$3 == pid { print $1, $2, $3, $4 }')"
-is "one look finds its index" "$(cat "/sys/class/net/$tap/ifindex")" \
+ok "VMs: a new VM is found with its name" until_ok 2 has_vm we,b "$web"
+ok "VMs: a VM's tap is found" until_ok 5 has_taps "$web" "$tap"
+is "VMs: a VM's tap is no other VM's" "" "$(taps_of "$old")"
+is "VMs: nestorctl vms has name, VMM, process and tap" "we,b qemu $web $tap" "$(ctl vms | awk -v pid="$web" '$3 == pid { print $1, $2, $3, $4 }')"
+is "VMs: one look finds the index of a VM's tap" "$(cat "/sys/class/net/$tap/ifindex")" \
 	"$("$vms" | sed -n "s/^we,b qemu $web .* taps: \([0-9 ]*\) helpers:.*/\1/p")"
 
 run_qemu -name we,,b
 second=$vm
-ok "a second one of that name has its number" until_ok 2 has_vm "we,b:$second" "$second"
+ok "VMs: a second VM of the same name has its process id as suffix" until_ok 2 has_vm "we,b:$second" "$second"
 end_qemu "$second"
-ok "a VM goes when it is killed" until_ok 2 has_no_vm "$second"
-ok "the first VM of a name stays" has_vm we,b "$web"
+ok "VMs: a killed VM is removed" until_ok 2 has_no_vm "$second"
+ok "VMs: the first VM of a name stays after the second was killed" has_vm we,b "$web"
 
 run_qemu
-ok "one that is called nothing has its number" until_ok 2 has_vm "qemu-$vm" "$vm"
+ok "VMs: a VM without a name is named by VMM and process id" until_ok 2 has_vm "qemu-$vm" "$vm"
 end_qemu "$vm"
 
 # ---- another program's arguments are no VM; nor is what a VMM runs
@@ -80,10 +80,10 @@ chmod +x "$T/ifup"
 new_tap "${tap}u"
 run_qemu -name up -netdev "tap,id=n,ifname=${tap}u,script=$T/ifup,downscript=no"
 runs_script() { script=$(pgrep -P "$vm" tail); }
-ok "(a VMM that waits for its script)" until_ok 5 runs_script
-ok "a VMM that waits for its script is a VM" has_vm up "$vm"
-ok "a VMM's script is no VM" has_no_vm "$script"
-ok "a program that gives itself a VMM's name is no VM" has_no_vm "$fake"
+ok "(VMs: a VMM waits for its script)" until_ok 5 runs_script
+ok "VMs: a VMM that waits for its script is a VM" has_vm up "$vm"
+ok "VMs: a VMM's script is no VM" has_no_vm "$script"
+ok "VMs: a program that sets a VMM's name is no VM" has_no_vm "$fake"
 kill "$script" "$vm" "$fake"
 wait "$vm" "$fake" 2> /dev/null
 
@@ -91,9 +91,9 @@ wait "$vm" "$fake" 2> /dev/null
 "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name daemon -daemonize -pidfile "$T/pid"
 daemon=$(cat "$T/pid")
 defer kill -KILL "$daemon"
-ok "a VM that made itself a daemon" until_ok 10 has_vm daemon "$daemon"
+ok "VMs: a VM that became a daemon is found" until_ok 10 has_vm daemon "$daemon"
 kill "$daemon"
-ok "a daemon goes as others do" until_ok 3 has_no_vm "$daemon"
+ok "VMs: a killed daemon is removed" until_ok 3 has_no_vm "$daemon"
 
 # ---- one whose first processes stay zombies, as nobody waits for them; and one that was up before the agent could look
 daemonize() { # daemonize NAME: its pid is in $daemon when its first process has ended
@@ -110,7 +110,7 @@ end_daemon() {
 	wait "$noreap" 2> /dev/null
 }
 daemonize unreaped
-ok "a daemon whose parents are zombies" until_ok 3 has_vm unreaped "$daemon"
+ok "VMs: a daemon whose parents are zombies is found" until_ok 3 has_vm unreaped "$daemon"
 end_daemon
 
 # As from a script in the background of a shell that ended, or from another PID namespace: the session has no leader.
@@ -123,16 +123,16 @@ leader=$$
 END
 setsid -w bash "$T/leaderless" "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name leaderless \
 	-daemonize -pidfile "$T/leaderless.pid"
-ok "(a daemon that was started from a session without leader)" until_ok 10 test -s "$T/leaderless.pid"
+ok "(VMs: a daemon is started from a session without leader)" until_ok 10 test -s "$T/leaderless.pid"
 daemon=$(cat "$T/leaderless.pid")
 defer kill -KILL "$daemon"
-ok "a daemon from a session without leader is known" until_ok 10 has_vm leaderless "$daemon"
-is "a daemon from a session without leader is one VM" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
+ok "VMs: a daemon from a session without leader is found" until_ok 10 has_vm leaderless "$daemon"
+is "VMs: a daemon from a session without leader is one VM" 1 "$(metric 'nestor_vm_info{vm="leaderless"}')"
 kill "$daemon"
 kill -STOP "$agent_pid"
 daemonize quick
 kill -CONT "$agent_pid"
-ok "a daemon whose parents had gone when the agent looked" until_ok 3 has_vm quick "$daemon"
+ok "VMs: a daemon whose parents have ended is found" until_ok 3 has_vm quick "$daemon"
 end_daemon
 
 # ---- a tap that comes later
@@ -142,12 +142,12 @@ exec 9<> "$T/monitor"
 "$qemu" -S -display none -machine q35 -accel tcg -m 64 -nodefaults -name late -monitor stdio < "$T/monitor" > /dev/null 2>&1 &
 late=$!
 defer kill -KILL $late
-ok "a VM without tap" until_ok 3 has_vm late "$late"
-is "a VM without tap has none" "" "$(taps_of "$late")"
+ok "VMs: a VM without a tap is found" until_ok 3 has_vm late "$late"
+is "VMs: a VM without a tap has none" "" "$(taps_of "$late")"
 echo "netdev_add $(netdev hot "${tap}b")" >&9
-ok "a tap that is plugged in is noticed" until_ok 3 has_taps "$late" "${tap}b"
+ok "VMs: a tap that is plugged in is found" until_ok 3 has_taps "$late" "${tap}b"
 echo "netdev_del hot" >&9
-ok "a tap that is pulled out is noticed" until_ok 3 has_taps "$late" ""
+ok "VMs: a tap that is unplugged is removed" until_ok 3 has_taps "$late" ""
 end_qemu $late
 
 # ---- of another network namespace a name says nothing
@@ -156,10 +156,10 @@ unshare -n bash -c "ip tuntap add dev ${tap}c mode tap && exec $qemu -S -display
 	-nodefaults -name away -netdev $(netdev n "${tap}c")" 2> /dev/null &
 away=$!
 defer kill -KILL $away
-ok "a VM in another network namespace" until_ok 3 has_vm away "$away"
+ok "VMs: a VM in another network namespace is found" until_ok 3 has_vm away "$away"
 opened() { grep -qs iff: /proc/$away/fdinfo/*; }
-ok "(which has opened a tap)" until_ok 5 opened
-is "a VM in another network namespace has no tap of ours of the same name" "" "$("$vms" | sed -n "s/^away .* taps:\(.*\) helpers:.*/\1/p")"
+ok "(VMs: a VM in another network namespace has opened a tap)" until_ok 5 opened
+is "VMs: a VM in another network namespace has no tap of the host with the same name" "" "$("$vms" | sed -n "s/^away .* taps:\(.*\) helpers:.*/\1/p")"
 end_qemu $away
 
 # ---- what looking takes
@@ -168,12 +168,12 @@ capabilities() { # capabilities LIST: what vms tells with them of the VM that ha
 }
 service=$(sed -n 's/^CapabilityBoundingSet=//p' "$ROOT/agent/systemd/nestord.service" | tr ' ' '\n' | sed 's/^CAP_/+/' |
 	tr '[:upper:]\n' '[:lower:],')
-is "the unit's capabilities suffice for its tap" "we,b $(cat "/sys/class/net/$tap/ifindex")" "$(capabilities "${service%,}")"
-is "without CAP_SYS_PTRACE a VM has a name, and no tap" "we,b" "$(capabilities "$(sed 's/+sys_ptrace,//; s/,$//' <<< "$service")")"
+is "VMs: a VM's tap is found with the unit's capabilities" "we,b $(cat "/sys/class/net/$tap/ifindex")" "$(capabilities "${service%,}")"
+is "VMs: without CAP_SYS_PTRACE a VM has a name, and no tap" "we,b" "$(capabilities "$(sed 's/+sys_ptrace,//; s/,$//' <<< "$service")")"
 end_qemu "$web"
 end_qemu "$old"
-ok "VMs that ended are gone" until_ok 3 has_no_vm "$web"
-ok "VMs that ended are gone, both" until_ok 3 has_no_vm "$old"
+ok "VMs: the first of two ended VMs is removed" until_ok 3 has_no_vm "$web"
+ok "VMs: the second of two ended VMs is removed" until_ok 3 has_no_vm "$old"
 
 # ---- a guest that reads: four disks, four ways of QEMU, one boot
 # shellcheck source=tests/vm/lib.sh
@@ -211,7 +211,7 @@ done
 for disk in vda vdb vdc vdd; do echo "guest $disk $(cat /sys/block/$disk/stat)" > /dev/console; done
 poweroff -f
 END
-make_guest "$T/init" || ok "a guest can be made" false
+make_guest "$T/init" || ok "(VMs: a guest is made)" false
 
 new_loop() { # new_loop MIB: prints /dev/loopN of a file of its own
 	local file
@@ -238,28 +238,28 @@ for i in 0 1 2 3; do read0[i]=$(device_bytes 3 $i) write0[i]=$(device_bytes 7 $i
 	"${drives[@]}" > "$T/qemu.out" 2>&1 &
 worker=$!
 defer kill -KILL $worker
-ok "the VM that works is seen" until_ok 3 has_vm worker $worker
+ok "VMs: a VM with four disks is found" until_ok 3 has_vm worker $worker
 wait $worker
-is "(the VM that works ended well)" 0 $? || sed 's/^/# /' "$T/qemu.out"
+is "(VMs: the VM with four disks exits with 0)" 0 $? || sed 's/^/# /' "$T/qemu.out"
 # A completion that the kernel did not tell of (nestord.8, events lost) may have been of 64 KiB.
 lost=$(($(metric 'nestor_events_lost_total{room="blkio",reason="completion"}') * 65536))
 for i in 0 1 2 3; do
 	read -r guest_read guest_written < <(awk -v disk="vd$(printf %d $i | tr 0-3 a-d)" \
 		'$1 == "guest" && $2 == disk { print $5 * 512, $9 * 512 }' "$T/console")
 	read_all=$(($(device_bytes 3 $i) - read0[i])) written_all=$(($(device_bytes 7 $i) - write0[i]))
-	within "${names[i]}: the guest read its disk" $(((3 + i) << 20)) "$guest_read" $(((4 + i) << 20))
-	within "${names[i]}: all that was read is the VM's" $((read_all - lost)) "$(ours read $i worker '')" $read_all
-	within "${names[i]}: that is what the guest read" $((guest_read - lost)) "$(ours read $i worker ',container=""')" \
+	within "(VMs: the guest reads its disk, ${names[i]})" $(((3 + i) << 20)) "$guest_read" $(((4 + i) << 20))
+	within "VMs: all reads of a guest's disk count for the VM, ${names[i]}" $((read_all - lost)) "$(ours read $i worker '')" $read_all
+	within "VMs: bytes read are the guest's own count, ${names[i]}" $((guest_read - lost)) "$(ours read $i worker ',container=""')" \
 		$((guest_read + 65536)) # QEMU reads a little at its start
-	within "${names[i]}: all that was written is the VM's" $((written_all - lost)) "$(ours write $i worker '')" $written_all
-	within "${names[i]}: that is what the guest wrote" $((guest_written - lost)) "$(ours write $i worker ',container=""')" \
+	within "VMs: all writes to a guest's disk count for the VM, ${names[i]}" $((written_all - lost)) "$(ours write $i worker '')" $written_all
+	within "VMs: bytes written are the guest's own count, ${names[i]}" $((guest_written - lost)) "$(ours write $i worker ',container=""')" \
 		"$guest_written"
-	is "${names[i]}: no container has any" 0 "$(of_containers $i)"
+	is "VMs: no container has a guest's I/O, ${names[i]}" 0 "$(of_containers $i)"
 done
 written=$(ours write 0 worker '')
-within "the VM's histogram has its reads" 100 "$(metric 'nestor_blkio_latency_seconds_count{vm="worker",container="",op="read"}')" 100000
-ok "the VM is gone" until_ok 3 has_no_vm $worker
-is "the counts of a VM that is gone stay" "$written" "$(ours write 0 worker '')"
+within "VMs: the VM's histogram has its guest's reads" 100 "$(metric 'nestor_blkio_latency_seconds_count{vm="worker",container="",op="read"}')" 100000
+ok "VMs: a VM that was shut down is removed" until_ok 3 has_no_vm $worker
+is "VMs: the counts of a VM that was shut down stay" "$written" "$(ours write 0 worker '')"
 
 # ---- a cgroup with a VM and nothing else is that VM: what is charged to it, and no thread of the VM does
 cg=/sys/fs/cgroup
@@ -270,19 +270,19 @@ bash -c "echo \$\$ > $cg/nestor-alone-$ID/cgroup.procs; exec $qemu -S -display n
 	-name alone -drive if=none,id=d,format=raw,file=${loops[0]},cache=writeback -device virtio-blk-pci,drive=d" 2> /dev/null &
 alone=$!
 defer kill -KILL $alone
-ok "a VM alone in its cgroup" until_ok 3 has_vm alone $alone
+ok "VMs: a VM alone in its cgroup is found" until_ok 3 has_vm alone $alone
 evictions() { metric "nestor_pcache_evictions_total{$1}"; }
 evicted() { # the pages that QEMU read at its start
 	blockdev --flushbufs "${loops[0]}"
 	[ "$(evictions 'vm="alone"')" -ge 1 ]
 }
-ok "a VM alone in its cgroup: its pages that others drop are its own" until_ok 5 evicted
-is "a VM alone in its cgroup: its pages are not its cgroup's" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
+ok "VMs: pages of a VM alone in its cgroup count for it when another process drops them" until_ok 5 evicted
+is "VMs: pages of a VM alone in its cgroup do not count for its cgroup" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
 end_qemu $alone
 
 wait $in_vms
 for kernel in $VMS_KERNELS; do
 	subtests "$kernel" cat "$T/$kernel"
-	is "$kernel: the VM ended well, without a warning of its kernel" 0 "$(cat "$T/$kernel.status")"
+	is "$kernel: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/$kernel.status")"
 done
 done_testing

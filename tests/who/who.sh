@@ -47,30 +47,30 @@ agent_start --policy "$T/policy.d"
 
 # ---- birth and death, without polling
 born a
-ok "a container is listed as soon as it is there" listed a
+ok "containers: a new container is listed at once" listed a
 dies a
-ok "a container is not listed as soon as it is gone" not_listed a
+ok "containers: a removed container is not listed" not_listed a
 reads_root=$(count /)
 born a b
 reads a 11
 reads b 13
-is "what container a read is counted for a" 11 "$(of a)"
-is "what container b read is counted for b" 13 "$(of b)"
-is "the parent of two containers has none of their reads" "" "$(count "/$base")"
-is "the root has none of the containers' reads" "$reads_root" "$(count /)"
-is "a container's path is a metric" 1 "$(metric "nestor_container_info{container=\"/$base/a\",path=\"/$base/a\"}")"
+is "containers: the reads of container a count for a" 11 "$(of a)"
+is "containers: the reads of container b count for b" 13 "$(of b)"
+is "containers: the parent of two containers has none of their reads" "" "$(count "/$base")"
+is "containers: the root cgroup has none of the containers' reads" "$reads_root" "$(count /)"
+is "containers: a container's path is a metric" 1 "$(metric "nestor_container_info{container=\"/$base/a\",path=\"/$base/a\"}")"
 
 # ---- the same name again
 dies a
-is "the series of a dead container stays for a while" 11 "$(of a)"
+is "containers: the series of a removed container stays for agent.linger" 11 "$(of a)"
 born a
 reads a 7
-is "a container of the same name goes on in the series" 18 "$(of a)"
+is "containers: a container of the same name continues the series" 18 "$(of a)"
 policy 'agent: {linger: 0}'
-is "a container of the same name keeps the counts when the first is forgotten" 18 "$(of a)"
+is "containers: a container keeps its series when a former one of its name is dropped" 18 "$(of a)"
 dies a
-is "without linger a dead container has no series" "" "$(of a)"
-is "without linger a dead container's counts go to ~other" 18 "$(count '~other')"
+is "containers: with linger 0 a removed container has no series" "" "$(of a)"
+is "containers: with linger 0 a removed container's counts are in ~other" 18 "$(count '~other')"
 policy ''
 
 # ---- two hierarchies, one container
@@ -82,28 +82,28 @@ if [ -d /sys/fs/cgroup/blkio ]; then
 		echo $BASHPID > "/sys/fs/cgroup/blkio/$base/b/cgroup.procs"
 		exec "$ROOT/build/tests/tools/directio" read "$loop" 5
 	)
-	is "a container is the same by another hierarchy's id" 18 "$(of b)"
+	is "containers: a container is the same in both hierarchies" 18 "$(of b)"
 else
-	skip "two hierarchies" "this machine has one"
+	skip "containers: a container is the same in both hierarchies" "this machine has one"
 fi
 
 # ---- include, exclude
 b=$(of b)
 policy "agent: {exclude: ['/$base/b']}"
-is "an excluded container has no series" "" "$(of b)"
-is "an excluded container's counts are in ~other" $((18 + b)) "$(count '~other')"
+is "containers: an excluded container has no series" "" "$(of b)"
+is "containers: an excluded container's counts are in ~other" $((18 + b)) "$(count '~other')"
 reads b 3
-is "an excluded container's new counts go to ~other" $((18 + b + 3)) "$(count '~other')"
+is "containers: an excluded container's new counts are in ~other" $((18 + b + 3)) "$(count '~other')"
 policy ''
 other=$(count '~other')
 reads b 4
-is "a container that is included again begins anew" 4 "$(of b)"
-is "~other does not go back when a container is included again" "$other" "$(count '~other')"
+is "containers: a container that is included again starts at 0" 4 "$(of b)"
+is "~containers: ~other does not decrease when a container is included again" "$other" "$(count '~other')"
 policy "agent: {include: ['*/b']}"
 born d
 reads d 2
-is "a container that is not included has no series" "" "$(of d)"
-is "a container that is included has a series" 4 "$(of b)"
+is "containers: a container that is not included has no series" "" "$(of d)"
+is "containers: a container that is included has a series" 4 "$(of b)"
 policy ''
 
 # ---- age
@@ -111,25 +111,25 @@ policy 'agent: {min_age: 3600}'
 other=$(count '~other')
 born e
 reads e 9
-is "a container younger than min_age has no series" "" "$(of e)"
-is "counts of a container younger than min_age are not in ~other" "$other" "$(count '~other')"
+is "containers: a container younger than min_age has no series" "" "$(of e)"
+is "containers: counts of a container younger than min_age are not in ~other" "$other" "$(count '~other')"
 policy ''
-is "a container that is old enough has all of its counts" 9 "$(of e)"
+is "containers: a container older than min_age has all of its counts" 9 "$(of e)"
 policy 'agent: {min_age: 3600}'
 born f
 reads f 6
 other=$(count '~other')
 dies f
 more_others() { [ "$(count '~other')" = $((other + 6)) ]; }
-ok "a container that dies young leaves its counts to ~other" until_ok 5 more_others
+ok "containers: counts of a container removed before min_age are in ~other" until_ok 5 more_others
 
 # ---- how many
 policy 'agent: {max_containers: 1}'
 shown() { metrics | grep -c '^nestor_container_info'; }
-is "max_containers 1: one container has series" 1 "$(shown)"
+is "containers: with max_containers 1 one container has series" 1 "$(shown)"
 all=$(all)
 policy 'agent: {max_containers: 1000}'
-is "no count was lost by changes of policy" "$all" "$(all)"
+is "containers: policy changes lose no count" "$all" "$(all)"
 dies b
 dies d
 dies e
@@ -141,19 +141,19 @@ defer rmdir --ignore-fail-on-non-empty /run/runc
 defer rm -rf "/run/runc/$id"
 born "$id"
 reads "$id" 2
-is "an included container has a series before its record comes" 2 "$(of "$id")"
+is "containers: an included container has a series before its record is written" 2 "$(of "$id")"
 dies "$id"
 born "$id"
 reads "$id" 3
-is "a container of the same path adds to the series" 5 "$(of "$id")"
+is "containers: a container of the same path adds to the series" 5 "$(of "$id")"
 mkdir -p "/run/runc/$id"
 echo "{\"cgroup_paths\": {\"\": \"$CG/$base/$id\"}}" > "/run/runc/$id/state.json"
 renamed() { metrics | grep -q "^nestor_container_info{container=\"$id\""; }
-ok "a record that comes later gives a container another name" until_ok 5 renamed
-is "a dead container makes room for one that got its name" "" "$(of "$id")"
-is "max_containers 1: still one container has series" 1 "$(shown)"
+ok "containers: a late record gives a container another name" until_ok 5 renamed
+is "containers: a removed container's series gives way to a renamed container" "" "$(of "$id")"
+is "containers: with max_containers 1 one container has series after a late record" 1 "$(shown)"
 dies "$id"
-is "no count was lost by the new name" $((all + 5)) "$(all)"
+is "containers: a new name loses no count" $((all + 5)) "$(all)"
 policy ''
 
 # ---- a restart remembers names, deaths and who was shown
@@ -163,8 +163,8 @@ reads h 22
 agent_stop
 dies h
 agent_start --policy "$T/policy.d"
-is "after a restart a living container has its counts" 21 "$(of g)"
-is "after a restart a container that died meanwhile has its counts" 22 "$(of h)"
+is "containers: a running container keeps its counts over an agent's restart" 21 "$(of g)"
+is "containers: a container removed during an agent's restart keeps its counts" 22 "$(of h)"
 
 # ---- 1000 containers, again and again
 births=${CHURN_BIRTHS:-20000}
@@ -196,26 +196,26 @@ while kill -0 $churn 2> /dev/null; do
 	[ "$now" -le $most ] || most=$now
 done
 wait $churn
-is "1000 containers at a time: all $births were born" 0 $?
+is "containers: $births containers are created, 1000 at a time" 0 $?
 # It is quiet now: every request is used once more, so that whatever was lost is known.
 for cpu in $(seq 0 $(($(nproc) - 1))); do
 	(taskset -p -c "$cpu" $BASHPID > /dev/null && reads g 150)
 	more=$((more + 150))
 done
 echo "# resident memory $rss1 KiB before, $(rss) KiB after"
-within "1000 containers at a time: no more have series than policy allows" 1 $most 20
+within "containers: 1000 at a time: at most max_containers have series" 1 $most 20
 lost=$(($(lost completion) - lost)) strays=$(($(lost owner) - strays)) skipped=$(($(skipped) - skipped))
 echo "# $lost of $((births + more)) completions were not told, $strays beginnings; the kernel left out $skipped runs of programs"
-within "1000 containers at a time: hardly an I/O was lost" 0 $lost $((births / 100))
-within "1000 containers at a time: hardly an I/O lost its owner, but where the kernel left out runs" 0 $strays $((births / 100 + skipped))
-within "1000 containers at a time: a container that lives on has just its own reads" $((control + more - lost - strays)) "$(of g)" $((control + more))
-within "1000 containers at a time: every read was counted" $((all + more + births - lost)) "$(all)" $((all + more + births))
+within "containers: 1000 at a time: at most 1 % of I/Os are lost" 0 $lost $((births / 100))
+within "containers: 1000 at a time: at most 1 % of I/Os lose their owner" 0 $strays $((births / 100 + skipped))
+within "containers: 1000 at a time: a running container has exactly its own reads" $((control + more - lost - strays)) "$(of g)" $((control + more))
+within "containers: 1000 at a time: every read is counted" $((all + more + births - lost)) "$(all)" $((all + more + births))
 few_owners() { [ "$(entries)" -le 60 ]; }
-ok "1000 containers at a time: the map of owners is as small as before" until_ok 5 few_owners
+ok "containers: 1000 at a time: the map of owners shrinks to at most 60 entries" until_ok 5 few_owners
 if [ "$births" -ge 1000 ]; then
-	within "1000 containers at a time: resident memory is as before" 1 "$(rss)" $((rss1 * 110 / 100))
+	within "containers: 1000 at a time: resident memory grows by at most 10 %" 1 "$(rss)" $((rss1 * 110 / 100))
 else # in a VM a few hundred: what malloc keeps has not settled by then
-	skip "1000 containers at a time: resident memory is as before" "only $births births"
+	skip "containers: 1000 at a time: resident memory grows by at most 10 %" "only $births births"
 fi
 dies g
 done_testing
