@@ -22,7 +22,7 @@ CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache/%.o,blocks index memory pool ssd) $
 CACHE_USERS := $(B)/tests/cache/rules_model $(B)/tests/cache/shares_model $(B)/tests/tools/cacherate
 $(CACHE_USERS): $(CACHE_OBJS)
 $(CACHE_USERS): LDLIBS += -lxxhash
-$(B)/tests/tools/fsfuzz: LDLIBS += -luring
+$(B)/tests/tools/fsfuzz $(B)/tests/tools/poison: LDLIBS += -luring
 # As the kernel has it. private: the stamp of the flags, which they depend on, is of those that all have.
 $(CACHE_OBJS): private override CFLAGS += -Wno-unused-parameter -include tests/cache/userspace/kernel.h
 

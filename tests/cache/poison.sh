@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# budget: 50, lane: vm
+# A user who may only read a file cannot change what others read of it through the cache. The module is built a second time
+# without its guard: then others do read the user's bytes.
+. "$(dirname "$0")/../harness/lib.sh"
+cd "$ROOT" || exit 1
+
+run_vm() { # run_vm MODULE [first]
+	tests/vm/run 6.12 --timeout 300 --disk 200 --disk 100 --tool bash --tool awk --tool dmsetup --tool mkfs.ext4 \
+		--add build/nestord --add build/nestorctl --add build/tests/tools/poison --add "$1:/nestor.ko" \
+		--add tests/harness/lib.sh --add tests/cache/poison.guest.sh --module dm-mod --module ext4 -- tests/cache/poison.guest.sh "${@:2}"
+}
+
+module=$(tests/vm/module 6.12 2> "$T/why") || { ok "cache: the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
+subtests "cache on 6.12" run_vm "$module"
+
+guard='is_read ? !folio_test_uptodate(folio) && !folio_mapped(folio) : folio_test_writeback(folio)'
+cp -r "${module%/*}" "$T/kfuncs"
+is "cache: the guard stands where this test takes it out" 1 "$(grep -cF "$guard" "$T/kfuncs/cache/dm.c")"
+GUARD=$guard perl -pi -e 's/\Q$ENV{GUARD}\E/true/' "$T/kfuncs/cache/dm.c"
+make -s -C "$(tests/vm/kernel 6.12)/headers" M="$T/kfuncs" modules > "$T/make" 2>&1 || sed 's/^/# /' "$T/make"
+run_vm "$T/kfuncs/nestor.ko" first > "$T/unguarded" 2>&1
+like "cache: without the guard others read the user's bytes" '^not ok .* direct reads into a mapped file' "$(cat "$T/unguarded")" ||
+	sed 's/^/# /' "$T/unguarded"
+done_testing
