@@ -78,10 +78,12 @@ static void check_owner(void)
 	struct nestor_version v;
 
 	is_u64(0, index_of(first).entries, "the index has no memory before the first attach");
-	is_u64(EBUSY, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "the first session has the cache, a second one is refused");
+	is_u64(EBUSY, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index),
+	       "the first session has the cache, a second one is refused");
 	is_u64(0, (unsigned int)error_of(second, NESTOR_GET_VERSION, &v), "a second session may ask for the version");
 	close(first);
-	is_u64(0, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index), "a second session has the cache after the first one ended");
+	is_u64(0, (unsigned int)error_of(second, NESTOR_CACHE_GET_INDEX, &index),
+	       "a second session has the cache after the first one ended");
 	close(second);
 }
 
@@ -99,11 +101,12 @@ static void check_pools(int session)
 	ok(old_state.pool.cgroup == 80 && old_state.pool.weight[0] == 3 && old_state.pool.weight[1] == 4,
 	   "interface 1: a pool's state is what was set");
 	state.pool.id = 8;
-	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state), "a pool made by interface 1 is told by this interface");
-	ok(state.pool.cgroup == 80 && state.pool.weight[0] == 3 && state.pool.weight[1] == 4, "a pool made by interface 1 has the state that was set");
+	is_u64(0, (unsigned int)error_of(session, NESTOR_CACHE_POOL_STATE, &state),
+	       "a pool made by interface 1 is told by this interface");
+	ok(state.pool.cgroup == 80 && state.pool.weight[0] == 3 && state.pool.weight[1] == 4,
+	   "a pool made by interface 1 has the state that was set");
 	pool.weight[NESTOR_CACHE_STORES] = 1;
-	is_u64(EINVAL, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool),
-	       "a share of a missing store is refused");
+	is_u64(EINVAL, (unsigned int)error_of(session, NESTOR_CACHE_SET_POOL, &pool), "a share of a missing store is refused");
 	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 31), NULL), "an unknown command is refused");
 	is_u64(ENOTTY, (unsigned int)error_of(session, _IO('N', 200), NULL), "a command of no part of the module is refused");
 }
