@@ -55,6 +55,12 @@ passes "each file says its licence" sh -c '! grep -L "SPDX-License-Identifier: G
 # A sleep of 1000 s is a thing that hangs; VMs poll for devices, as nothing tells of them there.
 passes "tests do not sleep" sh -c '! grep -nE "^[^#]*\bsleep +([0-9]{1,2}\b|[0-9]*\.)" "$@" | grep -v ^tests/vm/init:' - "${scripts[@]}"
 passes "objects that tests make are named by the test's id, not a process's" no_match -r --include='*.sh' --exclude-dir=bench 'nestor-[a-z-]*-\$\$' tests
+mapfile -t named < <(find tests -mindepth 2 -maxdepth 2 '(' -name '*.sh' -o -name '*.c' ')' | sort)
+passes "names of tests stand alone" perl tests/project/names.pl "${named[@]}"
+printf 'is "%s" 0 0\n' "and that of b" "page: nor a title" "who: a VM" > "$T/planted.sh"
+printf '%s\n' 'ok(f(")", 1), "its name");' 'is_str("it is", got, "a claim");' 'is_u64(1,' '       f(2), "both pages");' > "$T/planted.c"
+is "names that need their neighbours are found" "planted.sh:1 planted.sh:2 planted.c:1 planted.c:3" \
+	"$(perl tests/project/names.pl "$T"/planted.{sh,c} | sed -n 's|.*/\(planted[^:]*:[0-9]*\): .*|\1|p' | xargs)"
 passes "no function is longer than 80 lines" awk '
 	/^[A-Za-z].*\)$/ || /^(static|int|void|bool|const|enum|struct) .*[^;]$/ { start = FNR }
 	/^}$/ && FNR - start > 80 { print FILENAME ":" start ": " FNR - start " lines"; bad = 1 } END { exit bad }' "${units[@]}"
