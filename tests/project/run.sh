@@ -60,11 +60,15 @@ is "run: no test at all is no success" "1 0 passed, 0 failed, 0 skipped" "$statu
 made laneless 'budget: 5' <<< "touch \$here; $good"
 made endless 'lane: free' <<< "touch \$here; $good"
 made odd 'budget: 5, lane: fast' <<< "touch \$here; $good"
+made 'two words' 'budget: 5, lane: free' <<< "touch \$here; $good"
+made "it's" 'budget: 5, lane: free' <<< "touch \$here; $good"
 tests_run
 is "headers: a test without lane or budget is an error: status" 2 "$status"
 like "headers: a missing lane is named" 'made/laneless.sh: .* no "lane:' "$err"
 like "headers: an unknown lane is named" 'made/odd.sh: .* no "lane:' "$err"
 like "headers: a missing budget is named" 'made/endless.sh: .* no "budget: SECONDS"' "$err"
+like "headers: a name with a space is refused" "made/two words.sh: its name has more than letters" "$err"
+like "headers: a name with a quote is refused" "made/it's.sh: its name has more than letters" "$err"
 is "headers: no test was run" "" "$(ls "$state")"
 all_gone
 
