@@ -74,12 +74,12 @@ bench: ## measure, and store the figures under tests/bench/results/ (sudo make b
 		gpu dedup; do set -- $$bench; tests/bench/$$1.sh $$2; done
 
 install: all ## install below PREFIX (/usr/local), into DESTDIR
-	agent/install.sh install agent $(PREFIX) $(DESTDIR)
+	agent/install.sh install agent "$(PREFIX)" "$(DESTDIR)"
 	$(if $(DESTDIR),,-systemd-sysusers $(PREFIX)/lib/sysusers.d/nestor.conf)
 
 uninstall: ## remove what install put there, and the pinned counters; /etc/nestor stays
 	$(if $(DESTDIR),,-$(PREFIX)/sbin/nestorctl reset)
-	agent/install.sh uninstall agent $(PREFIX) $(DESTDIR)
+	agent/install.sh uninstall agent "$(PREFIX)" "$(DESTDIR)"
 
 fmt: ## format all C files
 	$(Q)git ls-files '*.[ch]' | grep -v '^vmlinux.h$$' | xargs clang-format -i

@@ -13,7 +13,7 @@ module: ## build the kernel module into build/module/kfuncs/, for the kernel who
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/kfuncs NESTOR_VERSION=$(VERSION) modules
 
 module-units:
-	agent/install.sh install module $(PREFIX) $(DESTDIR)
+	agent/install.sh install module "$(PREFIX)" "$(DESTDIR)"
 
 module-install: module-units ## give the module to DKMS, which builds it for each kernel, and install its units (needs the package dkms)
 	$(Q)command -v dkms > /dev/null || { echo "dkms is missing: install the package dkms" >&2; exit 1; }
@@ -25,4 +25,4 @@ module-install: module-units ## give the module to DKMS, which builds it for eac
 module-uninstall: ## take it away again
 	-dkms remove nestor/$(VERSION) --all
 	rm -rf $(DKMS_DIR)
-	agent/install.sh uninstall module $(PREFIX) $(DESTDIR)
+	agent/install.sh uninstall module "$(PREFIX)" "$(DESTDIR)"

@@ -37,6 +37,8 @@ same "make install: files and modes are those of the table" "$(expected /usr)" "
 (umask 077 && run_make install DESTDIR="$T/local")
 same "make install: files and modes are the table's below /usr/local with umask 077" "$(expected /usr/local)" "$(installed "$T/local")"
 is "make install: every directory has mode 755 with umask 077" "" "$(find "$T/local"/* -type d ! -perm 755)"
+run_make install DESTDIR="$T/no prefix" PREFIX=
+same "make install: an empty PREFIX is the root folder, and DESTDIR may have a space" "$(expected '')" "$(installed "$T/no prefix")"
 is "make install: builds nothing" "$built" "$(stat -c %y build/nestord build/nestorctl)"
 for prefix in usr usr/local; do
 	tree=$T/${prefix##*/}
@@ -77,6 +79,8 @@ same "nestord.8 lists the capabilities that nestord asks for" "$needed" "$(sed -
 echo 'agent: { linger: 1 }' > "$T/usr/etc/nestor/policy.d/mine.yaml"
 ok "make uninstall" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
 is "make uninstall: the administrator's policy stays" "./etc/nestor/policy.d/mine.yaml" "$(cd "$T/usr" && find . ! -type d)"
+run_make uninstall DESTDIR="$T/no prefix" PREFIX=
+is "make uninstall: an empty PREFIX is the root folder, and DESTDIR may have a space" "" "$(find "$T/no prefix" ! -type d)"
 ok "make uninstall again is no error" run_make uninstall DESTDIR="$T/usr" PREFIX=/usr
 ok "make uninstall from /usr/local" run_make uninstall DESTDIR="$T/local"
 is "make uninstall: only the policy directory stays" "755 ./etc/nestor/policy.d" "$(installed "$T/local")"
