@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: vm
+# budget: 200, lane: vm
 # The second-level cache on real file systems, in a VM with Debian's kernel 6.12. KERNELS: in one VM after another;
 # MODULE: another module; SEED, OPERATIONS and STAGES go into the VM. tests/cache/coherence_long.sh makes 10^5 operations.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -19,7 +19,7 @@ run_vm() { # run_vm KERNEL MODULE
 		--add build/tests/cache/programs --add "$2:/nestor.ko" \
 		--add tests/harness/lib.sh --add tests/cache/coherence.guest.sh \
 		"${modules[@]}" \
-		-- bash -c "AGENT_SECONDS=300 SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-24000} STAGES='${STAGES:-}' tests/cache/coherence.guest.sh"
+		-- bash -c "AGENT_SECONDS=300 SEED=${SEED:-1} OPERATIONS=${OPERATIONS:-12000} STAGES='${STAGES:-}' tests/cache/coherence.guest.sh"
 	echo $? > "$T/status"
 }
 

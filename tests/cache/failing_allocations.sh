@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: vm
+# budget: 180, lane: vm
 # Failing allocations in the module, one of STEP, and CYCLES of its removal under traffic, in a VM with the debug kernel; without
 # that kernel (make debug-kernel) they are skipped. tests/cache/failing_allocations_long.sh has every allocation fail.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -17,7 +17,7 @@ run_vm() {
 		--add build/nestord --add build/nestorctl --add build/tests/tools/faults \
 		--add "$module:/nestor.ko" --add tests/harness/lib.sh --add tests/cache/failing_allocations.guest.sh \
 		--module dm-mod --module ext4 \
-		-- bash -c "AGENT_SECONDS=300 STEP=${STEP:-7} CYCLES=${CYCLES:-1} tests/cache/failing_allocations.guest.sh"
+		-- bash -c "AGENT_SECONDS=300 STEP=${STEP:-13} CYCLES=${CYCLES:-1} tests/cache/failing_allocations.guest.sh"
 	echo $? > "$T/status"
 }
 subtests debug run_vm

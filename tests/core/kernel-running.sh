@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 5, lane: machine
+# budget: 5, lane: free
 # All BPF programs on the running kernel: its verifier walks less than a quarter of the instructions that it would allow.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1

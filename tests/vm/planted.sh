@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: vm
+# budget: 190, lane: vm, long: yes
 # The harness can fail: bugs that a module plants in the debug kernel, each of which ends the run with its name. Without
 # the debug kernel (make debug-kernel) there is nothing to plant them in.
 . "$(dirname "$0")/../harness/lib.sh"
