@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 60, lane: machine
+# budget: 20, lane: machine
 # blkio on the running kernel: exact counts on a loop device, dm above it, two containers, errors, removal.
 . "$(dirname "$0")/../harness/lib.sh"
 

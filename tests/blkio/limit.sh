@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: vm
+# budget: 140, lane: vm
 # Limits, weights and latency targets of block I/O, in a VM with Debian's 6.12 kernel and cgroup v2.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1

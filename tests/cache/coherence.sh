@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200, lane: vm
+# budget: 240, lane: vm
 # The second-level cache on real file systems, in a VM with Debian's kernel 6.12. KERNELS: in one VM after another;
 # MODULE: another module; SEED, OPERATIONS and STAGES go into the VM. tests/cache/coherence_long.sh makes 10^5 operations.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 180, lane: vm
+# budget: 200, lane: vm
 # Failing allocations in the module, one of STEP, and CYCLES of its removal under traffic, in a VM with the debug kernel; without
 # that kernel (make debug-kernel) they are skipped. tests/cache/failing_allocations_long.sh has every allocation fail.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 90, lane: free
+# budget: 60, lane: free
 # The model of the cache (tests/cache/rules_model.c) would find bugs: the rules are built with one guard taken out at a time, and each
 # of these has to fail. With --vm it is the module that is built with a bug, and files (tests/cache/coherence.sh) that have to find it,
 # which takes a minute for each; most guards are not among those bugs, as what one lets through another one stops.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 100, lane: vm
+# budget: 90, lane: vm
 # Power cuts under the second-level cache, in a VM with Debian's 6.12 kernel; POINTS of them, beside each of which one more is
 # that loses what no flush came after.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200, lane: vm
+# budget: 130, lane: vm
 # Who has how much of the second-level cache, in a VM with Debian's 6.12 kernel.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1

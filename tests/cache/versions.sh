@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 60, lane: vm
+# budget: 110, lane: vm
 # Agent and module of different versions, in a VM with Debian's 6.12 kernel: those of this tree, and of revision $OLD, the last
 # one before the module told its version. What is built of that is kept in build/versions/.
 . "$(dirname "$0")/../harness/lib.sh"

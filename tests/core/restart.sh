@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 70, lane: free
+# budget: 80, lane: free
 # Restarts, kills and policy flapping under I/O: counters go on, nothing is attached twice, nothing stays behind.
 . "$(dirname "$0")/../harness/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: vm
+# budget: 110, lane: vm
 # The page, in a real browser, served by the agent of the demonstration: a VM with five containers that work. What it
 # shows, how it follows a change of policy and a restart of the agent, whether it can be read and reached by all.
 # Screenshots are in build/page/.

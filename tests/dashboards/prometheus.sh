@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 90, lane: free
+# budget: 40, lane: free
 # A real Prometheus scrapes the agent while two containers do I/O of known size: its rules evaluate without errors, what
 # it answers agrees with what was done and with what the agent says, boards have data, alerts come and go.
 # shellcheck disable=SC2317 # functions that until_ok calls

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200, lane: machine
+# budget: 110, lane: machine
 # Memory that containers have twice: how much it is, what of it KSM merges, and that nothing else happens to them: not a byte
 # changes, nobody of another domain is merged, KSM is as it was before, also after a kill.
 . "$(dirname "$0")/../harness/lib.sh"

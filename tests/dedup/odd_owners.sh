@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: machine
+# budget: 80, lane: machine
 # Owners of all kinds, while their memory is compared and merged: in namespaces of their own, with children, with half of the
 # mappings that they may have, with memory that KSM does not take, or that nobody can read. What is left out is counted, by its reason.
 . "$(dirname "$0")/../harness/lib.sh"

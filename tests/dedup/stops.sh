@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 20, lane: vm
+# budget: 30, lane: vm
 # For how long threads are stopped while calls are put into them, in a VM whose clock counts instructions: the machine's load
 # does not matter. One processor, so that emulated ones do not wait for each other.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: machine
+# budget: 40, lane: machine
 # Whether another has the same page does not show in the time of one's own writes, unless both are of the domain that is merged:
 # Welch's t of the times of writes to pages that others have, and to pages that nobody has.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: machine
+# budget: 40, lane: machine
 # Two VMs with the same kernel, one of whose QEMUs has a filter of system calls: their memory is compared and merged while they
 # run, huge pages split for that, and they know nothing of it. One with share=on, which cannot be merged, is counted as such.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 150, lane: free
+# budget: 40, lane: free
 # Each fuzzer runs 30000 inputs, two fuzzers at a time, from the corpus in tests/fuzz/corpus. FUZZ_SEED=N chooses other inputs;
 # an input that fails stays in build/fuzz/. make fuzz runs millions.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200, lane: free
+# budget: 110, lane: free
 # GPU functions as their callers have them, on PoCL's device: right outputs, tenants whom the kernel names, deadlines, and
 # everything that callers and functions may do wrong, which costs nobody else anything.
 . "$(dirname "$0")/../harness/lib.sh"

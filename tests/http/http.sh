@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: free
+# budget: 60, lane: free
 # HTTP: what is served, what is refused, what slow clients and a killed httpd cost, what httpd could do if it were taken over.
 # shellcheck disable=SC2317 # functions that ok and until_ok call
 # shellcheck source=tests/harness/lib.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 400, lane: vm
+# budget: 240, lane: vm
 # The lab: a host VM with real KVM guests inside. What the host's agent says of its VMs is what these counted themselves,
 # and their own agents tell their containers apart. A guest that crashes is named; nothing is left of a lab.
 . "$(dirname "$0")/../harness/lib.sh"

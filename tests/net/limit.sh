@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 220, lane: vm
+# budget: 250, lane: vm
 # Limits of network traffic: measured in a VM with Linux 6.12; and on the running machine, if it cannot have them, that
 # the agent says why and goes on.
 . "$(dirname "$0")/../harness/lib.sh"

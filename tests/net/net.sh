@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: machine
+# budget: 40, lane: machine
 # net on the running kernel: exact counts over veth between two network namespaces, containers that accept, die and
 # come back, sockets older than the agent, retransmissions, migrations, the tap of a VM.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 40, lane: machine
+# budget: 20, lane: machine
 # pcache: a file of known size is so many misses, then so many hits, read and mapped; what does not go through the
 # cache, or is written, is neither; why pages go; who had what after a restart. tests/pcache/pcache.guest.sh has the rest.
 . "$(dirname "$0")/../harness/lib.sh"

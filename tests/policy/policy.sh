@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 180, lane: free
+# budget: 60, lane: free
 # Bad policies: each is refused with its place, by nestorctl and by a running agent, which keeps the one before. Good ones work at once.
 # shellcheck disable=SC2317 # functions that ok and until_ok call
 # shellcheck source=tests/harness/lib.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 200, lane: vm
+# budget: 100, lane: vm
 # A machine that boots with systemd, as an administrator would install it: the agent has all that it needs within the limits
 # of its unit; a cached disk is there before its file system is mounted, can be taken out of the cache and put back while
 # that is, and is whole after a reboot.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 100, lane: vm
+# budget: 110, lane: vm
 # The VM harness itself: what goes in and out, how a run may end, what it leaves behind. About 35 s on 2 cores
 # where the kernels are cached.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: machine
+# budget: 190, lane: machine
 # Names of real containers (podman, runc, and crun where it supports the machine's cgroups) and of cgroup trees as
 # docker, nerdctl, Kubernetes and systemd make them: their I/O counts under the name that a person knows. First on this
 # machine, then in VMs: on cgroup v2, and trees alone on v1 and hybrid hosts, with what else is different there.

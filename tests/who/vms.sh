@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: machine
+# budget: 40, lane: machine
 # VMs: real QEMU processes are seen as they come and go, with their names and taps; what a guest reads is its VM's,
 # whichever way QEMU does it. Vhost and macvtap in a VM of Linux 6.1, where vhost workers are kernel threads; with
 # VMS_KERNELS="6.1 6.12 sid" on those too.

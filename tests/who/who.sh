@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 120, lane: machine
+# budget: 40, lane: machine
 # Who is who: containers are seen as they are born and die, policy says who has series, nobody's counts get lost or
 # become another's.
 . "$(dirname "$0")/../harness/lib.sh"
