@@ -129,20 +129,28 @@ int child_start(const struct child *c, pid_t *ret_pid, int *ret_socket)
 	return err;
 }
 
-int child_wait(pid_t pid, int timeout_ms, int *ret_status)
+/* With WNOHANG in @flags -ETIMEDOUT: it has not ended. */
+static int reap(pid_t pid, int flags, int *ret_status)
 {
-	_close_ int fd = timeout_ms < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd end = { .fd = fd, .events = POLLIN };
 	pid_t reaped;
 
-	if (timeout_ms >= 0) {
-		if (fd < 0)
-			return -errno;
-		if (poll(&end, 1, timeout_ms) != 1)
-			return -ETIMEDOUT;
-	}
 	do
-		reaped = waitpid(pid, ret_status, 0);
+		reaped = waitpid(pid, ret_status, flags);
 	while (reaped < 0 && errno == EINTR);
-	return reaped < 0 ? -errno : 0;
+	return reaped > 0 ? 0 : reaped ? -errno : -ETIMEDOUT;
+}
+
+int child_wait(pid_t pid, int timeout_ms, int *ret_status)
+{
+	int err = reap(pid, timeout_ms < 0 ? 0 : WNOHANG, ret_status);
+	struct pollfd end = { .events = POLLIN };
+
+	if (err != -ETIMEDOUT || !timeout_ms)
+		return err;
+	end.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (end.fd < 0)
+		return -errno;
+	poll(&end, 1, timeout_ms);
+	close(end.fd);
+	return reap(pid, WNOHANG, ret_status);
 }

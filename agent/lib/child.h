@@ -44,7 +44,7 @@ pid_t child_fork(int signal);
 
 /*
  * Waits at most @timeout_ms (-1: for ever) until @pid ends, and reaps it. 0 with what waitpid() says in *@ret_status, which
- * may be NULL; -ETIMEDOUT; -errno.
+ * may be NULL; -ETIMEDOUT; -errno. Takes a descriptor of its own only to wait for a time.
  */
 int child_wait(pid_t pid, int timeout_ms, int *ret_status);
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -201,6 +202,34 @@ static void test_follow_too_late(void)
 	close(ends[1]);
 }
 
+/* As when the agent has as many descriptors as it may have. */
+static void test_no_descriptor_left(void)
+{
+	struct rlimit before, none;
+	siginfo_t ended;
+	int status = 0, late, in_time;
+	pid_t pid = child_fork(SIGKILL);
+
+	if (!pid)
+		_exit(3);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = (struct rlimit){ 0, before.rlim_max };
+	waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT);
+	setrlimit(RLIMIT_NOFILE, &none);
+	in_time = child_wait(pid, 0, &status);
+	setrlimit(RLIMIT_NOFILE, &before);
+	ok(!in_time && WEXITSTATUS(status) == 3, "child: one that has ended is reaped without a descriptor");
+	pid = child_fork(SIGKILL);
+	if (!pid)
+		for (;;)
+			pause();
+	late = child_wait(pid, 1, NULL);
+	kill(pid, SIGKILL);
+	in_time = child_wait(pid, 60000, &status);
+	ok(late == -ETIMEDOUT && !in_time && WTERMSIG(status) == SIGKILL,
+	   "child: wait lasts until the end, or until the time is over");
+}
+
 static void test_fork(void)
 {
 	int status = 0;
@@ -226,5 +255,6 @@ int main(int argc, char **argv)
 	test_parent_killed();
 	test_follow_too_late();
 	test_fork();
+	test_no_descriptor_left();
 	return done_testing();
 }
