@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 190, lane: machine
+# budget: 10, lane: machine
 # Names of real containers (podman, runc, and crun where it supports the machine's cgroups) and of cgroup trees as
-# docker, nerdctl, Kubernetes and systemd make them: their I/O counts under the name that a person knows. First on this
-# machine, then in VMs: on cgroup v2, and trees alone on v1 and hybrid hosts, with what else is different there.
+# docker, nerdctl, Kubernetes and systemd make them: their I/O counts under the name that a person knows. In VMs
+# tests/who/names_v2.sh runs it on cgroup v2, and tests/who/names_trees.sh, as "names.sh v1" or "hybrid", on such hosts: trees
+# alone, and what else is different there.
 #
 # The runtimes and their records are in a mount namespace of this test: it neither sees nor touches the machine's.
 if [ "${NAMES_OWN_MOUNTS:-}" != $$ ]; then
@@ -292,22 +293,6 @@ check_mode() { # check_mode MODE
 	fi
 }
 
-run_trees() { # run_trees MODE: in a VM whose kernel has the memory controller of version 1
-	tests/vm/run 6.1 --icount --cgroups "$1" --timeout 600 --tool bash --tool losetup --tool awk --tool unshare \
-		--add build/nestord --add build/nestorctl --add build/tests/tools/directio \
-		--add tests/harness/lib.sh --add tests/who/names.sh --module loop -- tests/who/names.sh "$1" > "$T/$1" 2>&1
-	echo $? > "$T/$1.status"
-}
-
-run_vm() {
-	tests/vm/run "${KERNEL_OF_VM:-6.12}" --icount --timeout 600 --mem 2048 --out "$T/out" \
-		--tool bash --tool losetup --tool awk --tool jq --tool podman --tool runc --tool crun \
-		--tool unshare --add /usr/bin/conmon --add /lib/systemd/systemd \
-		--add build/nestord --add build/nestorctl --add build/tests/tools/directio \
-		--add tests/harness/lib.sh --add tests/who/names.sh --module loop --module overlay -- tests/who/names.sh > "$T/v2" 2>&1
-	echo $? > "$T/v2.status"
-}
-
 if [ $# = 1 ]; then
 	mkdir -m 700 "$T/policy"
 	(
@@ -351,13 +336,5 @@ if [ -n "${NESTOR_VM:-}" ]; then
 else
 	check_podman runc 47 --cgroup-parent "/$me-engine"
 	check_pod runc 53
-	for mode in v1 hybrid; do run_trees $mode; done &
-	trees=$!
-	run_vm
-	wait $trees
-	for mode in v1 hybrid v2; do
-		subtests "cgroup $mode" cat "$T/$mode"
-		is "cgroup $mode: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/$mode.status")"
-	done
 fi
 done_testing

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 40, lane: machine
+# budget: 15, lane: machine
 # VMs: real QEMU processes are seen as they come and go, with their names and taps; what a guest reads is its VM's,
-# whichever way QEMU does it. Vhost and macvtap in a VM of Linux 6.1, where vhost workers are kernel threads; with
-# VMS_KERNELS="6.1 6.12 sid" on those too.
+# whichever way QEMU does it. tests/who/vms_vhost.sh has vhost and macvtap.
 . "$(dirname "$0")/../harness/lib.sh"
 
 qemu="qemu-system-x86_64"
@@ -29,18 +28,6 @@ new_tap() { # new_tap NAME
 	ip link set "$1" up
 }
 netdev() { echo "tap,id=$1,ifname=$2,script=no,downscript=no"; }
-
-run_vm() { # run_vm KERNEL: a QEMU in a VM; its tests' output in $T/KERNEL, and in $T/KERNEL.status how it ended
-	"$ROOT/tests/vm/run" "$1" --timeout 600 --tool bash --tool awk --tool jq --tool ip --tool bpftool --tool "$qemu" \
-		--add /usr/share/seabios --add /usr/share/qemu/kvmvapic.bin \
-		--add "$ROOT/build/nestord" --add "$ROOT/build/nestorctl" --add "$vms" --add "$ROOT/tests/harness/lib.sh" \
-		--add "$ROOT/tests/who/vms.guest.sh" --module tun --module vhost_net --module macvtap --module veth \
-		--module "null_blk:nr_devices=3 gb=1" -- tests/who/vms.guest.sh > "$T/$1" 2>&1
-	echo $? > "$T/$1.status"
-}
-VMS_KERNELS=${VMS_KERNELS:-6.1}
-for kernel in $VMS_KERNELS; do run_vm "$kernel"; done &
-in_vms=$!
 
 # ---- one that is there before the agent
 run_qemu -name old
@@ -280,9 +267,4 @@ ok "VMs: pages of a VM alone in its cgroup count for it when another process dro
 is "VMs: pages of a VM alone in its cgroup do not count for its cgroup" "" "$(evictions "container=\"/nestor-alone-$ID\"")"
 end_qemu $alone
 
-wait $in_vms
-for kernel in $VMS_KERNELS; do
-	subtests "$kernel" cat "$T/$kernel"
-	is "$kernel: the VM ends with status 0 and no kernel warning" 0 "$(cat "$T/$kernel.status")"
-done
 done_testing
