@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM with the module: a user of a container with a pool, who may only read files of root's on a cached disk, tries to
 # have bytes of their own kept in the place of those files. /dev/vda is the cached disk, /dev/vdb another one.
-# tests/cache/poison.sh boots it. With "first" it ends after the first way.
+# tests/cache/poison.sh boots it. With "first" it tries the
+# first way alone, until it succeeds or has failed six times.
 . "$(dirname "$0")/../harness/lib.sh"
 
 CG=/sys/fs/cgroup
@@ -54,7 +55,13 @@ attack() { # attack TEXT HOW FOLDER: tries it with 12 files
 	is "$1: of 12 files are wrong to others" 0 "$wrong"
 }
 attack "cache: direct reads into a mapped file of another disk" direct "$T/other/user"
-[ "${1:-}" != first ] || done_testing
+if [ "${1:-}" = first ]; then
+	for _ in {1..5}; do # it is a race
+		[ $failures = 0 ] || break
+		attack "cache: direct reads into a mapped file of another disk, again" direct "$T/other/user"
+	done
+	done_testing
+fi
 attack "cache: direct reads into a mapped file of the same disk" direct "$T/cached/user"
 attack "cache: reads by io_uring into a mapped file" aio "$T/other/user"
 attack "cache: reads by io_uring into a registered buffer of a mapped file" fixed "$T/other/user"
