@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the agent gives to who and to its rooms. It outlives them. */
+/* The agent's services that agent/who/ and the rooms use. They are set up before those start, torn down after they stop. */
 #ifndef NESTOR_ENV_H
 #define NESTOR_ENV_H
 

@@ -90,7 +90,6 @@ boot warning 6.1 -- sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at planted" > /dev/km
 boot taint 6.1 -- sh -c 'dmesg -n 1; echo 512 > /proc/sys/kernel/tainted'
 boot hang 6.1 --timeout 4 -- sleep 1000
 boot off 6.1 -- poweroff -f
-boot icount 6.1 --icount --cpus 1 --timeout 290 -- sleep 300
 boot module 6.1 --module null_blk:bs=7 -- true
 boot kernel 5.4 -- true
 boot option 6.1 --colour -- true
@@ -120,7 +119,6 @@ ends crash 121 'crashed: .*sysrq triggered crash' "a crash"
 ends warning 122 'warned: .*at planted' "a warning"
 ends taint 122 'taint flags are 512' "a warning that the console did not show"
 ends hang 123 'no end after 4 seconds' "a hang"
-is "vm: --icount: a guest idles for 300 s in less than that" 0 "$(cat "$T/icount.rc")"
 ends off 124 'ended without a report' "no report"
 ends module 120 'cannot load null_blk' "a module that does not load"
 ends kernel 120 "unknown kernel '5.4'" "an unknown kernel"
