@@ -14,6 +14,26 @@ static void close_parts(unsigned int nr)
 		parts[nr]->close();
 }
 
+static void withdraw_parts(unsigned int nr)
+{
+	while (nr--)
+		parts[nr]->withdraw();
+	nestor_sessions_close();
+}
+
+static int publish_parts(void)
+{
+	int r = nestor_sessions_open(parts, ARRAY_SIZE(parts));
+	unsigned int i;
+
+	for (i = 0; !r && i < ARRAY_SIZE(parts); i++) {
+		r = parts[i]->publish();
+		if (r)
+			withdraw_parts(i);
+	}
+	return r;
+}
+
 static int open_parts(void)
 {
 	unsigned int i;
@@ -25,7 +45,7 @@ static int open_parts(void)
 			break;
 	}
 	if (!r)
-		r = nestor_sessions_open(parts, ARRAY_SIZE(parts));
+		r = publish_parts();
 	if (r)
 		close_parts(i);
 	return r;
@@ -42,7 +62,7 @@ static int __init nestor_init(void)
 
 static void __exit nestor_exit(void)
 {
-	nestor_sessions_close();
+	withdraw_parts(ARRAY_SIZE(parts));
 	close_parts(ARRAY_SIZE(parts));
 }
 

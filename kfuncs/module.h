@@ -15,8 +15,14 @@ struct nestor_part {
 	const char *name;
 	u64 feature; /* NESTOR_FEATURE_... */
 
-	/* With the module. open() returns 0, or -errno and leaves nothing behind. */
+	/* With the module. open() returns 0, or -errno and leaves nothing behind. Nothing that it makes may be used yet. */
 	int (*open)(void);
+	/*
+	 * Makes what others use known to the kernel: 0 or -errno. The last that can fail of the module's init, as a user may
+	 * hold the module from then on, and an init that fails frees it all the same.
+	 */
+	int (*publish)(void);
+	void (*withdraw)(void);
 	/* No program, no session and no device is left: each holds the module. */
 	void (*close)(void);
 

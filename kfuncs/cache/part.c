@@ -21,7 +21,6 @@ static const struct cache_store *const stores[NESTOR_CACHE_STORES] = {
 
 static void close_all(void)
 {
-	cache_dm_close();
 	cache_ssd_io_flush();
 	cache_balance_close();
 	cache_memory_close();
@@ -37,16 +36,10 @@ static int open_all(void)
 	r = cache_balance_open();
 	if (r)
 		return r;
-	r = cache_dm_open();
-	if (r)
-		goto balance;
-	/* Last but the test: there is no way to take functions back but to unload the module. */
+	/* Functions cannot be taken back, but no program can call them before the module is up. */
 	r = cache_kfuncs_open() ?: cache_selftest_run();
 	if (r)
 		close_all();
-	return r;
-balance:
-	cache_balance_close();
 	return r;
 }
 
@@ -55,6 +48,8 @@ const struct nestor_part cache_part = {
 	.feature = NESTOR_FEATURE_CACHE,
 	.open = open_all,
 	.close = close_all,
+	.publish = cache_dm_open,
+	.withdraw = cache_dm_close,
 	.first = 1,
 	.last = 31,
 	.begin = cache_commands_begin,
