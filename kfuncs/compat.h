@@ -37,6 +37,7 @@
 #include <linux/string.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <linux/xxhash.h>
@@ -60,6 +61,16 @@ static inline u64 frames_end(void)
 	for_each_online_node (node)
 		end = max_t(u64, end, pgdat_end_pfn(NODE_DATA(node)));
 	return end;
+}
+
+static inline void limit_write_zeroes(struct queue_limits *limits, unsigned int sectors)
+{
+	limits->max_write_zeroes_sectors = min(limits->max_write_zeroes_sectors, sectors);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	/* Those that also free space: 0, or as many. */
+	if (limits->max_hw_wzeroes_unmap_sectors)
+		limits->max_hw_wzeroes_unmap_sectors = limits->max_write_zeroes_sectors;
+#endif
 }
 
 /* The number of the cgroup that a folio of the page cache is charged to; 0: none. */

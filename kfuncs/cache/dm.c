@@ -19,7 +19,7 @@
 
 #define SECTORS_SHIFT (BLOCK_SHIFT - SECTOR_SHIFT) /* of a block */
 #define BLOCK_SECTORS (1U << SECTORS_SHIFT)
-#define DISCARD_MAX (256U << 20) /* bytes at a time: so many groups are visited */
+#define BLIND_MAX (256U << 20) /* bytes of a discard or alike: a group is visited for each MiB, also when it ends */
 
 struct cached_device {
 	struct dm_dev *dev;
@@ -476,8 +476,10 @@ static void cache_io_hints(struct dm_target *ti, struct queue_limits *limits)
 		limits->max_hw_sectors = round_down(limits->max_hw_sectors, BLOCK_SECTORS);
 	if (limits->max_user_sectors > BLOCK_SECTORS) /* 0: the administrator has set none */
 		limits->max_user_sectors = round_down(limits->max_user_sectors, BLOCK_SECTORS);
-	limits->max_hw_discard_sectors = min(limits->max_hw_discard_sectors, DISCARD_MAX >> SECTOR_SHIFT);
-	limits->max_discard_sectors = min(limits->max_discard_sectors, DISCARD_MAX >> SECTOR_SHIFT);
+	limits->max_hw_discard_sectors = min(limits->max_hw_discard_sectors, BLIND_MAX >> SECTOR_SHIFT);
+	limits->max_discard_sectors = min(limits->max_discard_sectors, BLIND_MAX >> SECTOR_SHIFT);
+	limits->max_secure_erase_sectors = min(limits->max_secure_erase_sectors, BLIND_MAX >> SECTOR_SHIFT);
+	limit_write_zeroes(limits, BLIND_MAX >> SECTOR_SHIFT);
 }
 
 static struct target_type cache_target = {
