@@ -19,7 +19,7 @@ $(CHOICES): private BPF_CFLAGS += -DCHOOSE_$(patsubst choose-%.bpf.o,%,$(@F))
 
 # The module's parts that are no driver, in a process.
 CACHE_OBJS := $(patsubst %,$(B)/kfuncs/cache/%.o,blocks index memory pool ssd) $(B)/tests/cache/userspace/kernel.o
-CACHE_USERS := $(B)/tests/cache/rules_model $(B)/tests/cache/shares_model $(B)/tests/tools/cacherate
+CACHE_USERS := $(patsubst %,$(B)/tests/cache/%_model,outage rules shares) $(B)/tests/tools/cacherate
 $(CACHE_USERS): $(CACHE_OBJS)
 $(CACHE_USERS): LDLIBS += -lxxhash
 $(B)/tests/tools/fsfuzz $(B)/tests/tools/poison: LDLIBS += -luring

@@ -14,6 +14,7 @@ enum segment_state {
 	SEGMENT_FULL, /* waits to be written */
 	SEGMENT_WRITING,
 	SEGMENT_WRITTEN,
+	SEGMENT_FAILED, /* the device did not take it: waits to be given up, as its buffer is needed */
 	SEGMENT_DROPPING, /* its entries are being taken out of the index */
 };
 
@@ -27,10 +28,16 @@ struct segment {
 	u32 used; /* slots handed out */
 	u32 pending; /* of them, those whose page is still being copied */
 	u32 readers;
-	bool unwritten; /* the device did not take it: the buffer is all there is */
-	u32 newer; /* of the same pool; or next free one; 0: none */
+	u32 pool;
+	u32 older, newer; /* of the same pool; 0: none */
+	u32 next; /* free one, or in a queue; 0: none */
 	u32 *ids; /* entry in each slot, 0: none */
 	struct buffer *buffer; /* until it is written, and nobody reads from it */
+};
+
+/* Segments in the order in which they came: what waits is found without a walk over all. */
+struct queue {
+	u32 first, last;
 };
 
 static DEFINE_SPINLOCK(ssd_lock); /* all below, and the segments; irqs off, innermost */
@@ -44,8 +51,8 @@ static struct {
 	u32 nr_free, free;
 	struct buffer *buffers; /* at hand */
 	u32 nr_buffers, buffers_at_hand;
-	u32 full; /* segments waiting to be written */
-	u32 filling; /* open ones */
+	struct queue full, failed;
+	u32 filling; /* open segments */
 	struct {
 		u32 oldest, newest; /* the newest may be open */
 	} of[NESTOR_CACHE_POOLS];
@@ -63,9 +70,56 @@ u64 cache_ssd_limit(void)
 
 /* ---- under the lock ---- */
 
+static void enqueue(struct queue *q, u32 number)
+{
+	ssd.segments[number].next = 0;
+	if (q->first)
+		ssd.segments[q->last].next = number;
+	else
+		WRITE_ONCE(q->first, number);
+	q->last = number;
+}
+
+static u32 dequeue(struct queue *q)
+{
+	u32 number = q->first;
+
+	if (number)
+		WRITE_ONCE(q->first, ssd.segments[number].next);
+	return number;
+}
+
+/* The newest of its pool. */
+static void list(u32 number)
+{
+	struct segment *s = &ssd.segments[number];
+
+	s->newer = 0;
+	s->older = ssd.of[s->pool].newest;
+	if (s->older)
+		ssd.segments[s->older].newer = number;
+	else
+		ssd.of[s->pool].oldest = number;
+	ssd.of[s->pool].newest = number;
+}
+
+static void unlist(u32 number)
+{
+	struct segment *s = &ssd.segments[number];
+
+	if (s->older)
+		ssd.segments[s->older].newer = s->newer;
+	else
+		ssd.of[s->pool].oldest = s->newer;
+	if (s->newer)
+		ssd.segments[s->newer].older = s->older;
+	else
+		ssd.of[s->pool].newest = s->older;
+}
+
 static void put_buffer(struct segment *s)
 {
-	if (!s->buffer || s->readers || (s->state != SEGMENT_FREE && (s->state != SEGMENT_WRITTEN || s->unwritten)))
+	if (!s->buffer || s->readers || (s->state != SEGMENT_FREE && s->state != SEGMENT_WRITTEN))
 		return;
 	s->buffer->next = ssd.buffers;
 	ssd.buffers = s->buffer;
@@ -79,32 +133,28 @@ static void free_segment(u32 number)
 
 	s->state = SEGMENT_FREE;
 	put_buffer(s);
-	s->newer = ssd.free;
+	s->next = ssd.free;
 	ssd.free = number;
 	WRITE_ONCE(ssd.nr_free, ssd.nr_free + 1);
 }
 
 static u32 open_segment(u32 pool)
 {
-	u32 number = ssd.free, newest = ssd.of[pool].newest;
+	u32 number = ssd.free;
 	struct segment *s = &ssd.segments[number];
 
 	if (!number || !ssd.buffers)
 		return 0;
-	ssd.free = s->newer;
+	ssd.free = s->next;
 	WRITE_ONCE(ssd.nr_free, ssd.nr_free - 1);
 	s->state = SEGMENT_OPEN;
-	s->used = s->pending = s->newer = 0;
-	s->unwritten = false;
+	s->used = s->pending = 0;
+	s->pool = pool;
 	WRITE_ONCE(ssd.filling, ssd.filling + 1);
 	s->buffer = ssd.buffers;
 	ssd.buffers = s->buffer->next;
 	WRITE_ONCE(ssd.buffers_at_hand, ssd.buffers_at_hand - 1);
-	if (newest)
-		ssd.segments[newest].newer = number;
-	else
-		ssd.of[pool].oldest = number;
-	ssd.of[pool].newest = number;
+	list(number);
 	return number;
 }
 
@@ -113,7 +163,7 @@ static void settle_slot(struct segment *s)
 	s->pending--;
 	if (s->state == SEGMENT_OPEN && s->used == SEGMENT_SLOTS && !s->pending) {
 		s->state = SEGMENT_FULL;
-		WRITE_ONCE(ssd.full, ssd.full + 1);
+		enqueue(&ssd.full, s - ssd.segments);
 		WRITE_ONCE(ssd.filling, ssd.filling - 1);
 	}
 }
@@ -233,8 +283,9 @@ void cache_ssd_written(u32 segment, bool good)
 	unsigned long flags;
 
 	spin_lock_irqsave(&ssd_lock, flags);
-	s->state = SEGMENT_WRITTEN;
-	s->unwritten = !good;
+	s->state = good ? SEGMENT_WRITTEN : SEGMENT_FAILED;
+	if (!good)
+		enqueue(&ssd.failed, segment);
 	put_buffer(s);
 	spin_unlock_irqrestore(&ssd_lock, flags);
 }
@@ -242,16 +293,12 @@ void cache_ssd_written(u32 segment, bool good)
 static u32 next_full(void)
 {
 	unsigned long flags;
-	u32 pool, number = 0;
+	u32 number;
 
 	spin_lock_irqsave(&ssd_lock, flags);
-	for (pool = 0; pool < NESTOR_CACHE_POOLS && !number && ssd.full; pool++)
-		for (number = ssd.of[pool].oldest; number && ssd.segments[number].state != SEGMENT_FULL;)
-			number = ssd.segments[number].newer;
-	if (number) {
+	number = dequeue(&ssd.full);
+	if (number)
 		ssd.segments[number].state = SEGMENT_WRITING;
-		WRITE_ONCE(ssd.full, ssd.full - 1);
-	}
 	spin_unlock_irqrestore(&ssd_lock, flags);
 	return number;
 }
@@ -263,54 +310,84 @@ static bool can_go(const struct segment *s, bool also_open)
 	return !s->readers && !s->pending && (s->state == SEGMENT_WRITTEN || (also_open && s->state == SEGMENT_OPEN));
 }
 
-/* Takes the oldest of @pool that can go off its list. 0: none can. */
+/* Takes the oldest of @pool that can go off its list. 0: none can. Those that cannot have a buffer, or readers: they are few.
+ */
 static u32 unlist_oldest(u32 pool, bool also_open)
 {
-	u32 number, before = 0, found = 0;
 	unsigned long flags;
+	u32 number;
 
 	spin_lock_irqsave(&ssd_lock, flags);
-	for (number = ssd.of[pool].oldest; number; before = number, number = ssd.segments[number].newer) {
-		struct segment *s = &ssd.segments[number];
-
-		if (!can_go(s, also_open))
-			continue;
-		if (before)
-			ssd.segments[before].newer = s->newer;
-		else
-			ssd.of[pool].oldest = s->newer;
-		if (ssd.of[pool].newest == number)
-			ssd.of[pool].newest = before;
-		if (s->state == SEGMENT_OPEN)
+	for (number = ssd.of[pool].oldest; number && !can_go(&ssd.segments[number], also_open);)
+		number = ssd.segments[number].newer;
+	if (number) {
+		unlist(number);
+		if (ssd.segments[number].state == SEGMENT_OPEN)
 			WRITE_ONCE(ssd.filling, ssd.filling - 1);
-		s->state = SEGMENT_DROPPING;
-		found = number;
-		break;
+		ssd.segments[number].state = SEGMENT_DROPPING;
 	}
 	spin_unlock_irqrestore(&ssd_lock, flags);
-	return found;
+	return number;
 }
 
-static bool drop_oldest(struct cache_pool *pool, bool also_open)
+/* Takes one that the device did not take off its pool's list. 0: there is none, or it is being read. */
+static u32 unlist_failed(void)
 {
-	u32 number = unlist_oldest(pool->config.id, also_open), slot, dropped = 0;
-	struct segment *s = &ssd.segments[number];
 	unsigned long flags;
+	u32 number;
 
-	if (!number)
-		return false;
+	spin_lock_irqsave(&ssd_lock, flags);
+	number = ssd.failed.first;
+	if (number && ssd.segments[number].readers)
+		number = 0;
+	if (number) {
+		dequeue(&ssd.failed);
+		unlist(number);
+		ssd.segments[number].state = SEGMENT_DROPPING;
+	}
+	spin_unlock_irqrestore(&ssd_lock, flags);
+	return number;
+}
+
+/* @number is off its pool's list. Pools are removed by whoever calls cache_ssd_balance(), or waits for it: its pool stays. */
+static void drop_segment(u32 number)
+{
+	struct segment *s = &ssd.segments[number];
+	struct cache_pool *pool;
+	unsigned long flags;
+	u32 slot, dropped = 0;
+
 	for (slot = 0; slot < s->used; slot++) {
 		if (!s->ids[slot])
 			continue;
 		cache_blocks_evicted(s->ids[slot]);
 		dropped++;
 	}
+	rcu_read_lock();
+	pool = cache_pool_by_id(s->pool);
 	cache_pool_add_ssd(pool, -(s64)SEGMENT_SLOTS);
 	pool_count(pool, evictions[NESTOR_CACHE_SSD], dropped);
+	rcu_read_unlock();
 	spin_lock_irqsave(&ssd_lock, flags);
 	free_segment(number);
 	spin_unlock_irqrestore(&ssd_lock, flags);
-	return true;
+}
+
+static bool drop_oldest(u32 pool, bool also_open)
+{
+	u32 number = unlist_oldest(pool, also_open);
+
+	if (number)
+		drop_segment(number);
+	return number;
+}
+
+static void drop_failed(void)
+{
+	u32 number;
+
+	while ((number = unlist_failed()))
+		drop_segment(number);
 }
 
 /* ---- balance ---- */
@@ -345,7 +422,7 @@ static bool wants_segment(void)
 
 bool cache_ssd_unbalanced(void)
 {
-	return READ_ONCE(ssd.full) || wants_buffer() || wants_segment();
+	return READ_ONCE(ssd.full.first) || READ_ONCE(ssd.failed.first) || wants_buffer() || wants_segment();
 }
 
 static bool add_buffer(void)
@@ -369,10 +446,9 @@ static bool free_one(void)
 	struct cache_pool *pool;
 	bool freed;
 
-	/* Pools are removed by whoever calls cache_ssd_balance(), or waits for it: the pool stays. */
 	rcu_read_lock();
 	pool = cache_pool_victim(NESTOR_CACHE_SSD, cache_ssd_limit(), SEGMENT_SLOTS);
-	freed = pool && drop_oldest(pool, false);
+	freed = pool && drop_oldest(pool->config.id, false);
 	rcu_read_unlock();
 	return freed;
 }
@@ -383,6 +459,7 @@ static void balance(void)
 
 	while ((segment = next_full()))
 		ssd.write(segment, ssd.segments[segment].buffer->pages);
+	drop_failed();
 	while (wants_buffer() && add_buffer())
 		;
 	while (wants_segment() && free_one())
@@ -398,11 +475,9 @@ void cache_ssd_balance(void)
 
 /* ---- life ---- */
 
-static void drop_pool(struct cache_pool *pool)
+static void drop_pool(u32 pool)
 {
-	u32 id = pool->config.id;
-
-	while (READ_ONCE(ssd.of[id].oldest)) {
+	while (READ_ONCE(ssd.of[pool].oldest)) {
 		if (drop_oldest(pool, true))
 			continue;
 		/* It is being read or written. */
@@ -414,7 +489,7 @@ static void drop_pool(struct cache_pool *pool)
 void cache_ssd_drop_pool(struct cache_pool *pool)
 {
 	mutex_lock(&balance_lock);
-	drop_pool(pool);
+	drop_pool(pool->config.id);
 	mutex_unlock(&balance_lock);
 }
 
@@ -430,8 +505,10 @@ static void free_all(void)
 			__free_page(b->pages[i]);
 		kvfree(b);
 	}
-	for (i = 1; ssd.segments && i <= ssd.nr; i++)
+	for (i = 1; ssd.segments && i <= ssd.nr; i++) {
 		kvfree(ssd.segments[i].ids);
+		cond_resched();
+	}
 	kvfree(ssd.segments);
 	memset(&ssd, 0, sizeof(ssd));
 }
@@ -477,15 +554,8 @@ void cache_ssd_close(void)
 	spin_lock_irqsave(&ssd_lock, flags);
 	ssd.open = false;
 	spin_unlock_irqrestore(&ssd_lock, flags);
-	for (id = 0; id < NESTOR_CACHE_POOLS; id++) {
-		struct cache_pool *pool;
-
-		rcu_read_lock();
-		pool = cache_pool_by_id(id);
-		rcu_read_unlock();
-		if (pool)
-			drop_pool(pool);
-	}
+	for (id = 0; id < NESTOR_CACHE_POOLS; id++)
+		drop_pool(id);
 	free_all();
 	mutex_unlock(&balance_lock);
 }

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # budget: 60, lane: free
-# The model of the cache (tests/cache/rules_model.c) would find bugs: the rules are built with one guard taken out at a time, and each
+# The models of the cache (tests/cache/*_model.c) would find bugs: the rules are built with one guard taken out at a time, and each
 # of these has to fail. With --vm it is the module that is built with a bug, and files (tests/cache/coherence.sh) that have to find it,
 # which takes a minute for each; most guards are not among those bugs, as what one lets through another one stops.
 # BUGS: those whose text it matches.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
-build() { # build DIR
-	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -include tests/cache/userspace/kernel.h -o "$1/cachemodel" tests/cache/rules_model.c \
+build() { # build DIR: with the test $model
+	${CC:-gcc} -std=gnu11 -O1 -g -D_GNU_SOURCE -iquote "$1" -iquote . -include tests/cache/userspace/kernel.h -o "$1/cachemodel" "tests/cache/$model.c" \
 		"$1"/kfuncs/cache/{blocks,index,memory,pool,ssd}.c tests/cache/userspace/kernel.c -lxxhash
 }
 build_module() { # build_module DIR
@@ -29,6 +29,7 @@ fails_in_vm() { # fails_in_vm DIR
 	grep -qE 'STALE|bytes at' "$1/log"
 }
 good() { ! fails "$T/good"; }
+model=rules_model
 if [ "${1:-}" = --vm ]; then
 	build() { build_module "$1"; }
 	fails() { fails_in_vm "$1"; }
@@ -40,8 +41,8 @@ else
 fi
 
 nr=0
-bug() { # bug TEXT FROM TO: of the one file that has FROM, which is there once and literally
-	local dir=$T/bug$((++nr)) file
+bug() { # bug TEXT FROM TO [MODEL]: of the one file that has FROM, which is there once and literally
+	local model=${4:-rules_model} dir=$T/bug$((++nr)) file
 
 	[[ $1 =~ ${BUGS:-.} ]] || return 0
 	mkdir "$dir"
@@ -88,6 +89,8 @@ bug "what a read brought stands beside what was known" 'if (id)
 	*ids' 'if (false)
 		drop(id);
 	*ids'
+bug "a segment that the SSD did not take keeps its buffer" '	drop_failed();' '' outage_model
+bug "a segment that the SSD did not take counts as written" 'good ? SEGMENT_WRITTEN : SEGMENT_FAILED' 'SEGMENT_WRITTEN'
 bug "what was taken stays in the store" 'entry_set(e, where, 0, ENTRY_RESIDENT);
 		e->place = to;' 'cache_pool_push(pool, id);'
 done_testing

@@ -125,14 +125,15 @@ static void write_ssd(u32 segment, struct page *const pages[SEGMENT_SLOTS])
 
 static void end_ssd_write(u32 segment)
 {
+	bool good = !one_in(8);
 	u32 i;
 
 	if (!ssd_pages[segment][0])
 		return;
-	for (i = 0; i < SEGMENT_SLOTS; i++)
+	for (i = 0; good && i < SEGMENT_SLOTS; i++)
 		ssd_disk[segment][i] = *(u64 *)page_address(ssd_pages[segment][i]);
 	ssd_pages[segment][0] = NULL;
-	cache_ssd_written(segment, !one_in(8));
+	cache_ssd_written(segment, good);
 }
 
 /* ---- I/O ---- */
