@@ -72,7 +72,17 @@ static void take_policy(struct broker *b, json_t *policy)
 		device_next(&b->devices[i]);
 }
 
-/* A policy, whenever that or who there is has changed. */
+static void send_state(struct broker *b)
+{
+	json_t *state = broker_state(b);
+	_free_ char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+
+	json_decref(state);
+	if (text)
+		(void)ipc_send_reply(b->agent.fd, 0, text, strlen(text)); /* an agent that does not read has not asked */
+}
+
+/* A policy, whenever that or who there is has changed. The agent sends the next one when it has the number of this one. */
 static void on_agent(struct source *s)
 {
 	struct broker *b = s->data;
@@ -88,18 +98,10 @@ static void on_agent(struct source *s)
 		return;
 	}
 	policy = json_loadfd(fd, 0, NULL);
-	if (policy)
-		take_policy(b, policy);
-}
-
-static void send_state(struct broker *b)
-{
-	json_t *state = broker_state(b);
-	_free_ char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
-
-	json_decref(state);
-	if (text)
-		(void)ipc_send_reply(b->agent.fd, 0, text, strlen(text)); /* an agent that does not read has not asked */
+	if (!policy)
+		return;
+	take_policy(b, policy);
+	send_state(b);
 }
 
 /* ---- the library ---- */
@@ -263,6 +265,7 @@ static void close_all(struct broker *b)
 	library_free(&b->library);
 	library_free(&b->before);
 	json_decref(b->names);
+	json_decref(b->users);
 }
 
 int gpufn_broker_main(char **argv)

@@ -40,7 +40,8 @@ struct broker {
 	TAILQ_HEAD(, call) calls;
 	__u64 last_call; /* its id */
 	__u32 last_part;
-	json_t *names; /* who is which tenant, as the agent told: {"paths": {…}, "users": {…}} */
+	json_t *names; /* who is which tenant, as the agent sent it: {"nr": …, "paths": {…}, "users": {NAME: …}} */
+	json_t *users; /* these by their numbers */
 	enum shares_rule share;
 	enum sched_rule rule;
 	bool enforce;

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +49,8 @@ struct gpufn {
 	struct source answers; /* the broker's */
 	struct source again; /* timer */
 	json_t *state; /* what the broker told last */
+	bool dirty; /* who may call has changed since the last table that was sent */
+	__u64 told, heard; /* tables: sent to this broker, and taken by it */
 	struct gpufn_profiles profiles;
 	unsigned int restarts;
 	__u64 started_at, again_ns;
@@ -86,51 +87,64 @@ static json_t *paths_json(const struct gpufn *g, const struct gpufn_policy *p)
 	return all;
 }
 
+/* By the names that policy has: to look one up may take long, so the broker does it. */
 static json_t *users_json(const struct gpufn_policy *p)
 {
 	json_t *all = json_object();
 
 	for (unsigned int i = 0; i < p->tenants_count; i++) {
 		const struct gpufn_tenant *t = &p->tenants[i];
-		const struct passwd *user = t->user ? getpwnam(t->user) : NULL;
-		char number[16], name[64], *end;
+		char name[64];
 
-		if (!t->user)
+		if (!t->user || json_object_get(all, t->user))
 			continue;
-		snprintf(number, sizeof(number), "%lu", user ? user->pw_uid : strtoul(t->user, &end, 10));
-		if (!user && (*end || end == t->user)) {
-			log_warning("gpufn: there is no user %s", t->user);
-			continue;
-		}
 		snprintf(name, sizeof(name), "user:%s", t->user);
-		if (!json_object_get(all, number))
-			json_object_set_new(all, number, tenant_json(p, t, name));
+		json_object_set_new(all, t->user, tenant_json(p, t, name));
 	}
 	return all;
 }
 
-/* @first: also what brokers before it have learnt. */
-static void tell_broker(struct gpufn *g, bool first)
+static json_t *table_json(struct gpufn *g)
 {
 	const struct gpufn_policy *p = policy_of(g);
-	json_t *all = json_pack("{s:o, s:b, s:o, s:s, s:s, s:b, s:f, s:o*}", "paths", paths_json(g, p), "memory_v1",
-				g->env->kernel.memory_v1, "users", users_json(p), "share", shares_rule_names[p->share], "rule",
-				sched_rule_names[p->rule], "enforce", p->mode == MODE_ENFORCE, "slice_limit",
-				(double)p->slice_limit / 1e9, "profiles", first ? gpufn_profiles_list(&g->profiles) : NULL);
-	_free_ char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-	int err = text ? ipc_send_reply(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
 
-	json_decref(all);
-	if (err)
-		log_warning("gpufn: the broker does not hear of the policy: %s", strerror(-err));
+	return json_pack("{s:I, s:o, s:b, s:o, s:s, s:s, s:b, s:f, s:o*}", "nr", (json_int_t)g->told + 1, "paths",
+			 paths_json(g, p), "memory_v1", g->env->kernel.memory_v1, "users", users_json(p), "share",
+			 shares_rule_names[p->share], "rule", sched_rule_names[p->rule], "enforce", p->mode == MODE_ENFORCE,
+			 "slice_limit", (double)p->slice_limit / 1e9, "profiles",
+			 g->told ? NULL : gpufn_profiles_list(&g->profiles)); /* the first: what brokers before learnt */
+}
+
+/*
+ * The whole table, of which one is under way at a time: the broker repeats its number. Many births together take few tables,
+ * and one that cannot be sent is sent again with the broker's next state, a second later at most.
+ */
+static void tell_broker(struct gpufn *g)
+{
+	_free_ char *text = NULL;
+	json_t *table;
+	int err;
+
+	if (!g->broker || !g->dirty || g->told != g->heard)
+		return;
+	table = table_json(g);
+	text = table ? json_dumps(table, JSON_COMPACT) : NULL;
+	json_decref(table);
+	err = text ? ipc_send_reply(g->answers.fd, 0, text, strlen(text)) : -ENOMEM;
+	if (err) {
+		log_warning("gpufn: cannot send the policy to the broker, and try again: %s", strerror(-err));
+		return;
+	}
+	g->told++;
+	g->dirty = false;
 }
 
 static void on_members(void *data)
 {
 	struct gpufn *g = data;
 
-	if (g->broker)
-		tell_broker(g, false);
+	g->dirty = true;
+	tell_broker(g);
 }
 
 /* ---- the broker ---- */
@@ -184,7 +198,9 @@ static void on_answer(struct source *s)
 		return;
 	json_decref(g->state);
 	g->state = state;
+	g->heard = (__u64)json_integer_value(json_object_get(state, "policy"));
 	gpufn_profiles_take(&g->profiles, state);
+	tell_broker(g);
 }
 
 static int start_broker(struct gpufn *g)
@@ -202,9 +218,11 @@ static int start_broker(struct gpufn *g)
 		return log_error(err, "gpufn: cannot start a broker: %s", strerror(-err));
 	g->answers = (struct source){ .fd = sock, .ready = on_answer, .data = g };
 	err = loop_add(&g->env->loop, &g->answers);
-	if (!err)
-		tell_broker(g, true);
-	return err;
+	if (err)
+		return err;
+	g->told = g->heard = 0;
+	on_members(g);
+	return 0;
 }
 
 static void stop_broker(struct gpufn *g)
@@ -304,8 +322,7 @@ static int gpufn_apply(void *self, const struct policy *p)
 	struct gpufn *g = self;
 
 	(void)p;
-	if (g->broker)
-		tell_broker(g, false);
+	on_members(g);
 	return 0;
 }
 
@@ -387,6 +404,8 @@ static json_t *gpufn_show(void *self)
 	json_t *all = g->state ? json_copy(g->state) : json_object();
 
 	json_object_set_new(all, "socket", json_text(g->socket));
+	/* Does the broker go by the policy and the containers that there are now? */
+	json_object_set_new(all, "current", json_boolean(g->broker && !g->dirty && g->told == g->heard));
 	return all;
 }
 

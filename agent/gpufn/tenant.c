@@ -2,11 +2,13 @@
 /* Who is which tenant, as policy says, and what tenants may have. */
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/gpufn/broker.h"
+#include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
 /* Room for another one: of those that have nothing under way, the one that came first. Its counts go with it. */
@@ -100,7 +102,7 @@ struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
 	}
 	if (!o) {
 		snprintf(user, sizeof(user), "%u", uid);
-		o = json_object_get(json_object_get(b->names, "users"), user);
+		o = json_object_get(b->users, user);
 	}
 	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
 }
@@ -115,14 +117,38 @@ static void take_all_limits(struct broker *b, json_t *all)
 		take_limits(find_tenant(b, name_in(o)), o);
 }
 
+/* @users by their numbers. One that is no name of a user may be a number. */
+static json_t *users_by_number(const json_t *users)
+{
+	json_t *all = json_object(), *o;
+	const char *name;
+
+	json_object_foreach ((json_t *)users, name, o) {
+		const struct passwd *user = getpwnam(name);
+		char number[24], *end = "";
+
+		snprintf(number, sizeof(number), "%lu", user ? user->pw_uid : strtoul(name, &end, 10));
+		if (*end || end == name)
+			log_warning("there is no user %s", name);
+		else if (!json_object_get(all, number))
+			json_object_set(all, number, o);
+	}
+	return all;
+}
+
 void tenant_take_policy(struct broker *b, json_t *policy)
 {
+	const json_t *users = json_object_get(policy, "users");
 	struct tenant *t;
 
+	if (!json_equal(users, json_object_get(b->names, "users"))) { /* looked up once, not with each container that comes */
+		json_decref(b->users);
+		b->users = users_by_number(users);
+	}
 	json_decref(b->names);
 	b->names = policy;
 	LIST_FOREACH (t, &b->tenants, entry)
 		t->named = false;
 	take_all_limits(b, json_object_get(policy, "paths"));
-	take_all_limits(b, json_object_get(policy, "users"));
+	take_all_limits(b, b->users);
 }

@@ -35,7 +35,10 @@ struct tenant {
 	struct tenant_counts counts;
 };
 
-/* @policy, a new reference, has limits and says who is which tenant: {"paths": {…}, "users": {…}, "memory_v1": …}. */
+/*
+ * @policy, a new reference, has limits and says who is which tenant: {"paths": {…}, "users": {…}, "memory_v1": …}. Looks users
+ * up when they change, which may take long where they come from a directory service.
+ */
 void tenant_take_policy(struct broker *b, json_t *policy);
 /* Who is at the other end of a connection: by its cgroup, else its user. NULL: nobody whom policy knows. */
 struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid);

@@ -5,27 +5,9 @@
 # everything that callers and functions may do wrong, which costs nobody else anything.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
-chmod 755 "$T"
-export NESTOR_GPUFN_SOCKET=$T/gpufn.sock
+# shellcheck source=tests/harness/gpufn.sh
+. tests/harness/gpufn.sh
 
-mkdir "$T/functions" "$T/policy.d"
-cp -L gpu/functions/* "$T/functions/"
-# function_of_bytes NAME CODE: of bytes in to bytes out
-function_of_bytes() {
-	cat > "$T/functions/$1.yaml" <<- END
-		doc: for a test
-		arguments:
-		  - { name: in, kind: input, type: uint8, count: n }
-		  - { name: out, kind: output, type: uint8, count: n, per_unit: 64 }
-		  - { name: n, kind: scalar, type: uint32, min: 1, max: 100000000 }
-		kernels:
-		  - { name: $1, group: 64, groups: (n + 63) / 64 }
-		sliceable: true
-		checks:
-		  - n=10
-	END
-	echo "KERNEL($1, 64, __global const uchar *in, __global uchar *out, uint n) { ulong i = ITEM(64); $2 }" > "$T/functions/$1.cl"
-}
 function_of_bytes spin 'while (in[0]) if (i < n) ((volatile __global uchar *)out)[i] = 1;'
 function_of_bytes crash 'if (i < n) out[i + ((ulong)in[0] << 44)] = in[i];'
 function_of_bytes keep 'if (i < n) out[i] = i & 1 ? out[i] : in[0];'
@@ -57,10 +39,10 @@ policy() {
 	END
 	mv "$T/policy.d/.new" "$T/policy.d/gpufn.yaml"
 }
-answers() { curl -sf --unix-socket "$NESTOR_GPUFN_SOCKET" http://x/v1/functions > /dev/null; }
 restart_with() { # restart_with POLICY…: another policy, which is in force when it returns
 	policy "$@"
 	ctl policy reload > /dev/null
+	[ "$1" = off ] || until_ok 10 current
 }
 
 policy enforce deadline
@@ -68,13 +50,6 @@ agent_start --policy "$T/policy.d" || done_testing
 ok "gpufn: the broker answers" until_ok 20 answers
 
 # call WHO FUNCTION ARGUMENT…: inputs are $T/in; status, $out a file's checksum, $err
-as() {
-	case $1 in
-	root) shift && "$@" ;;
-	nobody) shift && setpriv --reuid 65534 --regid 65534 --clear-groups "$@" ;;
-	*) local user=$1 && shift && setpriv --reuid "$user" --regid "$user" --clear-groups "$@" ;;
-	esac
-}
 cp build/nestorctl "$T/nestorctl"
 call() {
 	local user=$1
@@ -83,17 +58,6 @@ call() {
 	as "$user" "$T/nestorctl" gpufn call "$@" < "$T/in" > "$T/result" 2> "$T/err" || status=$?
 	err=$(< "$T/err")
 }
-curl_as() { # curl_as WHO PATH OPTION…: $code, and the body in $T/result
-	local user=$1 path=$2
-	shift 2
-	code=$(as "$user" curl -s -o "$T/result" -w '%{http_code}' --unix-socket "$NESTOR_GPUFN_SOCKET" "$@" "http://x$path")
-}
-tenant() { # tenant NAME KEY: of what the broker told last
-	ctl --json gpufn show 2> /dev/null | jq -r --arg t "$1" ".tenants[]? | select(.tenant == \$t) | .$2"
-}
-tenant_has() { [ "$(tenant "$1" "$2")" = "$3" ]; }
-executors() { pgrep -fc "^nestord-gpufn-executor .*$T/" || true; }
-
 # ---- outputs
 head -c 100000 /dev/urandom > "$T/in"
 chmod 644 "$T/in"
@@ -140,6 +104,7 @@ caller=$!
 ok "gpufn: a tenant's call is queued" until_ok 10 tenant_has user:nobody queued 1
 sed '/user: nobody/d' "$T/policy.d/gpufn.yaml" > "$T/policy.d/.new" && mv "$T/policy.d/.new" "$T/policy.d/gpufn.yaml"
 ctl policy reload > /dev/null
+ok "gpufn: the broker gets a policy while a call runs" until_ok 10 current
 wait $caller
 is "gpufn: a tenant removed from policy ends its running call, and the next is refused" "200 1 403 0" "$(xargs < "$T/answers")"
 restart_with enforce deadline
@@ -387,7 +352,6 @@ is "gpufn: the page has no error on the console" "" "$(console_errors)"
 
 # ---- ends
 echo hello > "$T/in"
-broker() { pgrep -f "^nestord-gpufn .*$T/" | head -1; }
 kill -9 "$(broker)"
 ok "gpufn: a killed broker is started again" until_ok 20 answers
 ok "gpufn: a broker that started again has the profiles" until_ok 5 learnt slow
