@@ -14,11 +14,22 @@
 #include "agent/lib/util.h"
 
 #define FOLDER "/sys/kernel/mm/ksm"
-#define BATCH 2000 /* pages that ksmd looks at between two pauses: some milliseconds */
-#define BATCH_MS 4
+#define FOREVER "4294967295" /* milliseconds; msecs_to_jiffies() takes it, and what is a little less, as having no end */
+#define FOREVER_TOO "4294967294"
 
-/* In the order that they are set in; put back in the reverse one. While there is an advisor it has the say on pages_to_scan. */
-static const char *const names[] = { "advisor_mode", "smart_scan", "pages_to_scan", "sleep_millisecs", "run" };
+/*
+ * What is set while KSM is at work, in this order; put back in the reverse one. Two values, as some are changed from one to the
+ * other. While there is an advisor it has the say on pages_to_scan.
+ */
+static const struct {
+	const char *name, *ours[2];
+} settings[] = {
+	{ "advisor_mode", { "none" } },
+	{ "smart_scan", { "0" } },
+	{ "pages_to_scan", { KSM_ONE_PAGE, KSM_BATCH } },
+	{ "sleep_millisecs", { FOREVER, FOREVER_TOO } },
+	{ "run", { "1", "2" } },
+};
 
 /* ---- files ---- */
 
@@ -80,99 +91,203 @@ static int remember(int run_dir, const json_t *all)
 	return 0;
 }
 
-/* Of each that this kernel has: what it is, and what it is going to be. */
-static json_t *settings_from_to(int folder, const char *const *wanted)
+/* Of each that this kernel has: what it is. */
+static int read_settings(int folder, json_t **ret)
 {
-	json_t *all = json_object();
 	char now[64];
+	int err;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!get(folder, names[i], now, sizeof(now)))
-			json_object_set_new(all, names[i], json_pack("{s:s, s:s}", "former", now, "ours", wanted[i]));
-	return all;
+	*ret = json_object();
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		err = get(folder, settings[i].name, now, sizeof(now));
+		if (!err)
+			json_object_set_new(*ret, settings[i].name, json_string(now));
+		else if (err != -ENOENT)
+			return log_error(err, "dedup: cannot read %s of KSM: %s", settings[i].name, strerror(-err));
+	}
+	return 0;
 }
 
-static void put_back(int folder, const char *name, const json_t *setting, int *err)
+static bool is_ours(size_t setting, const char *value)
 {
-	const char *former = json_string_value(json_object_get(setting, "former")),
-		   *ours = json_string_value(json_object_get(setting, "ours"));
-	char now[64];
-	int failed;
+	const char *const *ours = settings[setting].ours;
 
-	if (!former || !ours || get(folder, name, now, sizeof(now)) || strcmp(now, ours) != 0)
-		return;
-	failed = set(folder, name, former);
-	if (failed)
-		*err = log_error(failed, "dedup: cannot set %s of KSM back to %s: %s", name, former, strerror(-failed));
+	return !strcmp(value, ours[0]) || (ours[1] && !strcmp(value, ours[1]));
 }
 
+/* What is not ours somebody else has set meanwhile. */
+static int put_back(int folder, size_t setting, const char *former)
+{
+	const char *name = settings[setting].name;
+	char now[64];
+	int err = former ? get(folder, name, now, sizeof(now)) : -ENOENT;
+
+	if (!err && is_ours(setting, now))
+		err = set(folder, name, former);
+	return err && err != -ENOENT
+		       ? log_error(err, "dedup: cannot set %s of KSM back to %s: %s", name, former, strerror(-err))
+		       : 0;
+}
+
+/* The file is whole as long as it is there, so what cannot be read now may be later. */
 int ksm_undo(int run_dir)
 {
 	_close_ int fd = openat(run_dir, KSM_FILE, O_RDONLY | O_CLOEXEC), folder = -1;
+	json_error_t why;
 	json_t *all;
 	int err = 0;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : log_error(-errno, "dedup: cannot read what the settings of KSM were: %m");
 	folder = open_folder();
-	all = json_loadfd(fd, 0, NULL); /* NULL: it was never whole, so nothing was set */
-	for (size_t i = ARRAY_SIZE(names); i-- > 0 && folder >= 0;)
-		put_back(folder, names[i], json_object_get(all, names[i]), &err);
+	if (folder < 0)
+		return log_error(folder, "dedup: cannot put the settings of KSM back: there is no " FOLDER);
+	all = json_loadfd(fd, 0, &why);
+	if (!all)
+		return log_error(-EIO, "dedup: cannot read what the settings of KSM were, in %s: %s", KSM_FILE, why.text);
+	for (size_t i = ARRAY_SIZE(settings); i-- > 0;) {
+		int failed = put_back(folder, i, json_string_value(json_object_get(all, settings[i].name)));
+
+		err = err ?: failed;
+	}
 	json_decref(all);
 	if (!err && unlinkat(run_dir, KSM_FILE, 0))
 		err = log_error(-errno, "dedup: cannot forget what the settings of KSM were: %m");
 	return err;
 }
 
-int ksm_begin(int run_dir, unsigned int percent)
+bool ksm_is_left(int run_dir)
 {
-	char batch[16], pause[16];
-	const char *const wanted[] = { "none", "0", batch, pause, "1" };
-	_close_ int folder = open_folder();
-	json_t *all;
-	int err = ksm_undo(run_dir);
-
-	if (folder < 0)
-		return log_error(folder, "dedup: this kernel does not merge pages: CONFIG_KSM=y is needed");
-	if (!err && number(folder, "run") == 2)
-		err = log_error(-EBUSY, "dedup: the administrator has KSM undo all merging: " FOLDER "/run is 2");
-	if (err)
-		return err;
-	snprintf(batch, sizeof(batch), "%d", BATCH);
-	snprintf(pause, sizeof(pause), "%u", BATCH_MS * (100 - percent) / percent);
-	all = settings_from_to(folder, wanted);
-	err = remember(run_dir, all);
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !err; i++)
-		if (json_object_get(all, names[i]))
-			err = set(folder, names[i], wanted[i]);
-	json_decref(all);
-	if (err) {
-		log_error(0, "dedup: cannot set KSM going: %s", strerror(-err));
-		ksm_undo(run_dir);
-	}
-	return err;
+	return !faccessat(run_dir, KSM_FILE, F_OK, 0) || errno != ENOENT;
 }
 
-/* ---- counting ---- */
+/* ---- ksmd, step by step ---- */
 
-/* ksmd's process; 0: not found. It is always the same one. */
+/* ksmd's process; 0: not found. It is always the same one, and others may call themselves so. */
 static pid_t find_ksmd(void)
 {
+	static const char name[] = "Name:\tksmd\n", of_kthreadd[] = "\nPPid:\t2\n";
 	static pid_t found;
 	DIR *proc = found ? NULL : opendir("/proc");
 	const struct dirent *entry;
-	char path[300], name[32];
+	char path[300], text[1024];
 
 	while (proc && !found && (entry = readdir(proc))) {
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%s/status", entry->d_name);
 		if (entry->d_name[0] > '0' && entry->d_name[0] <= '9' &&
-		    util_read_file_at(AT_FDCWD, path, name, sizeof(name)) > 0 && !strcmp(name, "ksmd\n"))
+		    util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 && !strncmp(text, name, sizeof(name) - 1) &&
+		    strstr(text, of_kthreadd))
 			found = atoi(entry->d_name);
 	}
 	if (proc)
 		closedir(proc);
 	return found;
 }
+
+/* How often ksmd went to sleep, and whether it is asleep for want of something to do; in all other waits its state is D. */
+static int read_ksmd(uint64_t *ret_sleeps, bool *ret_idle)
+{
+	static const char state[] = "\nState:\t", sleeps[] = "\nvoluntary_ctxt_switches:\t";
+	char path[64], text[4096];
+	const char *a, *b;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", find_ksmd());
+	if (util_read_file_at(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return -ESRCH;
+	a = strstr(text, state);
+	b = strstr(text, sleeps);
+	if (!a || !b)
+		return -EIO;
+	*ret_idle = a[sizeof(state) - 1] == 'S';
+	*ret_sleeps = strtoull(b + sizeof(sleeps) - 1, NULL, 10);
+	return 0;
+}
+
+static int set_ours(const struct ksm *k, bool anew)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings) && !err; i++) {
+		if (anew && !strcmp(settings[i].name, "run"))
+			err = set(k->folder, "run", "2");
+		err = err ?: set(k->folder, settings[i].name, settings[i].ours[0]);
+		if (err == -ENOENT) /* this kernel has no such one */
+			err = 0;
+	}
+	return err ? log_error(err, "dedup: cannot set KSM going: %s", strerror(-err)) : 0;
+}
+
+/* Whoever has KSM run already has it merge all that anybody tells it of, ours among that, and whenever he likes. */
+static int refuse_others_use(int folder)
+{
+	switch (number(folder, "run")) {
+	case 0:
+		return 0;
+	case 1:
+		return log_error(-EBUSY, "dedup: nothing is merged: KSM runs already, for all processes: " FOLDER
+					 "/run is 1; stop what has it run, such as ksmtuned, and write 0 there");
+	default:
+		return log_error(-EBUSY, "dedup: nothing is merged: the administrator has KSM undo all merging: " FOLDER
+					 "/run is not 0");
+	}
+}
+
+int ksm_open(struct ksm *ret, int run_dir)
+{
+	int err = ksm_undo(run_dir);
+
+	*ret = (struct ksm){ .run_dir = run_dir, .folder = open_folder() };
+	if (!err && ret->folder < 0)
+		err = log_error(-EOPNOTSUPP, "dedup: this kernel does not merge pages: CONFIG_KSM=y is needed");
+	if (!err)
+		err = refuse_others_use(ret->folder);
+	if (err)
+		close_p(&ret->folder);
+	return err;
+}
+
+int ksm_begin(const struct ksm *k, bool anew)
+{
+	json_t *all = NULL;
+	int err = refuse_others_use(k->folder) ?: read_settings(k->folder, &all) ?: remember(k->run_dir, all) ?: set_ours(k, anew);
+
+	json_decref(all);
+	return err;
+}
+
+/* A change of sleep_millisecs ends ksmd's sleep. */
+int ksm_wake(struct ksm *k, const char *pages)
+{
+	bool idle;
+	int err = read_ksmd(&k->sleeps, &idle) ?: set(k->folder, "pages_to_scan", pages);
+
+	k->odd = !k->odd;
+	err = err ?: set(k->folder, "sleep_millisecs", k->odd ? FOREVER_TOO : FOREVER);
+	return err ? log_error(err, "dedup: cannot have KSM go on: %s", strerror(-err)) : 0;
+}
+
+/* The count first, so that the sleep that is seen is one since then. */
+bool ksm_is_idle(const struct ksm *k)
+{
+	uint64_t sleeps, then;
+	bool idle;
+
+	return !read_ksmd(&sleeps, &idle) && sleeps != k->sleeps && !read_ksmd(&then, &idle) && idle;
+}
+
+int ksm_take_apart(const struct ksm *k)
+{
+	int err = set(k->folder, "run", "2");
+
+	return err ? log_error(err, "dedup: cannot have KSM take apart what it has merged: %s", strerror(-err)) : 0;
+}
+
+void ksm_close(struct ksm *k)
+{
+	close_p(&k->folder);
+}
+
+/* ---- counting ---- */
 
 static uint64_t ksmd_cpu_ns(void)
 {
@@ -201,35 +316,4 @@ uint64_t ksm_merged(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/ksm_merging_pages", pid);
 	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
-}
-
-/* ---- whose memory is mergeable ---- */
-
-static bool has_line(const char *path, const char *begin, const char *part, bool *ret_has_begin)
-{
-	char line[512];
-	_fclose_ FILE *f = fopen(path, "re");
-
-	*ret_has_begin = false;
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, begin, strlen(begin)) != 0)
-			continue;
-		*ret_has_begin = true;
-		if (strstr(line, part))
-			return true;
-	}
-	return false;
-}
-
-bool ksm_is_mergeable(pid_t pid)
-{
-	char path[64];
-	bool yes, told;
-
-	snprintf(path, sizeof(path), "/proc/%d/ksm_stat", pid);
-	yes = has_line(path, "ksm_mergeable:", "yes", &told);
-	if (told)
-		return yes;
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	return has_line(path, "VmFlags:", " mg", &told);
 }

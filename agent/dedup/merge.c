@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/dedup/merge.h"
+#include "agent/dedup/outsiders.h"
 #include "agent/dedup/ranges.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
@@ -18,7 +18,8 @@
 #define SCANS 2 /* of ksmd: one to see that pages do not change, one to merge them */
 #define SCANS_MAX 3 /* where one had begun before */
 #define ENOUGH 98 /* percent of what it was told of */
-#define LOOK_NS 10000000
+#define LOOK_NS 1000000
+#define BATCH_NS (10ULL * 1000000000) /* ksmd waits as long for the memory of a process, at most */
 #define TELLERS 8 /* processes that are told of at a time */
 #define MERGE_NS (300ULL * 1000000000) /* at most */
 
@@ -26,53 +27,6 @@ const char *const dedup_miss_names[DEDUP_MISSES] = {
 	[DEDUP_MISS_GONE] = "gone",	  [DEDUP_MISS_TRACED] = "traced", [DEDUP_MISS_BUSY] = "busy",
 	[DEDUP_MISS_PROGRAM] = "program", [DEDUP_MISS_FILTER] = "filter", [DEDUP_MISS_MAPS] = "maps",
 };
-
-/* ---- nobody else ---- */
-
-static bool is_ours(const struct dedup_round *r, pid_t pid)
-{
-	for (size_t i = 0; i < r->nr_processes; i++)
-		if (r->processes[i].pid == pid)
-			return true;
-	return false;
-}
-
-/* The first one that may be merged and is not ours; 0: nobody. */
-static pid_t find_other(const struct dedup_round *r)
-{
-	DIR *proc = opendir("/proc");
-	const struct dirent *entry;
-	pid_t found = 0;
-
-	while (proc && !found && (entry = readdir(proc))) {
-		pid_t pid = atoi(entry->d_name);
-
-		if (pid > 0 && !is_ours(r, pid) && ksm_is_mergeable(pid))
-			found = pid;
-	}
-	if (proc)
-		closedir(proc);
-	return found;
-}
-
-/* KSM has one tree for the whole machine: whatever is mergeable is merged with ours. What one of ours has forked is ours. */
-static int refuse_others(struct dedup_round *r)
-{
-	pid_t pid = find_other(r);
-	char path[64], name[32] = "?";
-	int err = pid ? dedup_round_refresh(r) : 0;
-
-	if (err)
-		return err;
-	pid = pid ? find_other(r) : 0;
-	if (!pid)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	util_read_file_at(AT_FDCWD, path, name, sizeof(name));
-	name[strcspn(name, "\n")] = '\0';
-	return log_error(-EPERM, "dedup: nothing is merged: process %d (%s), which is not of the domain, has mergeable memory",
-			 pid, name);
-}
 
 /* ---- telling KSM ---- */
 
@@ -255,50 +209,157 @@ static bool is_done(const struct dedup_round *r, const struct dedup_merged *m)
 	return scans >= SCANS_MAX || (scans >= SCANS && merged_of(r) >= m->hints * ENOUGH / 100);
 }
 
-static int await_scans(const struct dedup_round *r, struct dedup_merged *m)
+/* What a merging is about. */
+struct merging {
+	const struct dedup_round *r;
+	struct ksm ksm;
+	struct outsiders *outsiders;
+	struct dedup_merged *m;
+	uint64_t began; /* ns */
+};
+
+static void rest(uint64_t ns)
+{
+	nanosleep(&(struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) }, NULL);
+}
+
+/* ksmd looks at a batch, and then is asleep. */
+static int step(struct merging *g, const char *pages)
 {
 	uint64_t began = now_ns();
+	int err = ksm_wake(&g->ksm, pages);
 
-	do {
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
-		ksm_count(&m->after);
-	} while (!stopped && !is_done(r, m) && now_ns() - began < MERGE_NS);
-	m->merge_ns = now_ns() - began;
-	return stopped ? -EINTR : 0;
+	while (!err && !ksm_is_idle(&g->ksm)) {
+		rest(LOOK_NS);
+		if (stopped)
+			err = -EINTR;
+		else if (now_ns() - began > BATCH_NS)
+			err = log_error(-ETIMEDOUT,
+					"dedup: merging is given up: for ten seconds KSM has waited for the memory of a "
+					"process");
+	}
+	ksm_count(&g->m->after);
+	return err;
+}
+
+/* The part of a processor that it may have. */
+static int step_and_rest(struct merging *g)
+{
+	uint64_t began = now_ns();
+	int err = step(g, KSM_BATCH);
+
+	if (!err)
+		rest((now_ns() - began) * (100 - g->r->percent) / g->r->percent);
+	return err;
+}
+
+/*
+ * With the first page a pass has begun, and who comes into KSM's list from then on is behind it: nobody is merged in this pass
+ * but those who are in the list now.
+ */
+static int pass(struct merging *g)
+{
+	uint64_t scans = g->m->after.full_scans;
+	int err = outsiders_refuse(g->outsiders) ?: step(g, KSM_ONE_PAGE) ?: outsiders_refuse(g->outsiders);
+
+	while (!err && g->m->after.full_scans == scans && now_ns() - g->began < MERGE_NS)
+		err = stopped ? -EINTR : step_and_rest(g);
+	return err;
+}
+
+/*
+ * Who came into the list meanwhile was not merged. But one who left the domain meanwhile was; and on a kernel that may be
+ * preempted anywhere a process may have been in the list for a moment before that could be seen.
+ */
+static int take_apart_outsiders(const struct merging *g)
+{
+	if (!outsiders_are_merged(g->outsiders))
+		return 0;
+	log_error(0, "dedup: all that KSM has merged is taken apart: a process that is not of the domain was merged meanwhile");
+	return ksm_take_apart(&g->ksm);
+}
+
+/* ksmd may have been about to sleep when it was set going: the first page is looked at to have it asleep. */
+static int begin(struct merging *g, bool anew)
+{
+	g->began = now_ns();
+	return ksm_begin(&g->ksm, anew) ?: step(g, KSM_ONE_PAGE);
+}
+
+static int run_passes(struct merging *g)
+{
+	int looked, err = begin(g, false);
+
+	while (!err && !is_done(g->r, g->m) && now_ns() - g->began < MERGE_NS)
+		err = pass(g);
+	looked = err == -EPERM ? err : outsiders_refuse(g->outsiders);
+	return take_apart_outsiders(g) ?: err ?: looked;
+}
+
+/* One in the list who has no mergeable memory leaves it when ksmd comes by; until then he may have some, without being seen. */
+static int sweep(struct merging *g)
+{
+	int err = begin(g, true);
+
+	while (!err && !g->m->after.full_scans && now_ns() - g->began < MERGE_NS)
+		err = stopped ? -EINTR : step_and_rest(g);
+	return err;
 }
 
 /* Whoever ends us has to wait only here, until the settings of KSM are put back. */
-static int merge(struct dedup_round *r, int run_dir, struct dedup_merged *m)
+static int with_ksm(struct merging *g, int (*run)(struct merging *g))
 {
 	const struct sigaction term = { .sa_handler = on_term };
 	struct sigaction former;
 	int undone, err;
 
 	sigaction(SIGTERM, &term, &former);
-	err = ksm_begin(run_dir, r->percent);
-	if (!err) {
-		err = await_scans(r, m);
-		undone = ksm_undo(run_dir);
-		err = err ?: undone;
-		m->merged = merged_of(r);
-	}
+	err = run(g);
+	undone = ksm_undo(g->ksm.run_dir);
 	sigaction(SIGTERM, &former, NULL);
+	return err ?: undone;
+}
+
+/* Nothing that is merged gets lost by a sweep: nobody else has any, and of the domain there is none. */
+static int refuse_or_sweep(struct merging *g)
+{
+	bool found;
+	int err = outsiders_look(g->outsiders, &found);
+
+	if (!err && found && !g->r->sums.merged && !outsiders_have_mergeable(g->outsiders))
+		err = with_ksm(g, sweep);
+	return err ?: found ? outsiders_refuse(g->outsiders) : 0;
+}
+
+static int tell_and_merge(struct merging *g, struct dedup_round *r, bool leave_huge)
+{
+	int err = refuse_or_sweep(g);
+
+	if (err)
+		return err;
+	if (leave_huge)
+		leave(r, g->m);
+	err = tell(r, g->m);
+	ksm_count(&g->m->before);
+	g->m->after = g->m->before;
+	if (err || !g->m->hints)
+		return err;
+	err = with_ksm(g, run_passes);
+	g->m->merged = merged_of(r);
+	g->m->merge_ns = now_ns() - g->began;
 	return err;
 }
 
 int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, struct dedup_merged *ret)
 {
-	int err;
+	struct merging g = { .r = r, .m = ret };
+	int err = ksm_open(&g.ksm, run_dir);
 
 	*ret = (struct dedup_merged){};
-	err = ksm_count(&ret->before)
-		      ? log_error(-EOPNOTSUPP, "dedup: this kernel does not merge pages: CONFIG_KSM=y is needed")
-		      : refuse_others(r);
 	if (err)
 		return err;
-	if (leave_huge)
-		leave(r, ret);
-	err = tell(r, ret);
-	ret->after = ret->before;
-	return err ?: ret->hints ? merge(r, run_dir, ret) : 0;
+	err = outsiders_open(r, &g.outsiders) ?: tell_and_merge(&g, r, leave_huge);
+	outsiders_close(g.outsiders);
+	ksm_close(&g.ksm);
+	return err;
 }

@@ -36,7 +36,8 @@ struct dedup_merged {
  * KSM is at work SIGTERM ends it early, and is taken. 0, or, logged:
  *	-EPERM	a process that is none of @r's has mergeable memory, which would be merged with theirs,
  *	-EINTR	SIGTERM,
- *	-errno	as ksm_begin() has them.
+ *	-ETIMEDOUT ksmd waits for the memory of a process; to put back its settings waits, too,
+ *	-errno	as ksm_open() has them.
  */
 int dedup_merge(struct dedup_round *r, int run_dir, bool leave_huge, struct dedup_merged *ret);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -78,6 +79,45 @@ pid_t dedup_reading_since(uint64_t ns)
 	uint64_t since = under_way.since; /* before the time is: it may begin another call just now */
 
 	return pid && now_ns() - since > ns ? pid : 0;
+}
+
+void dedup_reading_begin(pid_t pid)
+{
+	under_way.since = now_ns();
+	under_way.pid = pid;
+}
+
+void dedup_reading_end(void)
+{
+	under_way.pid = 0;
+}
+
+/* /proc/TID/statm takes no lock, and begins with 0 if there is no memory. */
+static bool has_memory(pid_t tid)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", tid);
+	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 && text[0] != '0';
+}
+
+pid_t dedup_thread_of(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	pid_t found = pid;
+	DIR *threads = NULL;
+
+	if (has_memory(pid))
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	threads = opendir(path);
+	while (threads && found == pid && (entry = readdir(threads)))
+		if (entry->d_name[0] != '.' && has_memory(atoi(entry->d_name)))
+			found = atoi(entry->d_name);
+	if (threads)
+		closedir(threads);
+	return found;
 }
 
 static uint64_t own_cpu_ns(void)
@@ -217,15 +257,14 @@ static ssize_t copy_pages(struct dedup_reader *r, const struct target *t, const 
 	to = (struct iovec){ room(r), run * PAGE };
 	from = (struct iovec){ (void *)(uintptr_t)pages[0].address, run * PAGE };
 	got = -1;
-	under_way.since = began;
-	under_way.pid = t->pid;
+	dedup_reading_begin(t->pid);
 	if (pages[0].exclusive && !r->refused) {
 		got = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
 		r->refused = got < 0 && (errno == EPERM || errno == ENOSYS);
 	}
 	if (!pages[0].exclusive || r->refused)
 		got = pread(t->memory, to.iov_base, to.iov_len, (off_t)pages[0].address);
-	under_way.pid = 0;
+	dedup_reading_end();
 	r->reading.read_ns += now_ns() - began;
 	if (got < 0)
 		return errno == EIO || errno == EFAULT ? 0 : -errno;

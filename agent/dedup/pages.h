@@ -61,9 +61,15 @@ int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
 const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r);
 
 /*
- * Whose memory is being read by one call for more than @ns; 0: nobody's. For another thread: memory that a userfaultfd has may
- * be waited for as long as its owner likes, and nothing but a kill ends that.
+ * Whose memory, or memory map, we have been waiting for since more than @ns; 0: nobody's. For another thread: one may hold its
+ * map, or have a userfaultfd that does not answer, for as long as it likes, and nothing but a kill ends that.
  */
 pid_t dedup_reading_since(uint64_t ns);
+/* Around what may wait so, of the one thread that reads. */
+void dedup_reading_begin(pid_t pid);
+void dedup_reading_end(void);
+
+/* A thread of @pid by which /proc shows the process' memory: the first one may have ended. @pid if there is none. */
+pid_t dedup_thread_of(pid_t pid);
 
 #endif

@@ -2,10 +2,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/dedup/ranges.h"
@@ -18,14 +20,14 @@
 
 /* ---- whose memory ---- */
 
-int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
+static int add_process(struct dedup_round *r, const struct dedup_process *one)
 {
 	for (size_t i = 0; i < r->nr_processes; i++)
-		if (r->processes[i].pid == pid && r->first_counts)
+		if (r->processes[i].pid == one->pid && r->first_counts)
 			return 0;
-		else if (r->processes[i].pid == pid)
-			return log_error(-EINVAL, "process %d is among those of %s and of %s", pid,
-					 r->names[r->processes[i].owner], r->names[owner]);
+		else if (r->processes[i].pid == one->pid)
+			return log_error(-EINVAL, "process %d is among those of %s and of %s", one->pid,
+					 r->names[r->processes[i].owner], r->names[one->owner]);
 	if (r->nr_processes == r->size) {
 		size_t size = r->size ? r->size * 2 : 64;
 		struct dedup_process *all = reallocarray(r->processes, size, sizeof(*all));
@@ -35,11 +37,34 @@ int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
 		r->processes = all;
 		r->size = size;
 	}
-	r->processes[r->nr_processes++] = (struct dedup_process){ pid, owner };
+	r->processes[r->nr_processes++] = *one;
 	return 0;
 }
 
-static bool is_excepted_process(const struct dedup_round *r, int pid)
+int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
+{
+	struct dedup_process one = { .pid = pid, .owner = owner, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0) };
+	size_t before = r->nr_processes;
+	int err = add_process(r, &one);
+
+	if (r->nr_processes == before)
+		close_p(&one.pidfd);
+	return err;
+}
+
+/* A number may be another process' by now; the descriptor can be read once its own has ended. */
+bool dedup_round_names(const struct dedup_round *r, pid_t pid)
+{
+	for (size_t i = 0; i < r->nr_processes; i++)
+		if (r->processes[i].pid == pid) {
+			struct pollfd end = { .fd = r->processes[i].pidfd, .events = POLLIN };
+
+			return end.fd >= 0 && !poll(&end, 1, 0);
+		}
+	return false;
+}
+
+bool dedup_round_excepts(const struct dedup_round *r, pid_t pid)
 {
 	char number[16];
 
@@ -47,8 +72,9 @@ static bool is_excepted_process(const struct dedup_round *r, int pid)
 	return json_object_get(r->except, number);
 }
 
-static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
+static int add_members(const char *dir, uint16_t owner, void *data)
 {
+	struct dedup_round *r = data;
 	char path[PATH_MAX];
 	_fclose_ FILE *f = NULL;
 	int pid, err = 0;
@@ -57,12 +83,12 @@ static int add_members(struct dedup_round *r, const char *dir, uint16_t owner)
 		return -ENAMETOOLONG;
 	f = fopen(path, "re");
 	while (f && !err && fscanf(f, "%d", &pid) == 1)
-		if (pid && !is_excepted_process(r, pid)) /* 0: of a PID namespace that is not ours */
-			err = dedup_round_add_process(r, pid, owner);
+		if (pid && !dedup_round_excepts(r, pid)) /* 0: of a PID namespace that is not ours */
+			err = add_process(r, &(struct dedup_process){ .pid = pid, .owner = owner, .pidfd = -1 });
 	return err;
 }
 
-static int add_tree(struct dedup_round *r, const char *dir, uint16_t owner)
+static int walk(const struct dedup_round *r, const char *dir, uint16_t owner, dedup_visit *visit, void *data)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry;
@@ -71,14 +97,29 @@ static int add_tree(struct dedup_round *r, const char *dir, uint16_t owner)
 
 	if (!d)
 		return -errno;
-	err = add_members(r, dir, owner);
+	err = visit(dir, owner, data);
 	while (!err && (entry = readdir(d)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
 		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path) &&
-		    !json_object_get(r->except, path))
-			err = add_tree(r, path, owner);
+		    !json_object_get(r->except, path)) {
+			err = walk(r, path, owner, visit, data);
+			if (err == -ENOENT) /* it has gone; the others are there */
+				err = 0;
+		}
 	closedir(d);
-	return err == -ENOENT ? 0 : err;
+	return err;
+}
+
+int dedup_round_walk(const struct dedup_round *r, dedup_visit *visit, void *data)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < r->nr_cgroups && !err; i++) {
+		err = walk(r, r->cgroups[i].dir, r->cgroups[i].owner, visit, data);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
 }
 
 int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner)
@@ -92,19 +133,7 @@ int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owne
 		return log_error(-ENOMEM, "no memory");
 	}
 	all[r->nr_cgroups++] = (struct dedup_cgroup){ copy, owner };
-	return add_tree(r, dir, owner);
-}
-
-int dedup_round_refresh(struct dedup_round *r)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < r->nr_cgroups && !err; i++) {
-		err = add_tree(r, r->cgroups[i].dir, r->cgroups[i].owner);
-		if (err == -ENOENT) /* it has gone; the others are there */
-			err = 0;
-	}
-	return err;
+	return walk(r, dir, owner, add_members, r);
 }
 
 /* ---- reading ---- */
@@ -315,6 +344,8 @@ void dedup_round_end(struct dedup_round *r)
 	dedup_sums_free(&r->sums);
 	free(r->pages.all);
 	free(r->again.all);
+	for (size_t i = 0; i < r->nr_processes; i++)
+		close_p(&r->processes[i].pidfd);
 	free(r->processes);
 	for (size_t i = 0; i < r->nr_cgroups; i++)
 		free(r->cgroups[i].dir);

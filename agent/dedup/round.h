@@ -11,6 +11,7 @@
 struct dedup_process {
 	pid_t pid;
 	uint16_t owner;
+	int pidfd; /* of one that is an owner by its number; -1: a member of a cgroup, or it was gone */
 };
 
 struct dedup_cgroup {
@@ -49,8 +50,14 @@ void dedup_round_end(struct dedup_round *r);
 int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner);
 int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owner);
 
-/* Adds whoever has come to those cgroups meanwhile: his memory is not read, but he is one of theirs. 0 or -errno, logged. */
-int dedup_round_refresh(struct dedup_round *r);
+/* Is the process an owner by its number, and the same one still? */
+bool dedup_round_names(const struct dedup_round *r, pid_t pid);
+/* Is it left out of the cgroups that it is in? */
+bool dedup_round_excepts(const struct dedup_round *r, pid_t pid);
+
+/* The directories of cgroups, and of those below, that are not left out. 0, or what @visit returns, which ends it. */
+typedef int dedup_visit(const char *dir, uint16_t owner, void *data);
+int dedup_round_walk(const struct dedup_round *r, dedup_visit *visit, void *data);
 
 /* Reads all of it, and then again what is worth merging. Takes seconds. 0 or -errno, logged. */
 int dedup_round_look(struct dedup_round *r);

@@ -126,4 +126,19 @@ static __always_inline __u64 compat_large_folio(unsigned long folio, unsigned lo
 	return BPF_CORE_READ(nr, _nr_pages);
 }
 
+/* A process' flags are a number in 6.1 and 6.12, a struct of one number in 6.18 and 7.2. */
+struct mm_struct___bitmap {
+	struct {
+		unsigned long __mm_flags[1];
+	} flags;
+} __attribute__((preserve_access_index));
+
+static __always_inline unsigned long compat_mm_flags(struct mm_struct *mm)
+{
+	struct mm_struct___bitmap *newer = (void *)mm;
+
+	return bpf_core_field_exists(newer->flags.__mm_flags) ? BPF_CORE_READ(newer, flags.__mm_flags[0])
+							      : BPF_CORE_READ(mm, flags);
+}
+
 #endif

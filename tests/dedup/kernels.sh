@@ -8,7 +8,7 @@ cd "$ROOT" || exit 1
 
 run_vm() { # run_vm KERNEL: $T/KERNEL, its tests' output; and in $T/KERNEL.status how it ended
 	tests/vm/run "$1" --timeout 900 --tool bash --tool awk --tool jq --add build/nestord --add build/nestorctl \
-		--add build/tests/tools/dups --add tests/harness/lib.sh --add tests/dedup/lib.sh --add tests/dedup/merge.guest.sh \
+		--add build/tests/tools/dups --add build/tests/tools/outsider --add tests/harness/lib.sh --add tests/dedup/lib.sh --add tests/dedup/merge.guest.sh \
 		-- tests/dedup/merge.guest.sh > "$T/$1" 2>&1
 	echo $? > "$T/$1.status"
 }

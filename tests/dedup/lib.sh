@@ -29,19 +29,21 @@ ends() { # ends NAME: its status is that of the process
 	kill "${pid[$1]}" 2> /dev/null
 	wait "${pid[$1]}" 2> /dev/null
 }
-starts() { # starts NAME DUPS-ARGUMENT…; IN: a command that runs it
+starts() { # starts NAME DUPS-ARGUMENT…; IN: a command that runs it; TOOL: another program than dups
 	local name=$1
 	shift
 	[ -d "$CG/$base/${name%%/*}" ] || { mkdir "$CG/$base/${name%%/*}" && defer rmdir "$CG/$base/${name%%/*}"; }
 	[ -d "$CG/$base/$name" ] || { mkdir "$CG/$base/$name" && defer rmdir "$CG/$base/$name"; }
 	# shellcheck disable=SC2086 # a command has words
 	bash -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' - "$CG/$base/$name" \
-		${IN:-} "$ROOT/build/tests/tools/dups" "$@" > "$T/${name//\//-}.ready" &
+		${IN:-} "$ROOT/build/tests/tools/${TOOL:-dups}" "$@" > "$T/${name//\//-}.ready" &
 	pid[$name]=$!
 	defer ends "$name"
 	until_ok 30 grep -qs ready "$T/${name//\//-}.ready"
 }
 still() { ends "$1"; [ $? = 0 ]; }
+# Also of one whose first thread has ended.
+merged_by_thread() { cat "/proc/${pid[$1]}/task/"*/ksm_merging_pages 2> /dev/null | sort -n | tail -n 1; }
 merged() { awk '/^ksm_merging_pages/ { print $2 }' "/proc/${pid[$1]}/ksm_stat"; }
 policy() {
 	printf '%s\n' "$1" > "$T/policy.d/dedup.yaml"

@@ -35,4 +35,39 @@ is "dedup: undo reaches both processes" "2 0" "$(jq -r '"\(.processes) \(.failed
 ok "dedup: a round over the second domain ends after undo of the first" merges c d
 within "dedup: the second domain is merged after undo of the first" 486 "$(ksm_pages c)" 540
 for name in a b c d; do ok "dedup: container $name never reads a wrong byte" still "$name"; done
+
+# ---- those who tell KSM of what they guess, in no domain
+starts e 1024 100 8
+starts f 1024 100 8
+outsider() { # outsider NAME WHEN: a round beside it
+	TOOL=outsider starts "$1" "$2" 1024
+	ok "dedup: a round ends beside $3" merges e f
+	is "dedup: $3 has told KSM" 1 "$(grep -c told "$T/$1.ready")"
+	is "dedup: none of the 1024 pages of $3 is merged" 0 "$(merged_by_thread "$1")"
+	like "dedup: a round is refused that names $3" "process ${pid[$1]} \\(outsider\\), which is not of the domain" "$(in_result .refused)"
+	is "dedup: a round beside $3 restores the settings of KSM" "$before" "$(ksm_settings)"
+	ends "$1"
+}
+outsider g first "a process whose first thread has ended"
+outsider h runs "a process that tells KSM while it runs"
+outsider i again "a process that tells KSM a second time while it runs"
+outsider j merges "a process that tells KSM while it merges"
+ok "dedup: a round ends after the others have" merges e f
+within "dedup: container e is merged after the others have ended" 1000 "$(ksm_pages e)" 1060
+for name in e f; do ok "dedup: container $name never reads a wrong byte" still "$name"; done
+
+# ---- an administrator who has KSM run
+echo 1 > $KSM/run
+starts k 256 100 8
+ok "dedup: a round ends while KSM runs already" merges k
+like "dedup: merging is refused while KSM runs already" 'KSM runs already' "$(in_result .refused)"
+is "dedup: the administrator's KSM goes on" 1 "$(cat $KSM/run)"
+is "dedup: KSM is not told of memory while it runs already" "" "$(grep '^VmFlags:.* mg' "/proc/${pid[k]}/smaps")"
+echo 0 > $KSM/run
+
+# ---- settings that cannot be put back yet
+echo garbage > "$T/ksm/ksm.json"
+ok "dedup: a round ends while what KSM's settings were cannot be read" merges k
+like "dedup: merging is refused while what KSM's settings were cannot be read" 'cannot read what the settings of KSM were' "$(in_result .refused)"
+is "dedup: what KSM's settings were is kept until it can be read" garbage "$(cat "$T/ksm/ksm.json")"
 done_testing
