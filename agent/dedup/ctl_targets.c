@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -95,16 +96,14 @@ static int add_range(struct ranges *r, uint64_t begin, uint64_t end)
 	return 0;
 }
 
-/* Memory of @pid that KSM may merge. -ESRCH: it is gone. */
-static int find_mergeable(pid_t pid, struct ranges *ret)
+/* Memory of @id that KSM may merge. -ESRCH: it is gone. */
+static int find_mergeable(const struct identity *id, struct ranges *ret)
 {
-	char path[64], line[4352];
+	int fd = openat(id->proc, "smaps", O_RDONLY | O_CLOEXEC), err = 0;
+	_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	uint64_t begin = 0, end = 0, b, e;
-	_fclose_ FILE *f = NULL;
-	int err = 0;
+	char line[4352];
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	f = fopen(path, "re");
 	if (!f)
 		return errno == ENOENT ? -ESRCH : -errno;
 	while (!err && fgets(line, sizeof(line), f)) {
@@ -119,14 +118,14 @@ static int find_mergeable(pid_t pid, struct ranges *ret)
 }
 
 /* Bytes to *@ret. */
-static int undo_process(pid_t pid, uint64_t *ret)
+static int undo_process(const struct identity *id, uint64_t *ret)
 {
 	struct injection done = {};
 	struct ranges ranges = {};
-	int err = find_mergeable(pid, &ranges);
+	int err = find_mergeable(id, &ranges);
 
 	if (!err)
-		err = inject_madvise(pid, MADV_UNMERGEABLE, ranges.all, ranges.n, &done);
+		err = inject_madvise(id, MADV_UNMERGEABLE, ranges.all, ranges.n, 10 * INJECT_TIMEOUT_MS, &done);
 	for (uint64_t i = 0; i < done.calls; i++)
 		*ret += ranges.all[i].length;
 	free(ranges.all);
@@ -141,7 +140,7 @@ json_t *dedup_undo(char *const *targets, size_t nr)
 
 	if (!begin(&r, targets, nr)) {
 		for (size_t i = 0; i < r.nr_processes; i++) {
-			int err = undo_process(r.processes[i].pid, &bytes);
+			int err = undo_process(&r.processes[i].id, &bytes);
 
 			if (!err)
 				continue;

@@ -1,13 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The code that a thread of the owner runs is put behind what its vDSO holds, which the kernel maps into every process,
- * executable, and rounds up to whole pages; the process gets a copy of that page. The code makes the calls and then puts back
- * every register by itself, the flags never changing, so that from the moment that the thread is sent there nobody else is
- * needed.
- *
- * A thread that was interrupted in a system call begins that anew afterwards.
- */
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,7 +10,6 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,130 +17,41 @@
 #include <linux/rseq.h>
 
 #include "agent/dedup/inject.h"
+#include "agent/dedup/inject_code.h"
+#include "agent/dedup/inject_wait.h"
 #include "agent/lib/child.h"
 #include "agent/lib/util.h"
 
 #define STEP_NS 600000 /* after which a step is cut short: two stops and a call that is under way come on top */
 #define LOOK_NS 100000 /* so often it is looked whether the thread is through */
 #define STOP_TIMEOUT_NS 50000000 /* to stop a thread that is at its own work */
-/* To stop one that makes our calls: if we gave up, its own filter would see the calls that are left, and may kill it. */
-#define CALLS_TIMEOUT_NS 10000000000
+#define CALL_TIMEOUT_NS 1000000000 /* to stop one that makes our calls: one of its process may hold the lock of its memory */
+#define END_TIMEOUT_MS 2000 /* to end a step, or to be killed */
 #define TRIES 100 /* to stop a thread at a place that it may be sent away from */
 #define PAUSE 10 /* times as long as a step it is left alone */
-#define RANGES_MAX 32 /* in a step */
 
-/* linux/errno.h, not for user space */
-enum { RESTARTSYS = 512, RESTARTNOINTR = 513, RESTARTNOHAND = 514, RESTART_BLOCK = 516 };
-
-/* What the code finds behind itself, and then the ranges. */
-struct frame {
-	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip;
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG /* Linux 6.4 */
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+struct ptrace_sud_config {
+	uint64_t mode, selector, offset, len;
 };
+#endif
 
-/* rbx: ranges left; r12: the next one. Nothing here changes the flags, and no stack is used. */
-__asm__(".pushsection .rodata\n"
-	"inject_code:\n"
-	"1:	mov %rbx, %rcx\n"
-	"	jrcxz 2f\n"
-	"	lea -1(%rbx), %rbx\n"
-	"inject_code_taken:\n"
-	"	mov (%r12), %rdi\n"
-	"	mov 8(%r12), %rsi\n"
-	"	mov %r13, %rdx\n"
-	"	lea 16(%r12), %r12\n"
-	"	mov $28, %eax\n" /* madvise */
-	"	syscall\n"
-	"inject_code_made:\n"
-	"	jmp 1b\n"
-	"2:\n"
-	"inject_code_back:\n"
-	"	mov 3f+0(%rip), %r15\n"
-	"	mov 3f+8(%rip), %r14\n"
-	"	mov 3f+16(%rip), %r13\n"
-	"	mov 3f+24(%rip), %r12\n"
-	"	mov 3f+32(%rip), %rbp\n"
-	"	mov 3f+40(%rip), %rbx\n"
-	"	mov 3f+48(%rip), %r11\n"
-	"	mov 3f+56(%rip), %r10\n"
-	"	mov 3f+64(%rip), %r9\n"
-	"	mov 3f+72(%rip), %r8\n"
-	"	mov 3f+80(%rip), %rax\n"
-	"	mov 3f+88(%rip), %rcx\n"
-	"	mov 3f+96(%rip), %rdx\n"
-	"	mov 3f+104(%rip), %rsi\n"
-	"	mov 3f+112(%rip), %rdi\n"
-	"	jmp *3f+120(%rip)\n"
-	"	.balign 16\n"
-	"3:\n"
-	"inject_code_end:\n"
-	".popsection\n");
-extern const uint8_t inject_code[], inject_code_taken[], inject_code_made[], inject_code_back[], inject_code_end[];
+enum { BY_FILTER = 1 }; /* si_code of a SIGSYS: SYS_SECCOMP of asm-generic/siginfo.h, which glibc lacks */
 
-/* The thread that is used, and where its code goes. */
-struct victim {
-	pid_t tid; /* the process' first */
-	int memory; /* of the process, to be read */
-	uint64_t code; /* address */
-	size_t ranges_max;
+/* The thread that is used. */
+struct tracee {
+	const struct identity *id;
+	pid_t tid;
+	int memory; /* of the process, to be read while it is stopped */
+	struct inject_code code;
+	size_t dirty; /* ranges whose space may not be as it was before */
 	bool filter; /* of seccomp */
+	bool restarted; /* a call whose time limit the kernel forgets */
 	uint64_t let_go_ns; /* when it was, last */
-	uint8_t former[2048]; /* what was there */
 };
 
-static size_t offset_of(const uint8_t *label)
-{
-	return (size_t)((uintptr_t)label - (uintptr_t)inject_code);
-}
-
-static size_t code_size(void)
-{
-	return offset_of(inject_code_end);
-}
-
-static size_t whole_size(size_t ranges)
-{
-	return code_size() + sizeof(struct frame) + ranges * sizeof(struct inject_range);
-}
-
-/* ---- where there is space ---- */
-
-/* A file may be called so, too, but has an inode. */
-static bool find_vdso(pid_t pid, uint64_t *begin, uint64_t *end)
-{
-	char path[64], line[4352], name[32];
-	_fclose_ FILE *maps = NULL;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	maps = fopen(path, "re");
-	while (maps && fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%lx-%lx %*s %*s 00:00 0 %31s", begin, end, name) == 3 && !strcmp(name, "[vdso]"))
-			return true;
-	return false;
-}
-
-/* Behind what the vDSO's program header counts; some kernels map section headers there, which nothing reads as it runs. */
-static int find_space(struct victim *v)
-{
-	uint64_t begin, end, used;
-	Elf64_Ehdr head;
-	Elf64_Phdr load;
-
-	if (!find_vdso(v->tid, &begin, &end) || pread(v->memory, &head, sizeof(head), (off_t)begin) != sizeof(head))
-		return -ENOEXEC;
-	if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != EM_X86_64 ||
-	    pread(v->memory, &load, sizeof(load), (off_t)(begin + head.e_phoff)) != sizeof(load) || load.p_type != PT_LOAD)
-		return -ENOEXEC;
-	used = (load.p_filesz + 15) & ~15ULL;
-	if (used > end - begin || end - begin - used < whole_size(1))
-		return -ENOEXEC;
-	v->code = begin + used;
-	v->ranges_max = (end - begin - used - whole_size(0)) / sizeof(struct inject_range);
-	if (v->ranges_max > RANGES_MAX)
-		v->ranges_max = RANGES_MAX;
-	return 0;
-}
-
-/* ---- a thread that may be sent there ---- */
+/* ---- stopping ---- */
 
 /* Why a thread has stopped. */
 struct stop {
@@ -161,9 +62,9 @@ struct stop {
 
 /*
  * Waits up to @timeout_ns until the thread has stopped, of which SIGCHLD, which is blocked, tells. -EAGAIN: it has not; -EBUSY:
- * it is stopped by job control.
+ * it is stopped by job control; -ESTALE: it has executed a program.
  */
-static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *ret)
+static int await_stop(const struct tracee *t, uint64_t timeout_ns, struct stop *ret)
 {
 	uint64_t until = now_ns() + timeout_ns, now;
 	sigset_t child;
@@ -172,7 +73,7 @@ static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	while (!(got = waitpid(v->tid, &status, __WALL | WNOHANG))) {
+	while (!(got = waitpid(t->tid, &status, __WALL | WNOHANG))) {
 		now = now_ns();
 		if (now >= until)
 			return -EAGAIN;
@@ -183,66 +84,29 @@ static int await_stop(const struct victim *v, uint64_t timeout_ns, struct stop *
 	if (got < 0 || !WIFSTOPPED(status))
 		return -ESRCH;
 	event = status >> 16;
+	if (event == PTRACE_EVENT_EXEC)
+		return -ESTALE;
 	if (event && WSTOPSIG(status) != SIGTRAP)
 		return -EBUSY;
 	ret->at_call = WSTOPSIG(status) == (SIGTRAP | 0x80); /* PTRACE_O_TRACESYSGOOD */
 	ret->signal = event || ret->at_call ? 0 : WSTOPSIG(status);
-	return ptrace(PTRACE_GETREGS, v->tid, 0, &ret->regs) ? -errno : 0;
+	return ptrace(PTRACE_GETREGS, t->tid, 0, &ret->regs) ? -errno : 0;
 }
 
-/* -EBUSY: it does not stop within @timeout_ns. */
-static int stop(const struct victim *v, uint64_t timeout_ns, struct stop *ret)
+/* @late: it does not stop within @timeout_ns. */
+static int stop(const struct tracee *t, uint64_t timeout_ns, int late, struct stop *ret)
 {
-	int err = ptrace(PTRACE_INTERRUPT, v->tid, 0, 0) ? -errno : await_stop(v, timeout_ns, ret);
+	int err = ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) ? -errno : await_stop(t, timeout_ns, ret);
 
-	return err == -EAGAIN ? -EBUSY : err;
-}
-
-/* Those calls that fail with EINTR for a stop, though no signal comes; see signal(7). Nothing has happened in them yet. */
-static bool is_interrupted_for_nothing(uint64_t call)
-{
-	switch (call) {
-	case SYS_epoll_wait:
-	case SYS_epoll_pwait:
-	case SYS_epoll_pwait2:
-	case SYS_io_getevents:
-	case SYS_rt_sigtimedwait:
-	case SYS_semop:
-	case SYS_semtimedop:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/*
- * What the kernel would do with a thread that was stopped in a system call and goes on without a signal: begin that anew, one
- * with a time limit with what is left of that. See arch_do_signal_or_restart().
- */
-static void begin_call_anew(struct user_regs_struct *r)
-{
-	int64_t result = (int64_t)r->rax;
-	uint64_t call = r->orig_rax;
-
-	if ((int64_t)call < 0)
-		return;
-	r->orig_rax = ~0ULL; /* the kernel has nothing to do any more */
-	if (result == -RESTART_BLOCK)
-		r->rax = SYS_restart_syscall;
-	else if (result == -RESTARTSYS || result == -RESTARTNOINTR || result == -RESTARTNOHAND ||
-		 (result == -EINTR && is_interrupted_for_nothing(call)))
-		r->rax = call;
-	else
-		return;
-	r->rip -= 2; /* to the syscall instruction */
+	return err == -EAGAIN ? late : err;
 }
 
 /* Is there one of those that are waiting, of the thread's or the process', that it does not block? */
-static bool has_signal_of(const struct victim *v, uint64_t blocked, unsigned int flags)
+static bool has_signal_of(const struct tracee *t, uint64_t blocked, unsigned int flags)
 {
 	struct __ptrace_peeksiginfo_args some = { .off = 0, .flags = flags, .nr = 32 };
 	siginfo_t waiting[32];
-	long n = ptrace(PTRACE_PEEKSIGINFO, v->tid, &some, waiting);
+	long n = ptrace(PTRACE_PEEKSIGINFO, t->tid, &some, waiting);
 
 	for (long i = 0; i < n; i++)
 		if (!(blocked & 1ULL << (waiting[i].si_signo - 1)))
@@ -251,28 +115,30 @@ static bool has_signal_of(const struct victim *v, uint64_t blocked, unsigned int
 }
 
 /* A signal that is to be handled would end a system call, which is then not to be begun anew. */
-static bool has_signals(const struct victim *v)
+static bool has_signals(const struct tracee *t)
 {
 	uint64_t blocked;
 
-	return ptrace(PTRACE_GETSIGMASK, v->tid, sizeof(blocked), &blocked) || has_signal_of(v, blocked, 0) ||
-	       has_signal_of(v, blocked, PTRACE_PEEKSIGINFO_SHARED);
+	return ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(blocked), &blocked) || has_signal_of(t, blocked, 0) ||
+	       has_signal_of(t, blocked, PTRACE_PEEKSIGINFO_SHARED);
 }
 
+/* ---- a thread that may be sent away ---- */
+
 /* In a critical section of restartable sequences (rseq(2)) the kernel has to see where the thread goes on. */
-static bool is_in_sequence(const struct victim *v, const struct user_regs_struct *r)
+static bool is_in_sequence(const struct tracee *t, const struct user_regs_struct *r)
 {
 	struct __ptrace_rseq_configuration conf = {};
 	struct rseq_cs section;
 	uint64_t at = 0;
 
-	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, v->tid, sizeof(conf), &conf) != sizeof(conf) || !conf.rseq_abi_pointer)
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(conf), &conf) != sizeof(conf) || !conf.rseq_abi_pointer)
 		return false;
-	if (pread(v->memory, &at, sizeof(at), (off_t)(conf.rseq_abi_pointer + offsetof(struct rseq, rseq_cs))) != sizeof(at))
+	if (pread(t->memory, &at, sizeof(at), (off_t)(conf.rseq_abi_pointer + offsetof(struct rseq, rseq_cs))) != sizeof(at))
 		return true;
 	if (!at)
 		return false;
-	return pread(v->memory, &section, sizeof(section), (off_t)at) != sizeof(section) ||
+	return pread(t->memory, &section, sizeof(section), (off_t)at) != sizeof(section) ||
 	       r->rip - section.start_ip < section.post_commit_offset;
 }
 
@@ -281,88 +147,89 @@ static bool is_64_bit(const struct user_regs_struct *r)
 	return r->cs == 0x33;
 }
 
-static bool is_in_code(const struct victim *v, const struct user_regs_struct *r)
+/* Our calls would raise SIGSYS. Before Linux 6.4 nobody tells; there the first call does, see is_raised_by_code(). */
+static bool dispatches_calls(pid_t tid)
 {
-	return r->rip - v->code < code_size();
+	struct ptrace_sud_config conf = {};
+
+	return !ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(conf), &conf) && conf.mode;
 }
 
-/* Of a thread that is in the code: calls that it has not made. One that begins has the result ENOSYS so far. */
-static size_t calls_left(const struct victim *v, const struct user_regs_struct *r)
+static bool has_filter(const struct tracee *t)
 {
-	size_t at = r->rip - v->code;
+	char text[4096];
+	const char *mode;
 
-	if (at >= offset_of(inject_code_back))
-		return 0;
-	return r->rbx + (at >= offset_of(inject_code_taken) &&
-			 (at < offset_of(inject_code_made) || (int64_t)r->rax == -RESTARTSYS || (int64_t)r->rax == -ENOSYS));
+	if (util_read_file_at(t->id->proc, "status", text, sizeof(text)) <= 0)
+		return true;
+	mode = strstr(text, "\nSeccomp:");
+	return mode && strtoul(mode + strlen("\nSeccomp:"), NULL, 10);
+}
+
+/*
+ * Is it the process that was meant, at a place that it can be sent away from? While it is stopped it stays that. Its filter is
+ * suspended from now on, until it is let go.
+ */
+static int check(struct tracee *t, const struct stop *at)
+{
+	int err = identity_check(t->id);
+
+	if (err)
+		return err;
+	if (at->signal || has_signals(t) || is_in_sequence(t, &at->regs) || inject_code_has(&t->code, &at->regs))
+		return -EAGAIN;
+	if (!is_64_bit(&at->regs) || !inject_code_fits(&t->code, t->memory))
+		return -ENOEXEC;
+	if (dispatches_calls(t->tid))
+		return -EOPNOTSUPP;
+	t->filter = has_filter(t);
+	if (t->filter &&
+	    ptrace(PTRACE_SETOPTIONS, t->tid, 0, PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP))
+		return -EACCES;
+	return 0;
+}
+
+/* ---- letting go ---- */
+
+/* A call that a stop has interrupted begins anew. */
+static void restart(struct tracee *t, struct stop *at, bool fresh)
+{
+	if (at->at_call || at->signal || has_signals(t))
+		return;
+	t->restarted = inject_wait_restart(&at->regs, fresh);
+	ptrace(PTRACE_SETREGS, t->tid, 0, &at->regs);
+}
+
+/* The thread is at its own work; nothing of ours stays in its memory, if that is still the one that was checked. */
+static int let_go(struct tracee *t, int signal)
+{
+	int err = identity_has_memory(t->id) ? inject_code_erase(&t->code, t->tid, t->dirty) : -ESTALE;
+
+	if (ptrace(PTRACE_DETACH, t->tid, 0, signal))
+		err = err ?: -errno;
+	t->let_go_ns = now_ns(); /* it may have our processor first */
+	return err;
+}
+
+/* A handler must not run on top of the code, which the next step writes anew: the thread goes back to its own work first. */
+static int take_back(struct tracee *t, const struct user_regs_struct *own, int signal)
+{
+	return ptrace(PTRACE_SETREGS, t->tid, 0, own) ? -errno : let_go(t, signal);
+}
+
+/* It has returned to its own work, and may be in a system call by now: one that began in this step. */
+static int leave(struct tracee *t, struct stop *at)
+{
+	restart(t, at, true);
+	return let_go(t, at->signal);
 }
 
 /* ---- a step ---- */
 
-/* Whole words. By ptrace(), which needs no right to write to /proc/PID/mem, and writes what the process may only execute. */
-static int poke(const struct victim *v, uint64_t to, const void *from, size_t size)
-{
-	uint64_t word;
-
-	for (size_t i = 0; i < size; i += sizeof(word)) {
-		memcpy(&word, (const uint8_t *)from + i, sizeof(word));
-		if (ptrace(PTRACE_POKEDATA, v->tid, to + i, word))
-			return -errno;
-	}
-	return 0;
-}
-
-/* Leaves no trace; the thread is at its own work. */
-static int let_go(struct victim *v, int signal)
-{
-	int err = poke(v, v->code, v->former, whole_size(v->ranges_max));
-
-	v->let_go_ns = now_ns(); /* afterwards it may have our processor */
-	return err ?: ptrace(PTRACE_DETACH, v->tid, 0, signal) ? -errno : 0;
-}
-
 /* One whose filter is suspended stops at its next system call: its own ones the filter is to see. */
-static int go_on(const struct victim *v)
+static int go_on(const struct tracee *t)
 {
-	return ptrace(v->filter ? PTRACE_SYSCALL : PTRACE_CONT, v->tid, 0, 0) ? -errno : 0;
-}
-
-/* Sends the thread to the code; *@own becomes what it has to come back to. */
-static int send_there(const struct victim *v, struct user_regs_struct *own, int advice, size_t n)
-{
-	struct user_regs_struct go;
-	struct frame frame;
-	int err;
-
-	begin_call_anew(own);
-	frame = (struct frame){ own->r15, own->r14, own->r13, own->r12, own->rbp, own->rbx, own->r11, own->r10,
-				own->r9,  own->r8,  own->rax, own->rcx, own->rdx, own->rsi, own->rdi, own->rip };
-	err = poke(v, v->code + code_size(), &frame, sizeof(frame));
-	if (err)
-		return err;
-	go = *own;
-	go.rip = v->code;
-	go.rbx = n;
-	go.r12 = v->code + whole_size(0);
-	go.r13 = (uint64_t)advice;
-	go.orig_rax = ~0ULL;
-	return ptrace(PTRACE_SETREGS, v->tid, 0, &go) ? -errno : go_on(v);
-}
-
-/* A handler must not run on top of the code, which the next step writes anew: the thread goes back to its own work first. */
-static int take_back(struct victim *v, const struct user_regs_struct *own, int signal)
-{
-	return ptrace(PTRACE_SETREGS, v->tid, 0, own) ? -errno : let_go(v, signal);
-}
-
-/* The thread is at its own work again, and maybe in a system call that our looking at it has interrupted. */
-static int leave(struct victim *v, struct stop *at)
-{
-	if (!at->at_call && !at->signal && !has_signals(v)) {
-		begin_call_anew(&at->regs);
-		ptrace(PTRACE_SETREGS, v->tid, 0, &at->regs);
-	}
-	return let_go(v, at->signal);
+	return ptrace(t->filter ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, 0, 0) ? -errno : 0;
 }
 
 /* Other threads may have made the code writable, and their own, to have calls made that a filter is not to see. */
@@ -371,112 +238,159 @@ static bool is_our_call(const struct user_regs_struct *r, int advice)
 	return r->orig_rax == SYS_madvise && r->rdx == (uint64_t)advice;
 }
 
-/* Until the thread is back at its own work, or has made a call and has no more time; lets go of it. Then those of @n are left.
+/* A signal that the code itself has raised is nothing that its process should see. Returns why it has, 0: it has not. */
+static int is_raised_by_code(const struct tracee *t, const struct stop *at)
+{
+	siginfo_t info;
+
+	if (!at->signal || ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) || info.si_code <= 0)
+		return 0;
+	if (at->signal == SIGSYS)
+		return info.si_code == BY_FILTER ? -EACCES : -EOPNOTSUPP;
+	return at->signal == SIGSEGV || at->signal == SIGBUS || at->signal == SIGILL || at->signal == SIGTRAP ? -ENOEXEC : 0;
+}
+
+/* What a step is about. */
+struct step {
+	struct user_regs_struct own; /* that the thread returns to */
+	uint64_t began;
+	int advice;
+	size_t n, sent; /* ranges; those that the thread was told of by now */
+};
+
+/*
+ * If there is no filter, tells the thread of all ranges. If there is one, of a single one at a time: should we be killed, or
+ * give up, while it is in a call, then there is no further one for the filter to see.
  */
-static ssize_t await_return(struct victim *v, const struct user_regs_struct *own, uint64_t began, int advice, size_t n)
+static int send(const struct tracee *t, struct step *s)
+{
+	size_t n = t->filter ? 1 : s->n;
+	int err = inject_code_send(&t->code, t->tid, &s->own, s->advice, s->sent, n);
+
+	s->sent += n;
+	return err ?: go_on(t);
+}
+
+/* The thread is in the code. 1: it runs on; 0: the step has ended, *@ret_left calls are left; -errno. */
+static int look(struct tracee *t, struct step *s, const struct stop *at, size_t *ret_left)
+{
+	int err = is_raised_by_code(t, at);
+	bool late;
+
+	*ret_left = s->n - s->sent + inject_code_left(&t->code, &at->regs);
+	late = now_ns() - s->began > STEP_NS && *ret_left < s->n;
+	if (at->at_call && !is_our_call(&at->regs, s->advice))
+		err = -EACCES;
+	if (err)
+		return take_back(t, &s->own, 0) ?: err;
+	if (at->signal || late)
+		return take_back(t, &s->own, at->signal);
+	if (at->at_call && s->sent < s->n && inject_code_has_made(&t->code, &at->regs))
+		return send(t, s) ?: 1;
+	return go_on(t) ?: 1;
+}
+
+/* Until the thread is back at its own work, or has made a call and has no more time; lets go of it. Returns the ranges left. */
+static ssize_t make_calls(struct tracee *t, struct step *s)
 {
 	struct stop at;
-	size_t left;
-	int err = 0;
+	size_t left = 0;
+	int err = send(t, s) ?: 1;
 
-	while (!err) {
-		err = await_stop(v, LOOK_NS, &at);
+	while (err == 1) {
+		err = await_stop(t, LOOK_NS, &at);
 		if (err == -EAGAIN)
-			err = stop(v, CALLS_TIMEOUT_NS, &at);
+			err = stop(t, CALL_TIMEOUT_NS, -ETIMEDOUT, &at);
 		if (err)
 			break;
-		if (!is_in_code(v, &at.regs))
-			return leave(v, &at);
-		if (at.at_call && !is_our_call(&at.regs, advice))
-			return take_back(v, own, 0) ?: -EACCES;
-		left = calls_left(v, &at.regs);
-		if (at.signal || (now_ns() - began > STEP_NS && left < n))
-			return take_back(v, own, at.signal) ?: (ssize_t)left;
-		err = go_on(v);
+		if (inject_code_has(&t->code, &at.regs)) {
+			err = look(t, s, &at, &left);
+		} else {
+			left = s->n - s->sent;
+			err = leave(t, &at);
+		}
 	}
-	return err;
-}
-
-static bool has_filter(pid_t tid)
-{
-	char path[64], line[128];
-	_fclose_ FILE *f = NULL;
-	unsigned int mode = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Seccomp: %u", &mode) == 1)
-			break;
-	return mode;
-}
-
-/* Is it at a place that it can be sent away from? Its filter is suspended from now on, until it is let go. */
-static int prepare(const struct victim *v, const struct stop *at)
-{
-	if (at->signal || has_signals(v) || is_in_sequence(v, &at->regs) || is_in_code(v, &at->regs))
-		return -EAGAIN;
-	if (!is_64_bit(&at->regs))
-		return -ENOEXEC;
-	if (v->filter && ptrace(PTRACE_SETOPTIONS, v->tid, 0, PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD))
-		return -EACCES;
-	return 0;
+	return err ?: (ssize_t)left;
 }
 
 /*
  * Stops the thread at a place that it can be sent away from; *@own is what it was about. -EAGAIN: it is at no such place now;
- * it was let go, as after any error but -EBUSY and -ESRCH.
+ * it was let go, as after any error of check(). @fresh: what it is stopped in has just begun.
  */
-static int hold(struct victim *v, struct user_regs_struct *own)
+static int hold(struct tracee *t, bool fresh, struct user_regs_struct *own)
 {
 	struct stop at;
-	int err = ptrace(PTRACE_SEIZE, v->tid, 0, 0) ? -errno : stop(v, STOP_TIMEOUT_NS, &at);
+	int err = ptrace(PTRACE_SEIZE, t->tid, 0, PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)
+			  ? -errno
+			  : stop(t, STOP_TIMEOUT_NS, -EBUSY, &at);
 
 	if (err)
 		return err;
-	v->filter = has_filter(v->tid);
+	t->memory = openat(t->id->proc, "mem", O_RDONLY | O_CLOEXEC);
+	err = check(t, &at);
+	close_p(&t->memory);
+	if (err && err != -ESTALE && err != -ESRCH)
+		restart(t, &at, fresh);
+	if (err) {
+		ptrace(PTRACE_DETACH, t->tid, 0, at.signal);
+		return err;
+	}
+	t->restarted = inject_wait_restart(&at.regs, fresh);
 	*own = at.regs;
-	err = prepare(v, &at);
-	if (err)
-		ptrace(PTRACE_DETACH, v->tid, 0, at.signal);
-	return err;
+	return 0;
+}
+
+static void count(struct injection *to, const struct step *s, size_t left, uint64_t took)
+{
+	to->calls += s->n - left;
+	to->steps++;
+	to->total_ns += took;
+	if (took > to->longest_ns)
+		to->longest_ns = took;
 }
 
 /* Returns how many of the ranges were advised, or -errno as above. */
-static ssize_t step(struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+static ssize_t step(struct tracee *t, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
-	uint64_t began = now_ns(), took;
-	struct user_regs_struct own;
-	ssize_t left = hold(v, &own);
+	bool fresh = inject_wait_moment(t->id->proc, t->restarted);
+	ssize_t left = identity_check(t->id); /* so that no other process is stopped even for a moment */
+	struct step s = { .began = now_ns(), .advice = advice, .n = n };
+	uint64_t took;
 
-	if (!left)
-		left = poke(v, v->code, inject_code, code_size()) ?:
-		       poke(v, v->code + whole_size(0), ranges, n * sizeof(*ranges)) ?:
-		       send_there(v, &own, advice, n) ?:
-		       await_return(v, &own, began, advice, n);
+	left = left ?: hold(t, fresh, &s.own);
+	if (left)
+		return left;
+	t->dirty = t->dirty > n ? t->dirty : n;
+	left = inject_code_write(&t->code, t->tid, ranges, n) ?: make_calls(t, &s);
 	if (left < 0)
 		return left;
-	took = v->let_go_ns - began;
-	ret->calls += n - (size_t)left;
-	ret->steps++;
-	ret->total_ns += took;
-	if (took > ret->longest_ns)
-		ret->longest_ns = took;
+	t->dirty = 0;
+	took = t->let_go_ns - s.began;
+	count(ret, &s, (size_t)left, took);
 	nanosleep(&(struct timespec){ .tv_nsec = (long)(took * PAUSE % 1000000000) }, NULL);
 	return (ssize_t)n - left;
 }
 
 /* ---- all of it ---- */
 
-/* A thread that cannot be stopped now may be later; one step after another, of as many ranges as are made in time. */
-static int advise(struct victim *v, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+/* Signals are blocked, so that they do not end us in the middle of a step. */
+static bool is_to_end(void)
 {
-	size_t most = 8 < v->ranges_max ? 8 : v->ranges_max;
+	sigset_t waiting;
+
+	return !sigpending(&waiting) && (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT) ||
+					 sigismember(&waiting, SIGQUIT) || sigismember(&waiting, SIGHUP));
+}
+
+/* A thread that cannot be stopped now may be later; one step after another, of as many ranges as are made in time. */
+static int advise(struct tracee *t, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+{
+	size_t most = 8 < t->code.ranges_max ? 8 : t->code.ranges_max;
 	unsigned int tries = 0;
 
-	while (n) {
+	while (n && !is_to_end()) {
 		size_t want = n < most ? n : most;
-		ssize_t got = step(v, advice, ranges, want, ret);
+		ssize_t got = step(t, advice, ranges, want, ret);
 
 		if (got == -EAGAIN && ++tries < TRIES)
 			nanosleep(&(struct timespec){ .tv_nsec = 300000 + 37000 * tries }, NULL); /* a timer may beat with us */
@@ -487,50 +401,25 @@ static int advise(struct victim *v, int advice, const struct inject_range *range
 		tries = 0;
 		if ((size_t)got < want)
 			most = got ? (size_t)got : 1;
-		else if (most * 2 <= v->ranges_max)
+		else if (most * 2 <= t->code.ranges_max)
 			most *= 2;
 		ranges += got;
 		n -= (size_t)got;
 	}
-	return 0;
+	return n ? -EINTR : 0;
 }
 
-static int open_victim(pid_t pid, struct victim *ret)
+/* In the child. Its priority: a thread waits for it; without CAP_SYS_NICE it waits longer where others do, too. */
+static int inject(const struct identity *id, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
 {
-	char path[64];
-	size_t size;
-	int err;
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	*ret = (struct victim){ .tid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC) };
-	if (ret->memory < 0)
-		return errno == ENOENT ? -ESRCH : -EPERM;
-	err = find_space(ret);
-	size = err ? 0 : whole_size(ret->ranges_max);
-	if (size > sizeof(ret->former) || pread(ret->memory, ret->former, size, (off_t)ret->code) != (ssize_t)size)
-		err = -ENOEXEC;
-	if (err)
-		close(ret->memory);
-	return err;
-}
-
-/* In the child */
-static int inject(pid_t pid, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
-{
-	struct victim v;
-	sigset_t stops;
-	int err = open_victim(pid, &v);
+	struct tracee t = { .id = id, .tid = id->tid, .memory = -1 };
+	int err = identity_check(id) ?: inject_code_find(id->proc, &t.code);
 
 	if (err)
 		return err;
-	setpriority(PRIO_PROCESS, 0,
-		    -20); /* a thread waits for us; without CAP_SYS_NICE it waits longer where others do, too */
-	sigemptyset(&stops);
-	sigaddset(&stops, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &stops, NULL);
-	err = advise(&v, advice, ranges, n, ret);
-	close(v.memory);
-	return err;
+	t.dirty = t.code.ranges_max; /* an injector that was killed may have left something */
+	setpriority(PRIO_PROCESS, 0, -20);
+	return advise(&t, advice, ranges, n, ret);
 }
 
 struct shared {
@@ -538,8 +427,36 @@ struct shared {
 	int err;
 };
 
+/* Its signals stay blocked. It is told by SIGTERM that this thread ends. */
+static pid_t start(const struct identity *id, int advice, const struct inject_range *ranges, size_t n, struct shared *s)
+{
+	sigset_t all, former;
+	pid_t child;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &former);
+	child = child_fork(SIGTERM);
+	if (!child) {
+		s->err = inject(id, advice, ranges, n, &s->done);
+		_exit(0);
+	}
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	return child;
+}
+
+/* Ends its step first, if that can be. */
+static void end(pid_t child)
+{
+	kill(child, SIGTERM);
+	if (child_wait(child, END_TIMEOUT_MS, NULL) != -ETIMEDOUT)
+		return;
+	kill(child, SIGKILL);
+	child_wait(child, END_TIMEOUT_MS, NULL);
+}
+
 /* By a child: a thread that does not stop is let go when that ends. */
-int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, size_t n, struct injection *ret)
+int inject_madvise(const struct identity *id, int advice, const struct inject_range *ranges, size_t n, int timeout_ms,
+		   struct injection *ret)
 {
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t child;
@@ -548,15 +465,12 @@ int inject_madvise(pid_t pid, int advice, const struct inject_range *ranges, siz
 	if (s == MAP_FAILED)
 		return -EAGAIN;
 	s->err = -EAGAIN;
-	child = child_fork(SIGKILL);
-	if (!child) {
-		s->err = inject(pid, advice, ranges, n, &s->done);
-		_exit(0);
-	}
-	if (child > 0)
-		child_wait(child, -1, NULL);
+	child = start(id, advice, ranges, n, s);
+	err = child > 0 ? child_wait(child, timeout_ms, NULL) : 0;
+	if (err)
+		end(child);
 	*ret = s->done;
-	err = s->err;
+	err = err ?: s->err;
 	munmap(s, sizeof(*s));
 	return err;
 }

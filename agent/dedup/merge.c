@@ -24,8 +24,9 @@
 #define MERGE_NS (300ULL * 1000000000) /* at most */
 
 const char *const dedup_miss_names[DEDUP_MISSES] = {
-	[DEDUP_MISS_GONE] = "gone",	  [DEDUP_MISS_TRACED] = "traced", [DEDUP_MISS_BUSY] = "busy",
-	[DEDUP_MISS_PROGRAM] = "program", [DEDUP_MISS_FILTER] = "filter", [DEDUP_MISS_MAPS] = "maps",
+	[DEDUP_MISS_GONE] = "gone",	    [DEDUP_MISS_CHANGED] = "changed", [DEDUP_MISS_TRACED] = "traced",
+	[DEDUP_MISS_BUSY] = "busy",	    [DEDUP_MISS_PROGRAM] = "program", [DEDUP_MISS_FILTER] = "filter",
+	[DEDUP_MISS_DISPATCH] = "dispatch", [DEDUP_MISS_LATE] = "late",	      [DEDUP_MISS_MAPS] = "maps",
 };
 
 /* ---- telling KSM ---- */
@@ -61,12 +62,18 @@ static enum dedup_miss miss_of(int err)
 	switch (err) {
 	case -ESRCH:
 		return DEDUP_MISS_GONE;
+	case -ESTALE:
+		return DEDUP_MISS_CHANGED;
 	case -EPERM:
 		return DEDUP_MISS_TRACED;
 	case -ENOEXEC:
 		return DEDUP_MISS_PROGRAM;
 	case -EACCES:
 		return DEDUP_MISS_FILTER;
+	case -EOPNOTSUPP:
+		return DEDUP_MISS_DISPATCH;
+	case -ETIMEDOUT:
+		return DEDUP_MISS_LATE;
 	default:
 		return DEDUP_MISS_BUSY;
 	}
@@ -81,22 +88,34 @@ static void add_injection(struct injection *sum, const struct injection *one)
 		sum->longest_ns = one->longest_ns;
 }
 
+static void miss(struct dedup_merged *m, const struct identity *id, int err)
+{
+	char name[32] = "?";
+
+	m->missed[miss_of(err)]++;
+	if (err != -ETIMEDOUT)
+		return;
+	util_read_file_at(id->proc, "comm", name, sizeof(name));
+	name[strcspn(name, "\n")] = '\0';
+	log_warning("dedup: gave up telling KSM of process %d (%s): its calls of madvise() do not end", id->pid, name);
+}
+
 /* @pages, of one process */
-static int tell_of(pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_merged *m)
+static int tell_of(const struct identity *id, const struct dedup_page *pages, size_t n, struct dedup_merged *m)
 {
 	struct injection done = {};
 	struct dedup_plan plan;
-	int err = dedup_plan(pages, n, most_ranges(pid), &plan);
+	int err = dedup_plan(pages, n, most_ranges(id->pid), &plan);
 
 	if (err)
 		return log_error(err, "dedup: no memory");
 	if (!plan.n) {
 		m->missed[DEDUP_MISS_MAPS]++;
 	} else {
-		err = inject_madvise(pid, MADV_MERGEABLE, plan.ranges, plan.n, &done);
+		err = inject_madvise(id, MADV_MERGEABLE, plan.ranges, plan.n, INJECT_TIMEOUT_MS, &done);
 		add_injection(&m->injection, &done);
 		if (err)
-			m->missed[miss_of(err)]++;
+			miss(m, id, err);
 		else
 			m->hints += plan.pages;
 		m->others += err ? 0 : plan.others;
@@ -151,7 +170,7 @@ static void *tell_some(void *data)
 	while ((end = take_next(t, &from)) > from) {
 		const struct dedup_page *pages = &t->r->pages.all[from];
 		struct dedup_merged told = {};
-		int err = tell_of(t->r->processes[pages->process].pid, pages, end - from, &told);
+		int err = tell_of(&t->r->processes[pages->process].id, pages, end - from, &told);
 
 		add_told(t, &told, err);
 	}

@@ -10,10 +10,13 @@
 /* Why nothing of a process was advised. */
 enum dedup_miss {
 	DEDUP_MISS_GONE, /* it has ended */
+	DEDUP_MISS_CHANGED, /* it executed a program, or changed its user or cgroup, since the round began */
 	DEDUP_MISS_TRACED, /* a debugger has it, or it may not be looked at */
 	DEDUP_MISS_BUSY, /* it could not be stopped: frozen, stopped, in a call that does not end */
 	DEDUP_MISS_PROGRAM, /* no 64-bit program of x86-64 */
 	DEDUP_MISS_FILTER, /* its seccomp filter cannot be suspended */
+	DEDUP_MISS_DISPATCH, /* it dispatches system calls to itself */
+	DEDUP_MISS_LATE, /* its calls took too long, and were given up */
 	DEDUP_MISS_MAPS, /* it has as many mappings as it may have */
 	DEDUP_MISSES
 };

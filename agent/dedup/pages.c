@@ -416,44 +416,45 @@ static bool is_wanted(struct dedup_reader *r, pid_t pid, uint64_t begin, uint64_
 	return true;
 }
 
-int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_pages *to)
+/* Of the process that was seen first. What is read belongs to it as long as its memory is the same. */
+static int open_at(const struct identity *id, const char *name)
 {
-	char path[64];
-	_close_ int memory = -1;
-	struct target t = { .pid = pid };
+	int fd = openat(id->proc, name, O_RDONLY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	memory = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+}
+
+int dedup_read_again(struct dedup_reader *r, const struct identity *id, const struct dedup_page *pages, size_t n,
+		     struct dedup_pages *to)
+{
+	_close_ int memory = open_at(id, "mem");
+	struct target t = { .pid = id->pid, .memory = memory };
+
 	if (memory < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	t.memory = memory;
+		return memory;
+	if (identity_check(id))
+		return -ESRCH;
 	return add_pages(r, &t, to, pages, n);
 }
 
-int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t owner, struct dedup_pages *to)
+int dedup_read(struct dedup_reader *r, const struct identity *id, uint32_t process, uint16_t owner, struct dedup_pages *to)
 {
-	struct target t = { .pid = pid, .process = process, .owner = owner };
-	char path[64], perms[5], name[32], line[4352];
-	_fclose_ FILE *maps = NULL;
-	_close_ int pagemap = -1, memory = -1;
+	_close_ int memory = open_at(id, "mem");
+	int file = memory < 0 ? memory : open_at(id, "maps"), err = 0;
+	_fclose_ FILE *maps = file < 0 ? NULL : fdopen(file, "r");
+	struct target t = { .pid = id->pid, .process = process, .owner = owner, .pagemap = id->pagemap, .memory = memory };
+	char perms[5], name[32], line[4352];
 	uint64_t begin, end;
-	int err = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	memory = pagemap < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	maps = memory < 0 ? NULL : fopen(path, "re");
-	if (!maps)
-		return errno == ENOENT ? -ESRCH : -errno;
-	t.pagemap = pagemap;
-	t.memory = memory;
+	if (id->pagemap < 0 || !maps)
+		return id->pagemap < 0 ? id->pagemap : file < 0 ? file : -ENOMEM;
+	if (identity_check(id))
+		return -ESRCH;
 	while (!err && fgets(line, sizeof(line), maps)) {
 		name[0] = '\0';
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %31s", &begin, &end, perms, name) < 3)
 			continue;
-		if (is_wanted(r, pid, begin, end, perms, name))
+		if (is_wanted(r, id->pid, begin, end, perms, name))
 			err = read_mapping(r, &t, begin, end, to);
 	}
 	return err;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/dedup/identity.h"
 #include "gpu/gpu.h"
 #include "gpu/kernels/page_hash.h"
 
@@ -51,12 +52,13 @@ struct dedup_reader *dedup_reader_open(struct gpu *g, const uint8_t secret[PAGE_
 void dedup_reader_close(struct dedup_reader *r);
 
 /*
- * Appends what @pid has. -ESRCH: it is gone, -EACCES: it may not be looked at, -ENOMEM, or an error of gpu.h. What was
- * appended until then stays. Call dedup_reader_flush() before hashes are looked at.
+ * Appends what @id has. -ESRCH: it is gone, or no longer what it was, -EACCES: it may not be looked at, -ENOMEM, or an error of
+ * gpu.h. What was appended until then stays. Call dedup_reader_flush() before hashes are looked at.
  */
-int dedup_read(struct dedup_reader *r, pid_t pid, uint32_t process, uint16_t owner, struct dedup_pages *to);
-/* The same of the @n pages alone, which are @pid's and in order. Those that have gone are left out. */
-int dedup_read_again(struct dedup_reader *r, pid_t pid, const struct dedup_page *pages, size_t n, struct dedup_pages *to);
+int dedup_read(struct dedup_reader *r, const struct identity *id, uint32_t process, uint16_t owner, struct dedup_pages *to);
+/* The same of the @n pages alone, which are @id's and in order. Those that have gone are left out. */
+int dedup_read_again(struct dedup_reader *r, const struct identity *id, const struct dedup_page *pages, size_t n,
+		     struct dedup_pages *to);
 int dedup_reader_flush(struct dedup_reader *r, struct dedup_pages *to);
 const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r);
 

@@ -2,12 +2,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/dedup/ranges.h"
@@ -20,14 +19,8 @@
 
 /* ---- whose memory ---- */
 
-static int add_process(struct dedup_round *r, const struct dedup_process *one)
+static int append_process(struct dedup_round *r, const struct dedup_process *one)
 {
-	for (size_t i = 0; i < r->nr_processes; i++)
-		if (r->processes[i].pid == one->pid && r->first_counts)
-			return 0;
-		else if (r->processes[i].pid == one->pid)
-			return log_error(-EINVAL, "process %d is among those of %s and of %s", one->pid,
-					 r->names[r->processes[i].owner], r->names[one->owner]);
 	if (r->nr_processes == r->size) {
 		size_t size = r->size ? r->size * 2 : 64;
 		struct dedup_process *all = reallocarray(r->processes, size, sizeof(*all));
@@ -41,26 +34,48 @@ static int add_process(struct dedup_round *r, const struct dedup_process *one)
 	return 0;
 }
 
-int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
+/* @cgroup_dir: the process was listed there; NULL: it is an owner by its number. One that has gone meanwhile is left out. */
+static int identify(struct dedup_round *r, pid_t pid, uint16_t owner, const char *cgroup_dir)
 {
-	struct dedup_process one = { .pid = pid, .owner = owner, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0) };
-	size_t before = r->nr_processes;
-	int err = add_process(r, &one);
+	struct dedup_process one = { .pid = pid, .owner = owner, .named = !cgroup_dir };
+	int err = identity_open(pid, &one.id);
 
-	if (r->nr_processes == before)
-		close_p(&one.pidfd);
+	if (err) {
+		r->not_added += err != -ESRCH;
+		return 0;
+	}
+	if (cgroup_dir && !identity_was_in(&one.id, cgroup_dir)) {
+		identity_close(&one.id);
+		return 0;
+	}
+	err = append_process(r, &one);
+	if (err)
+		identity_close(&one.id);
 	return err;
 }
 
-/* A number may be another process' by now; the descriptor can be read once its own has ended. */
+static int add_process(struct dedup_round *r, pid_t pid, uint16_t owner, const char *cgroup_dir)
+{
+	for (size_t i = 0; i < r->nr_processes; i++)
+		if (r->processes[i].pid == pid && r->first_counts)
+			return 0;
+		else if (r->processes[i].pid == pid)
+			return log_error(-EINVAL, "process %d is among those of %s and of %s", pid,
+					 r->names[r->processes[i].owner], r->names[owner]);
+	return identify(r, pid, owner, cgroup_dir);
+}
+
+int dedup_round_add_process(struct dedup_round *r, pid_t pid, uint16_t owner)
+{
+	return add_process(r, pid, owner, NULL);
+}
+
+/* The number may be another process' by now. */
 bool dedup_round_names(const struct dedup_round *r, pid_t pid)
 {
 	for (size_t i = 0; i < r->nr_processes; i++)
-		if (r->processes[i].pid == pid) {
-			struct pollfd end = { .fd = r->processes[i].pidfd, .events = POLLIN };
-
-			return end.fd >= 0 && !poll(&end, 1, 0);
-		}
+		if (r->processes[i].pid == pid)
+			return r->processes[i].named && identity_check(&r->processes[i].id) != -ESRCH;
 	return false;
 }
 
@@ -84,7 +99,7 @@ static int add_members(const char *dir, uint16_t owner, void *data)
 	f = fopen(path, "re");
 	while (f && !err && fscanf(f, "%d", &pid) == 1)
 		if (pid && !dedup_round_excepts(r, pid)) /* 0: of a PID namespace that is not ours */
-			err = add_process(r, &(struct dedup_process){ .pid = pid, .owner = owner, .pidfd = -1 });
+			err = add_process(r, pid, owner, dir);
 	return err;
 }
 
@@ -191,7 +206,7 @@ static int read_all(struct dedup_round *r, struct dedup_reader *reader)
 	int err = 0;
 
 	for (size_t i = 0; i < r->nr_processes && !err; i++)
-		err = take_error(r, i, dedup_read(reader, r->processes[i].pid, (uint32_t)i, r->processes[i].owner, &r->pages));
+		err = take_error(r, i, dedup_read(reader, &r->processes[i].id, (uint32_t)i, r->processes[i].owner, &r->pages));
 	return err;
 }
 
@@ -207,7 +222,7 @@ static int read_worth(struct dedup_round *r, struct dedup_reader *reader)
 
 		for (end = i + 1; end < r->worth && pages[end].process == pages[i].process;)
 			end++;
-		err = dedup_read_again(reader, r->processes[pages[i].process].pid, &pages[i], end - i, &r->again);
+		err = dedup_read_again(reader, &r->processes[pages[i].process].id, &pages[i], end - i, &r->again);
 		if (err && err != -ESRCH && err != -EACCES && err != -EPERM)
 			return log_error(err, "process %d: %s", r->processes[pages[i].process].pid, strerror(-err));
 	}
@@ -324,8 +339,19 @@ json_t *dedup_round_json(const struct dedup_round *r)
 			 "device_seconds", (double)d->device_ns / 1e9, "seconds", "look", (double)d->look_ns / 1e9, "read",
 			 (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group", (double)r->group_ns / 1e9,
 			 "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes", (json_int_t)r->gone,
-			 "refused_processes", (json_int_t)r->refused, "huge_page_mappings", (json_int_t)d->huge,
-			 "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
+			 "refused_processes", (json_int_t)r->refused + (json_int_t)r->not_added, "huge_page_mappings",
+			 (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
+}
+
+/* An identity needs two. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr)
@@ -333,6 +359,7 @@ int dedup_round_begin(struct dedup_round *r, char *const *names, size_t nr)
 	*r = (struct dedup_round){ .names = names, .nr = nr, .percent = 100 };
 	if (nr > DEDUP_OWNERS_MAX)
 		return log_error(-E2BIG, "at most %d processes, cgroups or VMs can be compared", DEDUP_OWNERS_MAX);
+	raise_descriptors();
 	if (getrandom(r->secret, sizeof(r->secret), 0) != sizeof(r->secret))
 		return log_error(-errno, "no random numbers: %m");
 	return 0;
@@ -345,7 +372,7 @@ void dedup_round_end(struct dedup_round *r)
 	free(r->pages.all);
 	free(r->again.all);
 	for (size_t i = 0; i < r->nr_processes; i++)
-		close_p(&r->processes[i].pidfd);
+		identity_close(&r->processes[i].id);
 	free(r->processes);
 	for (size_t i = 0; i < r->nr_cgroups; i++)
 		free(r->cgroups[i].dir);

@@ -11,7 +11,8 @@
 struct dedup_process {
 	pid_t pid;
 	uint16_t owner;
-	int pidfd; /* of one that is an owner by its number; -1: a member of a cgroup, or it was gone */
+	bool named; /* an owner by its number, no member of a cgroup */
+	struct identity id; /* as it was when it was added */
 };
 
 struct dedup_cgroup {
@@ -39,6 +40,7 @@ struct dedup_round {
 	struct dedup_reading reading;
 	struct dedup_sums sums;
 	uint64_t group_ns;
+	uint64_t not_added; /* processes that could not be told apart from others, for want of memory or descriptors */
 	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
 };
 

@@ -28,24 +28,10 @@
 
 #include "agent/dedup/inject.h"
 #include "agent/lib/util.h"
+#include "tests/dedup/victim.h"
 #include "tests/harness/tap.h"
 
-#define PAGE 4096
 #define RANGES 300
-
-/* What the victim tells. */
-static struct told {
-	_Atomic uint64_t rounds, wrong, signals;
-	uint8_t *memory;
-	_Atomic int ready;
-	char text[128]; /* of what was wrong first */
-} * told;
-
-static void wrong(const char *what, long got)
-{
-	if (!told->wrong++)
-		snprintf(told->text, sizeof(told->text), "%s: %ld, errno %d", what, got, errno);
-}
 
 static uint64_t ms_since(uint64_t began)
 {
@@ -81,6 +67,8 @@ static void round_epoll(void)
 
 	fd = fd ?: epoll_create1(0);
 	n = epoll_wait(fd, &e, 1, 20);
+	if (n < 0 && errno == EINTR) /* on a busy machine there may be no moment to begin it anew */
+		return;
 	if (n || ms_since(began) < 20)
 		wrong("epoll_wait", n);
 }
@@ -93,7 +81,7 @@ static void round_sigwait(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	n = sigtimedwait(&set, NULL, &(struct timespec){ .tv_nsec = 20000000 });
-	if (n >= 0 || errno != EAGAIN)
+	if (n >= 0 || (errno != EAGAIN && errno != EINTR))
 		wrong("sigtimedwait", n);
 }
 
@@ -213,60 +201,7 @@ static void round_filtered(void)
 	poll(NULL, 0, 1);
 }
 
-/* ---- victims ---- */
-
-static void __attribute__((noreturn)) live(void (*round)(void))
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	told->memory = mmap(NULL, 2 * RANGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memset(told->memory, 7, 2 * RANGES * PAGE);
-	for (;;) {
-		round();
-		told->rounds++;
-		told->ready = 1;
-	}
-}
-
-static pid_t victim(void (*round)(void))
-{
-	pid_t pid;
-
-	memset(told, 0, sizeof(*told));
-	fflush(stdout);
-	pid = fork();
-	if (!pid)
-		live(round);
-	while (!told->ready)
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	return pid;
-}
-
-/* Every other page */
-static void ranges_of(struct inject_range *ranges)
-{
-	for (size_t i = 0; i < RANGES; i++)
-		ranges[i] = (struct inject_range){ (uint64_t)(uintptr_t)told->memory + 2 * i * PAGE, PAGE };
-}
-
-/* Pages of @pid's that are mergeable */
-static unsigned long mergeable(pid_t pid)
-{
-	char path[64], line[512];
-	_fclose_ FILE *f = NULL;
-	unsigned long begin = 0, end = 0, pages = 0, b, e;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &b, &e) == 2) {
-			begin = b;
-			end = e;
-		}
-		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " mg"))
-			pages += (end - begin) / PAGE;
-	}
-	return pages;
-}
+/* ---- what is looked at ---- */
 
 static const char *text(const char *name, const char *claim)
 {
@@ -274,23 +209,6 @@ static const char *text(const char *name, const char *claim)
 
 	snprintf(all, sizeof(all), "inject: %s: %s", name, claim);
 	return all;
-}
-
-static void is_alive(pid_t pid, const char *name)
-{
-	uint64_t rounds = told->rounds, until = now_ns() + 60000000000ULL;
-
-	while (told->rounds < rounds + 3 && now_ns() < until && !waitpid(pid, NULL, WNOHANG))
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	ok(told->rounds >= rounds + 3, "inject: %s: the process continues", name);
-	if (!ok(!told->wrong, "inject: %s: nothing was wrong in %llu rounds", name, (unsigned long long)told->rounds))
-		printf("# %llu times, first %s\n", (unsigned long long)told->wrong, told->text);
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 /* What a victim has as its vDSO, all of the pages; a process of ours has the same at the same place. */
@@ -319,17 +237,17 @@ static int advise(pid_t pid, int advice, const struct inject_range *ranges)
 	int err = -EBUSY;
 
 	for (int i = 0; i < 20 && err == -EBUSY; i++)
-		err = inject_madvise(pid, advice, ranges, RANGES, &done);
+		err = inject_pid(pid, advice, ranges, RANGES, &done);
 	return err;
 }
 
 static void test_advice(const char *name, void (*round)(void))
 {
 	struct inject_range ranges[RANGES];
-	pid_t pid = victim(round);
+	pid_t pid = victim(round, RANGES);
 	int err = 0;
 
-	ranges_of(ranges);
+	ranges_of(ranges, RANGES);
 	is_u64(0, (uint64_t)-advise(pid, MADV_MERGEABLE, ranges), text(name, "all ranges are advised"));
 	is_u64(RANGES, mergeable(pid), text(name, "all ranges are mergeable"));
 	for (int i = 0; i < 4 && !err; i++)
@@ -346,11 +264,11 @@ static void test_stops(const char *name, void (*round)(void))
 {
 	struct inject_range ranges[RANGES];
 	struct injection done = {};
-	pid_t pid = victim(round);
+	pid_t pid = victim(round, RANGES);
 	int err;
 
-	ranges_of(ranges);
-	err = inject_madvise(pid, MADV_MERGEABLE, ranges, RANGES, &done);
+	ranges_of(ranges, RANGES);
+	err = inject_pid(pid, MADV_MERGEABLE, ranges, RANGES, &done);
 	ok(!err && done.steps && done.longest_ns < INJECT_STOP_MAX_NS, "inject: %s: no stop exceeds 2 ms: %llu us", name,
 	   (unsigned long long)done.longest_ns / 1000);
 	ok(same_vdso(pid), "inject: %s: no trace stays in the vDSO", name);
@@ -367,18 +285,20 @@ static void test_kills(const char *name, void (*round)(void), int kills)
 {
 	struct inject_range ranges[RANGES];
 	struct injection done;
-	pid_t pid = victim(round);
+	pid_t pid = victim(round, RANGES);
 
-	ranges_of(ranges);
+	ranges_of(ranges, RANGES);
 	for (int i = 0; i < kills; i++) {
 		pid_t injector = fork();
 
+		setpgid(injector, injector); /* its child is in its group, too */
 		if (!injector) {
-			inject_madvise(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, RANGES, &done);
+			setpgid(0, 0);
+			inject_pid(pid, i % 2 ? MADV_MERGEABLE : MADV_UNMERGEABLE, ranges, RANGES, &done);
 			_exit(0);
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = random() % 12000000 }, NULL);
-		kill(injector, SIGKILL);
+		kill(-injector, SIGKILL);
 		waitpid(injector, NULL, 0);
 	}
 	is_alive(pid, name);
@@ -393,21 +313,21 @@ static void test_refusals(void)
 {
 	struct inject_range ranges[RANGES];
 	struct injection done;
-	pid_t pid = victim(round_poll);
+	pid_t pid = victim(round_poll, RANGES);
 
-	ranges_of(ranges);
+	ranges_of(ranges, RANGES);
 	kill(pid, SIGSTOP);
 	waitpid(pid, NULL, WUNTRACED);
-	is_u64(EBUSY, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done), "inject: a stopped process is refused");
+	is_u64(EBUSY, (uint64_t)-inject_pid(pid, MADV_MERGEABLE, ranges, 1, &done), "inject: a stopped process is refused");
 	is_u64(0, mergeable(pid), "inject: a stopped process is not advised");
 	kill(pid, SIGCONT);
 	is_alive(pid, "a process that was stopped and continued");
 	ptrace(PTRACE_SEIZE, pid, 0, 0);
-	is_u64(EPERM, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done),
+	is_u64(EPERM, (uint64_t)-inject_pid(pid, MADV_MERGEABLE, ranges, 1, &done),
 	       "inject: a process with a debugger is refused");
 	ptrace(PTRACE_DETACH, pid, 0, 0);
 	end(pid);
-	is_u64(ESRCH, (uint64_t)-inject_madvise(pid, MADV_MERGEABLE, ranges, 1, &done),
+	is_u64(ESRCH, (uint64_t)-inject_pid(pid, MADV_MERGEABLE, ranges, 1, &done),
 	       "inject: a process that has ended is reported as gone");
 }
 
@@ -423,7 +343,7 @@ int main(int argc, char **argv)
 		{ "seccomp filter", round_filtered },
 	};
 
-	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	told_open();
 	srandom((unsigned int)getpid());
 	if (argc > 1 && !strcmp(argv[1], "stops")) {
 		for (size_t i = 0; i < ARRAY_SIZE(all); i++)

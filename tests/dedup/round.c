@@ -126,6 +126,15 @@ static const char *text(const char *name, const char *claim)
 
 static struct dedup_reading reading;
 
+static int read_child(struct dedup_reader *r, pid_t pid, uint32_t nr, struct dedup_pages *to)
+{
+	struct identity id;
+	int err = identity_open(pid, &id) ?: dedup_read(r, &id, nr, (uint16_t)nr, to);
+
+	identity_close(&id);
+	return err;
+}
+
 static int read_children(struct gpu *g, const struct child *children, size_t n, struct dedup_pages *to)
 {
 	struct dedup_reader *r = dedup_reader_open(g, secret, 100);
@@ -133,7 +142,7 @@ static int read_children(struct gpu *g, const struct child *children, size_t n, 
 
 	to->n = 0;
 	for (size_t i = 0; i < n && !err; i++)
-		err = dedup_read(r, children[i].pid, (uint32_t)i, (uint16_t)i, to);
+		err = read_child(r, children[i].pid, (uint32_t)i, to);
 	err = err ?: dedup_reader_flush(r, to);
 	if (r)
 		reading = *dedup_reader_reading(r);

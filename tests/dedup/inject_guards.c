@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/* budget: 20, lane: free */
+/*
+ * What must not happen to a process when calls are put into it: nothing is written to another process or program, no system
+ * call dispatch and no seccomp filter sees the calls, and event loops go on.
+ */
+#include <elf.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/personality.h>
+#include <sys/syscall.h>
+
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+
+#include "tests/dedup/victim.h"
+
+#define RANGES 8000 /* for which an injection takes dozens of steps */
+#define PLACE ((uint8_t *)0x100000000000) /* where the vDSO of a program is, and then the text of another one */
+#define PLACE_SIZE 65536
+#define BUSY_TRIES 20 /* a busy machine may not run a thread for as long as the injector waits for its stop */
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
+static struct inject_range ranges[RANGES];
+
+static void until(const _Atomic int *what)
+{
+	while (!*what)
+		syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/* The result goes to told->result, plus 1. */
+static pid_t inject_beside(const struct identity *id)
+{
+	struct injection done;
+	pid_t pid = fork();
+
+	if (!pid) {
+		told->result = 1 - inject_madvise(id, MADV_MERGEABLE, ranges, RANGES, INJECT_TIMEOUT_MS, &done);
+		_exit(0);
+	}
+	return pid;
+}
+
+static pid_t victim_of(void (*round)(void), struct identity *id)
+{
+	pid_t pid = victim(round, RANGES);
+
+	ranges_of(ranges, RANGES);
+	if (identity_open(pid, id))
+		exit(1);
+	return pid;
+}
+
+static void await_first_calls(pid_t pid)
+{
+	while (!mergeable(pid) && !told->result)
+		;
+}
+
+/* ---- another program ---- */
+
+static int memory; /* of *told */
+
+static void share_told(void)
+{
+	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+}
+
+/* Executes this program without its vDSO, once it is told. */
+static void round_exec(void)
+{
+	static bool moved;
+	char number[16];
+
+	if (!moved) {
+		uint8_t *vdso = (uint8_t *)getauxval(AT_SYSINFO_EHDR);
+
+		moved = mremap(vdso, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, PLACE) == PLACE;
+		told->wrong += !moved;
+	}
+	syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (!told->go)
+		return;
+	snprintf(number, sizeof(number), "%d", memory);
+	execl("/proc/self/exe", "inject_guards", "text", number, NULL);
+	_exit(1);
+}
+
+/* What was executed: it has its text where the other program had its vDSO, and looks whether that is written to. */
+static _Noreturn void be_text(const char *number)
+{
+	uint8_t *text = mmap(PLACE, PLACE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	memory = atoi(number);
+	share_told();
+	memset(text, 0x5a, PLACE_SIZE);
+	mprotect(text, PLACE_SIZE, PROT_READ | PROT_EXEC);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (told->ready = 2;; told->rounds++)
+		for (size_t i = 0; i < PLACE_SIZE; i++)
+			if (text[i] != 0x5a)
+				wrong("a byte of its text", text[i]);
+}
+
+/* Returns a victim that executes while calls are put into it. */
+static pid_t exec_meanwhile(struct identity *id)
+{
+	pid_t injector, pid;
+
+	personality(ADDR_NO_RANDOMIZE);
+	pid = victim_of(round_exec, id);
+	personality(0);
+	injector = inject_beside(id);
+	await_first_calls(pid);
+	told->go = 1;
+	waitpid(injector, NULL, 0);
+	return pid;
+}
+
+static void test_exec(void)
+{
+	struct identity id;
+	pid_t pid = exec_meanwhile(&id);
+
+	for (int i = 0; i < BUSY_TRIES && told->result == 1 + EBUSY; i++) {
+		identity_close(&id);
+		end(pid);
+		pid = exec_meanwhile(&id);
+	}
+	is_u64(ESTALE, (uint64_t)told->result - 1, "inject: executed program: the injection ends as changed");
+	is_alive(pid, "executed program");
+	is_u64(0, mergeable(pid), "inject: executed program: it is not advised");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- another process, another user ---- */
+
+static void round_poll(void)
+{
+	syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (told->go == 1 && syscall(SYS_setresuid, 65534, 65534, 65534))
+		wrong("setresuid", -1);
+	if (told->go == 1)
+		told->go = 2;
+}
+
+static int inject_now(const struct identity *id)
+{
+	struct injection done;
+	int err = EBUSY;
+
+	for (int i = 0; i < BUSY_TRIES && err == EBUSY; i++)
+		err = -inject_madvise(id, MADV_MERGEABLE, ranges, RANGES, INJECT_TIMEOUT_MS, &done);
+	return err;
+}
+
+static void test_number_used_again(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_poll, &id);
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1 };
+
+	end(pid);
+	memset(told, 0, sizeof(*told));
+	if (!syscall(SYS_clone3, &args, sizeof(args)))
+		live(round_poll, RANGES);
+	until(&told->ready);
+	ranges_of(ranges, RANGES);
+	is_u64(0, (uint64_t)kill(pid, 0), "inject: number used again: a process has it");
+	is_u64(ESRCH, (uint64_t)inject_now(&id), "inject: number used again: the former process is reported as gone");
+	is_u64(0, mergeable(pid), "inject: number used again: the new process is not advised");
+	is_alive(pid, "number used again");
+	identity_close(&id);
+	end(pid);
+}
+
+static void test_user_changed(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_poll, &id);
+
+	told->go = 1;
+	while (told->go == 1)
+		;
+	is_u64(ESTALE, (uint64_t)inject_now(&id), "inject: user changed: the process is refused");
+	is_u64(0, mergeable(pid), "inject: user changed: the process is not advised");
+	is_alive(pid, "user changed");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- system calls that are dispatched to their process ---- */
+
+static void round_dispatched(void)
+{
+	static volatile char selector;
+	static bool begun;
+
+	selector = 0;
+	if (!begun && prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &selector))
+		wrong("prctl", -1);
+	begun = true;
+	selector = 1; /* from now on a system call kills */
+	for (volatile int i = 0; i < 1000000; i++)
+		;
+}
+
+static void test_dispatch(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_dispatched, &id);
+
+	is_u64(EOPNOTSUPP, (uint64_t)inject_now(&id), "inject: dispatched system calls: the process is refused");
+	is_alive(pid, "dispatched system calls");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- a filter that kills, and an injector's parent that ends in the middle of a step ---- */
+
+static void round_filtered(void)
+{
+	static bool begun;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	if (!begun && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)))
+		_exit(1);
+	begun = true;
+	for (volatile int i = 0; i < 100000; i++)
+		;
+}
+
+static void test_step_ends(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_filtered, &id);
+	bool lives = true;
+
+	for (int i = 0; i < 150 && lives; i++) {
+		pid_t parent = inject_beside(&id);
+
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 + random() % 12000000 }, NULL);
+		kill(parent, i % 2 ? SIGKILL : SIGTERM);
+		waitpid(parent, NULL, 0);
+		lives = waitpid(pid, NULL, WNOHANG) == 0;
+	}
+	ok(lives, "inject: filter that kills: no end of the injector's parent lets it see a call");
+	ok(mergeable(pid) > 0, "inject: filter that kills: the process is advised");
+	is_alive(pid, "filter that kills");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- an event loop ---- */
+
+static _Atomic uint64_t *twin_rounds;
+
+static void round_loop(void)
+{
+	static int fd;
+	struct epoll_event e;
+
+	fd = fd ?: epoll_create1(0);
+	if (epoll_wait(fd, &e, 1, 10) < 0 && errno != EINTR)
+		wrong("epoll_wait", -1);
+}
+
+static void be_twin(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;; (*twin_rounds)++)
+		round_loop();
+}
+
+static void test_loop(void)
+{
+	struct identity id;
+	uint64_t rounds, twins;
+	pid_t pid, twin;
+
+	twin_rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	twin = fork();
+	if (!twin)
+		be_twin();
+	pid = victim_of(round_loop, &id);
+	rounds = told->rounds;
+	twins = *twin_rounds;
+	is_u64(0, (uint64_t)inject_now(&id), "inject: event loop: all ranges are advised");
+	rounds = told->rounds - rounds;
+	twins = *twin_rounds - twins;
+	ok(rounds * 4 >= twins * 3, "inject: event loop: it has three of four time-outs at least: %llu, another one %llu",
+	   (unsigned long long)rounds, (unsigned long long)twins);
+	is_alive(pid, "event loop");
+	identity_close(&id);
+	end(pid);
+	end(twin);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "text"))
+		be_text(argv[2]);
+	memory = memfd_create("told", 0);
+	if (memory < 0 || ftruncate(memory, sizeof(*told)))
+		return 1;
+	share_told();
+	srandom((unsigned int)getpid());
+	test_exec();
+	test_number_used_again();
+	test_user_changed();
+	test_dispatch();
+	test_step_ends();
+	test_loop();
+	return done_testing();
+}
