@@ -36,7 +36,7 @@ $(B)/tests/gpu/gpu: | $(B)/tests/gpu/stub/libcuda.so.1
 # ---- fuzzers: what they may reach is built for them; what that needs besides is as in the agent ----
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
-FUZZED := $(filter-out $(MAINS),$(wildcard agent/*.c $(patsubst %,agent/%/*.c,lib base policy who http core) agent/*/policy.c))
+FUZZED := $(filter-out $(MAINS),$(wildcard agent/*.c $(patsubst %,agent/%/*.c,lib base policy who http core) agent/*/policy.c) agent/gpufn/owed.c)
 FUZZED_OBJS := $(FUZZED:%.c=build/fuzz/%.o)
 FUZZ_CFLAGS := -std=gnu11 -g -O2 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 

@@ -35,7 +35,7 @@ struct broker {
 	struct device *devices;
 	unsigned int nr_devices;
 	const struct executor_ops *executor_ops;
-	LIST_HEAD(, executor) executors;
+	LIST_HEAD(, executor) executors, dying; /* the latter were killed, and have not ended yet */
 	LIST_HEAD(, tenant) tenants;
 	TAILQ_HEAD(, call) calls;
 	__u64 last_call; /* its id */
@@ -49,9 +49,8 @@ struct broker {
 	unsigned int nr_tenants;
 	struct source agent, tick, changes, settle; /* of the library: that there are any, and that they are over */
 	struct gpufn_http *front; /* agent/gpufn/http.c's */
-	pid_t dying[GPUFN_DYING_MAX]; /* killed, and not buried */
-	unsigned int nr_dying;
 	__u64 executors_died, executors_killed, executors_started;
+	__u64 executors_forged; /* of those killed: for reports that nobody asked for */
 	struct hist lateness; /* of calls with deadlines; those in time count as 0 */
 	__u64 lateness_ns; /* their sum */
 };

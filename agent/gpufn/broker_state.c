@@ -85,10 +85,11 @@ json_t *broker_state(struct broker *b)
 		json_array_append_new(devices, device_state(&b->devices[i], now));
 	for (unsigned int i = 0; i < HIST_SLOTS; i++)
 		json_array_append_new(lateness, json_integer((json_int_t)b->lateness.slots[i]));
-	return json_pack("{s:f, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "policy",
+	return json_pack("{s:f, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "policy",
 			 json_incref(json_object_get(b->names, "nr")) ?: json_integer(0), "functions", (json_int_t)b->library.n,
 			 "functions_refused", (json_int_t)b->library.refused, "executors_started",
 			 (json_int_t)b->executors_started, "executors_killed", (json_int_t)b->executors_killed,
-			 "executors_died", (json_int_t)b->executors_died, "lateness", lateness, "lateness_ns",
-			 (json_int_t)b->lateness_ns, "tenants", tenants, "devices", devices);
+			 "executors_died", (json_int_t)b->executors_died, "executors_forged", (json_int_t)b->executors_forged,
+			 "lateness", lateness, "lateness_ns", (json_int_t)b->lateness_ns, "tenants", tenants, "devices",
+			 devices);
 }

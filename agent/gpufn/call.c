@@ -334,7 +334,7 @@ static void on_report(struct executor *e, const struct gpufn_report *r)
 	struct device *d = e->device;
 	struct part *p;
 
-	e->opening -= r->op == GPUFN_OPEN && e->opening;
+	e->opening -= r->op == GPUFN_OPEN;
 	if (r->op == GPUFN_RUN)
 		e->astray = 0;
 	LIST_FOREACH (p, &e->parts, of_executor)
@@ -367,7 +367,7 @@ static void on_death(struct executor *e, const char *why)
 		p->device->memory_used -= p->call->fn.device_bytes;
 		p->executor = NULL;
 		if (p->astray)
-			device_charge(p, now_s() - e->astray);
+			device_charge(p, now_s() - p->astray_at);
 		call_finish(p->call, CALL_FAILED, why);
 	}
 	device_next(d);
@@ -396,7 +396,7 @@ static bool check_executor(struct broker *b, struct executor *e, double now)
 	double limit = b->slice_limit + (e->opening || !e->ready ? COMPILE_SECONDS : 0), since = e->astray ?: e->busy_since;
 	char why[80];
 
-	if (!e->owed || now - since <= limit)
+	if (!executor_is_mute(e, now) && (!e->owed.nr || now - since <= limit))
 		return true;
 	snprintf(why, sizeof(why), "it did not end within %g s", limit);
 	b->executors_killed++;
@@ -413,7 +413,7 @@ void call_check_limits(struct broker *b)
 	for (unsigned int i = 0; i < b->nr_devices; i++)
 		check_slice(&b->devices[i], now);
 	LIST_FOREACH (e, &b->executors, entry) {
-		owed |= e->owed > 0;
+		owed |= e->owed.nr > 0;
 		if (!check_executor(b, e, now))
 			return; /* the others at the next tick */
 	}

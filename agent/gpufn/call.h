@@ -23,6 +23,7 @@ struct part {
 	__u64 next; /* that has not been launched */
 	__u64 ran; /* groups */
 	__u64 astray; /* groups of a slice that others no longer wait for; 0: none */
+	double astray_at; /* when that slice began */
 	bool there; /* its data is */
 	double since; /* when it was opened, when its last group had run */
 	double moving; /* seconds from when it was opened until its data was there */

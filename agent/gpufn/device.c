@@ -453,7 +453,7 @@ void device_let_go(struct device *d)
 {
 	struct part *p = d->running.part;
 
-	p->executor->astray = d->running.began;
+	p->executor->astray = p->astray_at = d->running.began;
 	p->astray = d->running.groups;
 	take_out(p);
 	device_next(d);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,17 +20,21 @@
 
 #define ASTRAY_MAX 2 /* executors of a tenant on a device that hang; what it calls then may end with them */
 #define IDLE_SECONDS 60 /* after which one that has nothing to do goes */
-
-/* ---- starting ---- */
+#define SILENT_SECONDS 1 /* from the end of its socket to its own; what hangs in a driver for longer is not waited for */
+#define SILENT "the process that ran it closed its socket"
 
 static void forget(struct executor *e)
 {
 	LIST_REMOVE(e, entry);
 	if (e->reports.fd >= 0)
 		loop_remove(&e->broker->loop, &e->reports);
+	if (e->end.fd >= 0)
+		loop_remove(&e->broker->loop, &e->end);
 	gpufn_remove_dir(e->dir);
 	free(e);
 }
+
+/* ---- ending: a process that hangs in a driver may take its time to die, and is never waited for ---- */
 
 static const char *end_of(int status, char *text, size_t size)
 {
@@ -42,71 +46,122 @@ static const char *end_of(int status, char *text, size_t size)
 	return text;
 }
 
-/* A process that hangs in a driver may take its time to die: it is not waited for. */
-static void bury(struct broker *b, pid_t pid)
+/* It is nobody's any more; what is left is to reap it. */
+static void give_up(struct executor *e, const char *why)
 {
-	if (b->nr_dying < GPUFN_DYING_MAX) /* else it stays a zombie, until the broker ends */
-		b->dying[b->nr_dying++] = pid;
-}
+	struct broker *b = e->broker;
 
-static void reap(struct broker *b)
-{
-	unsigned int left = 0;
-
-	for (unsigned int i = 0; i < b->nr_dying; i++)
-		if (child_wait(b->dying[i], 0, NULL) == -ETIMEDOUT)
-			b->dying[left++] = b->dying[i];
-	b->nr_dying = left;
-}
-
-/* With @why it is killed; without, it has died by itself. */
-static void end(struct executor *e, const char *why)
-{
-	char text[128];
-	int status = 0;
-
-	if (why) {
-		kill(e->pid, SIGKILL);
-		bury(e->broker, e->pid);
-	} else {
-		child_wait(e->pid, -1, &status);
-		why = end_of(status, text, sizeof(text));
-	}
 	if (!LIST_EMPTY(&e->parts))
 		log_warning("%s of %s on %s: %s", LIST_FIRST(&e->parts)->call->function, e->tenant->name, e->device->info.name,
 			    why);
-	e->broker->executor_ops->on_death(e, why);
-	forget(e);
+	LIST_REMOVE(e, entry);
+	LIST_INSERT_HEAD(&b->dying, e, entry);
+	if (e->reports.fd >= 0)
+		loop_remove(&b->loop, &e->reports);
+	b->executor_ops->on_death(e, why);
+	e->tenant = NULL;
+}
+
+void executor_kill(struct executor *e, const char *why)
+{
+	kill(e->pid, SIGKILL);
+	give_up(e, e->silent_at ? SILENT : why);
+}
+
+/*
+ * Its socket is closed. It has crashed, and on_end() will say how; or it only stopped to talk: then it is killed for that. What
+ * is dying already keeps the reason that it had.
+ */
+static void on_silence(struct executor *e)
+{
+	e->retired = true;
+	e->silent_at = now_s();
+	loop_remove(&e->broker->loop, &e->reports);
+	kill(e->pid, SIGKILL);
+}
+
+bool executor_is_mute(const struct executor *e, double now)
+{
+	return e->silent_at && now - e->silent_at > SILENT_SECONDS;
+}
+
+/* ---- what it reports ---- */
+
+static void on_ready(struct executor *e, const struct gpufn_report *r)
+{
+	double launch = (double)r->ns / 1e9;
+
+	if (r->err) {
+		e->broker->executors_died++;
+		executor_kill(e, r->text);
+		return;
+	}
+	e->ready = true;
+	if (!e->device->launch || launch < e->device->launch)
+		e->device->launch = launch;
+}
+
+static void disbelieve(struct executor *e, const char *wrong)
+{
+	char why[128];
+
+	e->broker->executors_killed++;
+	e->broker->executors_forged++;
+	snprintf(why, sizeof(why), "the process that ran it is not believed any more: %s", wrong);
+	executor_kill(e, why);
+}
+
+/* False: there is none. It may be dying afterwards. */
+static bool take_report(struct executor *e)
+{
+	struct gpufn_report r;
+	const char *wrong;
+	_close_ int fd = -1;
+	ssize_t n = e->reports.fd < 0 ? -EAGAIN : ipc_recv_request(e->reports.fd, (char *)&r, sizeof(r), &fd);
+
+	if (n == -EAGAIN || n == -EINTR)
+		return false;
+	if (!n || n == -ECONNRESET) {
+		on_silence(e);
+		return false;
+	}
+	wrong = fd >= 0 ? "a descriptor came with a report" : owed_check(&e->owed, &r, n, now_s());
+	if (wrong) {
+		disbelieve(e, wrong);
+		return false;
+	}
+	e->busy_since = e->owed.nr ? now_s() : 0;
+	if (r.op == GPUFN_READY)
+		on_ready(e, &r);
+	else
+		e->broker->executor_ops->on_report(e, &r);
+	return true;
 }
 
 static void on_report(struct source *s)
 {
-	struct executor *e = s->data;
-	struct gpufn_report r;
-	ssize_t n = recv(s->fd, &r, sizeof(r), MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n != sizeof(r)) {
-		e->broker->executors_died++;
-		end(e, NULL);
-		return;
-	}
-	r.text[sizeof(r.text) - 1] = '\0';
-	e->owed -= e->owed > 0;
-	e->busy_since = e->owed ? now_s() : 0;
-	if (r.op == GPUFN_READY) {
-		e->ready = !r.err;
-		if (!r.err && (!e->device->launch || (double)r.ns / 1e9 < e->device->launch))
-			e->device->launch = (double)r.ns / 1e9;
-		if (r.err) {
-			e->broker->executors_died++;
-			executor_kill(e, r.text);
-		}
-		return;
-	}
-	e->broker->executor_ops->on_report(e, &r);
+	take_report(s->data);
 }
+
+/* What it reported before is still taken. */
+static void on_end(struct source *s)
+{
+	struct executor *e = s->data;
+	char text[128];
+	int status = 0;
+
+	while (take_report(e))
+		;
+	if (child_wait(e->pid, 0, &status) == -ETIMEDOUT)
+		return;
+	if (e->tenant) { /* it was not killed */
+		e->broker->executors_died++;
+		give_up(e, end_of(status, text, sizeof(text)));
+	}
+	forget(e);
+}
+
+/* ---- starting ---- */
 
 static int spawn(struct executor *e)
 {
@@ -126,7 +181,10 @@ static int spawn(struct executor *e)
 		return log_error(err, "cannot start an executor: %s", strerror(-err));
 	fcntl(sock, F_SETFL, O_NONBLOCK); /* nobody waits for one that hangs */
 	e->reports = (struct source){ .fd = sock, .ready = on_report, .data = e };
-	return loop_add(&e->broker->loop, &e->reports);
+	e->end = (struct source){ .fd = (int)syscall(SYS_pidfd_open, e->pid, 0), .ready = on_end, .data = e };
+	if (e->end.fd < 0)
+		return log_error(-errno, "cannot watch an executor: %m");
+	return loop_add(&e->broker->loop, &e->reports) ?: loop_add(&e->broker->loop, &e->end);
 }
 
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d)
@@ -143,8 +201,9 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
-	*e = (struct executor){ .broker = b, .tenant = t, .device = d, .reports = { .fd = -1 }, .owed = 1 };
+	*e = (struct executor){ .broker = b, .tenant = t, .device = d, .reports.fd = -1, .end.fd = -1 };
 	e->used_at = e->busy_since = now_s();
+	owed_add(&e->owed, GPUFN_READY, 0, e->used_at);
 	snprintf(e->dir, sizeof(e->dir), "%s/executor.XXXXXX", b->state_dir);
 	LIST_INSERT_HEAD(&b->executors, e, entry);
 	if (!mkdtemp(e->dir) || spawn(e)) {
@@ -156,25 +215,21 @@ struct executor *executor_get(struct broker *b, struct tenant *t, struct device 
 	return e;
 }
 
-/* ---- ordering and killing ---- */
+/* ---- ordering ---- */
 
 int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 {
-	int err = ipc_send_request(e->reports.fd, (const char *)o, sizeof(*o), fd);
+	double now = now_s();
+	int err = e->reports.fd < 0 ? -EPIPE : e->owed.nr == GPUFN_OWED_MAX ? -EAGAIN : 0;
 
+	err = err ?: ipc_send_request(e->reports.fd, (const char *)o, sizeof(*o), fd);
 	if (err) { /* it hangs, and has as many orders as go in; what it does not hear of, it would keep */
 		e->retired |= o->op == GPUFN_CLOSE;
 		return err;
 	}
-	if (!e->owed)
-		e->busy_since = now_s();
-	e->owed++;
-	return 0;
-}
-
-void executor_kill(struct executor *e, const char *why)
-{
-	end(e, why);
+	if (!e->owed.nr)
+		e->busy_since = now;
+	return owed_add(&e->owed, o->op, o->call, now);
 }
 
 void executor_tend(struct broker *b)
@@ -183,12 +238,11 @@ void executor_tend(struct broker *b)
 	struct executor *e;
 
 	LIST_FOREACH (e, &b->executors, entry) {
-		if (e->owed || !LIST_EMPTY(&e->parts))
+		if (e->owed.nr || !LIST_EMPTY(&e->parts))
 			e->used_at = now;
 		e->retired |= now - e->used_at > IDLE_SECONDS;
 	}
 	executor_kill_retired(b);
-	reap(b);
 }
 
 bool executor_has(const struct broker *b, const struct tenant *t)
@@ -219,12 +273,14 @@ void executor_kill_retired(struct broker *b)
 			if (e->retired && LIST_EMPTY(&e->parts))
 				break;
 		if (e)
-			end(e, "");
+			executor_kill(e, "");
 	} while (e);
 }
 
 void executor_kill_all(struct broker *b)
 {
 	while (!LIST_EMPTY(&b->executors))
-		end(LIST_FIRST(&b->executors), "the broker stops");
+		executor_kill(LIST_FIRST(&b->executors), "the broker stops");
+	while (!LIST_EMPTY(&b->dying)) /* they end with the broker, if not before */
+		forget(LIST_FIRST(&b->dying));
 }

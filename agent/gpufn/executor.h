@@ -7,10 +7,8 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "agent/gpufn/wire.h"
+#include "agent/gpufn/owed.h"
 #include "agent/lib/loop.h"
-
-#define GPUFN_DYING_MAX 64
 
 struct broker;
 struct device;
@@ -27,13 +25,16 @@ struct executor {
 	struct broker *broker;
 	struct tenant *tenant;
 	struct device *device;
-	struct source reports;
+	struct source reports; /* fd -1: nothing more is taken from it */
+	struct source end; /* its pidfd */
 	pid_t pid;
 	bool ready, retired;
+	double silent_at; /* since when its socket is closed; 0: it is not */
 	char dir[256];
 	double used_at; /* when it had something to do */
 	double busy_since; /* since when it owes a report; 0: it owes none */
-	unsigned int owed, opening; /* reports; of these, of calls that are opened, for which it may have to compile */
+	struct owed owed;
+	unsigned int opening; /* calls whose opening it has not reported; it may have to compile for them */
 	double astray; /* since when a slice that others no longer wait for runs; 0: none does */
 	LIST_HEAD(, part) parts;
 };
@@ -42,13 +43,15 @@ struct executor {
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d);
 /* 0 or -errno, -EAGAIN: it does not take any more now; @fd: -1, or what goes with it. */
 int executor_order(struct executor *e, struct gpufn_order *o, int fd);
-/* Kills it, if it is not dead already; its calls fail, for @why. */
+/* Kills it; its calls fail at once, for @why. @e must not be used any more. */
 void executor_kill(struct executor *e, const char *why);
+/* Its socket has been closed for long, and it has not ended. */
+bool executor_is_mute(const struct executor *e, double now);
 /* No new calls for those that are there: functions have changed, which they have compiled. They go when they have nothing left.
  */
 void executor_retire_all(struct broker *b);
 void executor_kill_retired(struct broker *b);
-/* Once a second: those that have had nothing to do for long go, and the dead are buried. */
+/* Once a second: those that have had nothing to do for long go. */
 void executor_tend(struct broker *b);
 bool executor_has(const struct broker *b, const struct tenant *t);
 void executor_kill_all(struct broker *b);

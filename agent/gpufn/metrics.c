@@ -123,9 +123,10 @@ static void collect_lateness(const json_t *state, struct metrics *m)
 
 void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metrics *m)
 {
-	static const char *const events[] = { "started", "killed", "died" };
-	struct family *executors = metrics_family(m, "nestor_gpufn_executors_total", METRIC_COUNTER,
-						  "Processes that run functions: started, killed by us, died by themselves.");
+	static const char *const events[] = { "started", "killed", "died", "forged" };
+	struct family *executors = metrics_family(
+		m, "nestor_gpufn_executors_total", METRIC_COUNTER,
+		"Processes that run functions: started, killed by us, died by themselves; forged: killed for false reports.");
 
 	metrics_u64(metrics_family(m, "nestor_gpufn_broker_restarts_total", METRIC_COUNTER,
 				   "How often the broker died and was started again."),
