@@ -20,7 +20,7 @@
 
 #define ASTRAY_MAX 2 /* executors of a tenant on a device that hang; what it calls then may end with them */
 #define IDLE_SECONDS 60 /* after which one that has nothing to do goes */
-#define SILENT_SECONDS 1 /* from the end of its socket to its own; what hangs in a driver for longer is not waited for */
+#define SILENT_SECONDS 1 /* from the end of its socket to its own; after that it is killed */
 #define SILENT "the process that ran it closed its socket"
 
 static void forget(struct executor *e)
@@ -69,15 +69,13 @@ void executor_kill(struct executor *e, const char *why)
 }
 
 /*
- * Its socket is closed. It has crashed, and on_end() will say how; or it only stopped to talk: then it is killed for that. What
- * is dying already keeps the reason that it had.
+ * Its socket is closed. It has ended, and on_end() will say how; or it does not, but only stopped to talk, and is killed soon.
  */
 static void on_silence(struct executor *e)
 {
 	e->retired = true;
 	e->silent_at = now_s();
 	loop_remove(&e->broker->loop, &e->reports);
-	kill(e->pid, SIGKILL);
 }
 
 bool executor_is_mute(const struct executor *e, double now)

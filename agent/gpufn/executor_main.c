@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/gpufn/confine.h"
+#include "agent/gpufn/enclose.h"
 #include "agent/gpufn/executor_main.h"
 #include "agent/gpufn/wire.h"
 #include "agent/lib/child.h"
@@ -328,6 +329,14 @@ static struct gpu *open_device(struct executor *e, const char *backend, unsigned
 	return NULL;
 }
 
+/* Before any tenant's code runs: the log is open for others, too, and has its flags and its owner in common with theirs. */
+static void leave_log(void)
+{
+	_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	dup2(null, STDERR_FILENO);
+}
+
 int gpufn_executor_main(char **argv)
 {
 	struct executor e = { .calls = LIST_HEAD_INITIALIZER(e.calls) };
@@ -336,6 +345,8 @@ int gpufn_executor_main(char **argv)
 	if (child_follow_parent(SIGKILL, GPUFN_ORDERS_FD))
 		return EXIT_FAILURE;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	if (gpufn_enclose(argv[4], argv))
+		return EXIT_FAILURE;
 	e.functions = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (e.functions < 0)
 		return log_error(EXIT_FAILURE, "%s: %m", argv[3]);
@@ -344,5 +355,6 @@ int gpufn_executor_main(char **argv)
 	e.speed = speed_of(getenv("NESTOR_GPUFN_SPEEDS"), (unsigned int)atoi(argv[2]));
 	e.gpu = open_device(&e, argv[1], (unsigned int)atoi(argv[2]));
 	report(&e, GPUFN_READY, 0, e.gpu ? 0 : -ENODEV, e.gpu ? launch_ns(e.gpu) : 0);
+	leave_log();
 	return e.gpu ? serve(&e) : EXIT_FAILURE;
 }

@@ -53,12 +53,12 @@ static const struct policy_key keys[] = {
 	{
 		STRING(cache, struct gpufn_policy, "path", POLICY_PATH_MAX),
 		.usual = "/var/cache/nestor",
-		.help = "The directory in which compilers keep what they make of functions, in gpufn below it. Beside that, "
+		.help = "The directory below which the processes that run functions have their file systems, in gpufn. Beside "
+			"that, "
 			"gpufn-profiles.json has what was learnt of how long functions take; without it that is learnt anew. "
 			"The "
-			"directory is made if it is missing; its parent must exist. It must not be on a file system that is "
-			"mounted "
-			"noexec, and the user nestor-gpufn must get through to it.",
+			"directory is made if it is missing; its parent must exist, and the user nestor-gpufn must get through "
+			"to it.",
 	},
 	{
 		STRING(socket, struct gpufn_policy, "path or auto", SOCKET_LEN_MAX),

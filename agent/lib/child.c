@@ -71,7 +71,8 @@ pid_t child_fork(int signal)
 {
 	pid_t parent = getpid(), pid = fork();
 
-	if (!pid && (prctl(PR_SET_PDEATHSIG, signal) || getppid() != parent))
+	/* The first process of a PID namespace has no parent there, and 0 is what it sees. */
+	if (!pid && (prctl(PR_SET_PDEATHSIG, signal) || (getppid() && getppid() != parent)))
 		_exit(127);
 	return pid;
 }

@@ -40,9 +40,9 @@ ok "gpufn: evil: the broker answers" until_ok 20 answers
 cp build/nestorctl "$T/nestorctl"
 head -c 30 /dev/zero > "$T/image"
 good() { "$T/nestorctl" gpufn call grey width=10 height=1 < "$T/image" > /dev/null 2> "$T/good.err" || { sed "s/^/# /" "$T/good.err"; false; }; }
-evil() { # evil DEED: $status, $err, and $T/result
+evil() { # evil DEED [TEXT]: $status, $err, and $T/result
 	status=0
-	printf "$1%063d" 0 | as nobody "$T/nestorctl" gpufn call evil n=64 > "$T/result" 2> "$T/err" || status=$?
+	printf '%s\0%0200d' "$1${2:-}" 0 | head -c 64 | as nobody "$T/nestorctl" gpufn call evil n=64 > "$T/result" 2> "$T/err" || status=$?
 	err=$(< "$T/err")
 }
 first=$(broker)
@@ -59,10 +59,28 @@ harmless f 'reports slices of others' 'is not believed any more: a report is abo
 harmless h 'sends half a report' 'is not believed any more: a report has the wrong size'
 harmless l 'sends more than a report' 'is not believed any more: a report has the wrong size'
 harmless d 'sends a descriptor' 'is not believed any more: a descriptor came with a report'
-harmless 0 'sends nothing' 'died of signal 9'
-harmless s 'ends its sending side and goes on' 'died of signal 9'
-harmless c 'closes its socket and goes on' 'died of signal 9'
+harmless 0 'sends nothing' 'closed its socket'
+harmless s 'ends its sending side and goes on' 'closed its socket'
+harmless c 'closes its socket and goes on' 'closed its socket'
 harmless e 'exits' 'ended with status 3'
+# ---- what it tries with others
+evil t
+is "gpufn: an executor that tries forbidden system calls ends its call well" 0 "$status"
+od -An -v -w8 -td8 "$T/result" | tr -d ' ' > "$T/tries"
+ok "gpufn: an executor tries 40 forbidden system calls" [ "$(head -1 "$T/tries")" -ge 40 ]
+is "gpufn: an executor can make none of the forbidden system calls" "" \
+	"$(sed -n "2,$(($(head -1 "$T/tries") + 1))p" "$T/tries" | grep -vnx -- -1 | xargs)"
+evil r "/proc/$agent_pid/stat"
+is "gpufn: an executor does not see a process outside of it" -2 "$(od -An -N8 -td8 "$T/result" | tr -d ' ')"
+evil r /proc/1/stat
+ok "gpufn: an executor sees itself" [ "$(od -An -N8 -td8 "$T/result")" -gt 0 ]
+evil k
+two() { [ "$(executors)" = 3 ]; } # and one of the good tenant
+ok "gpufn: an executor can start a process" until_ok 5 two
+evil e
+one() { [ "$(executors)" = 1 ]; }
+ok "gpufn: a process that an executor started ends with it" until_ok 5 one
+
 forged() { [ "$(metric 'nestor_gpufn_executors_total{event="forged"}')" = 4 ]; }
 ok "gpufn: evil: false reports are counted" until_ok 5 forged
 is "gpufn: evil: the broker is the same" "$first" "$(broker)"
