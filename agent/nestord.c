@@ -19,6 +19,7 @@
 #include "agent/rooms.h"
 #include "agent/sections.h"
 #include "agent/base/defaults.h"
+#include "agent/who/look.h"
 
 static const char usage[] = "Usage: nestord [OPTION]…\n"
 			    "Observes and steers the containers and VMs of this machine.\n"
@@ -158,7 +159,7 @@ static int httpd(char **argv)
 	return httpd_main(argv, rooms, rooms_nr);
 }
 
-static const struct room_process core_processes[] = { { HTTPD_NAME, httpd }, {} };
+static const struct room_process core_processes[] = { { HTTPD_NAME, httpd }, { LOOKER_NAME, look_main }, {} };
 
 static const struct room_process *find_among(const struct room_process *processes, const char *name)
 {

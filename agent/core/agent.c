@@ -79,6 +79,7 @@ void agent_apply(struct agent *a, struct policy *policy)
 		log_set_level(own->log_level);
 	if (a->self_stats)
 		bpf_stats_apply(a->self_stats, own->self_stats);
+	who_vouch(a->env.who);
 	for (unsigned int i = 0; i < a->nr_rooms; i++)
 		room_apply(a, &a->rooms[i], policy);
 	who_apply(a->env.who); /* then the rooms that count are known to it */

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+
+#include "agent/lib/util.h"
 #include "agent/policy/agent.h"
 #include "agent/policy/section.h"
 
@@ -13,6 +18,47 @@ static const char *const self_stats[] = {
 	[BPF_STATS_OFF] = "off",
 	[BPF_STATS_SAMPLE] = "sample",
 	[BPF_STATS_ON] = "on",
+};
+
+int agent_policy_uid(const char *user, __u32 *ret_uid)
+{
+	_fclose_ FILE *f = NULL;
+	struct passwd entry, *found;
+	char line[4096];
+
+	if (user[strspn(user, "0123456789")] == '\0') {
+		*ret_uid = (__u32)strtoul(user, NULL, 10);
+		return 0;
+	}
+	f = fopen("/etc/passwd", "re");
+	while (f && !fgetpwent_r(f, &entry, line, sizeof(line), &found))
+		if (!strcmp(found->pw_name, user)) {
+			*ret_uid = found->pw_uid;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static const char *check_user(const char *user)
+{
+	__u32 uid;
+
+	return agent_policy_uid(user, &uid) ? "is neither a number nor a user in /etc/passwd" : NULL;
+}
+
+static const struct policy_key vmm_keys[] = {
+	{
+		LIST_AS(users, struct agent_vmm, "list of users", char *, NULL, AGENT_VMM_USERS_MAX),
+		.len_max = 32,
+		.check = check_user,
+		.help = "Names in /etc/passwd, or numbers: their processes that run a VMM are vouched for, in no PID or user "
+			"namespace but the agent's.",
+	},
+	{
+		GLOBS(cgroups, struct agent_vmm),
+		.help = "Globs of paths of cgroups, such as /lab.slice: so are those in such a cgroup, or below it.",
+	},
+	{},
 };
 
 static const struct policy_key keys[] = {
@@ -64,6 +110,18 @@ static const struct policy_key keys[] = {
 		.help = "Have the kernel measure the run time of BPF programs. That costs every BPF program of the machine, "
 			"not just "
 			"the agent's, a little. sample measures one second a minute.",
+	},
+	{
+		MAP(vmm, struct agent_policy, vmm_keys),
+		.usual = "{ users: [], cgroups: [] }",
+		.help = "Which VMs policy may name, besides those in a scope of libvirt and those that root runs in no "
+			"container: any "
+			"user can run a program that is called as a VMM. Other VMs are shown, as user@UID/NAME, and no rule of "
+			"the "
+			"policy matches them.",
+		.example = "vmm:\n"
+			   "  users: [libvirt-qemu, 1000]\n"
+			   "  cgroups: [/lab.slice]\n",
 	},
 	{},
 };

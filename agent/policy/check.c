@@ -240,6 +240,8 @@ static int check_key(const struct policy_section *const *sections, const struct 
 		return check_section(src, key, error);
 	if (node.entry && node.key->keys)
 		return check_entry(src, key, error);
+	if (node.key->type == POLICY_MAP)
+		return check_section(src, key, error);
 	if (node.key->type == POLICY_LIST && !node.entry)
 		return check_list(src, key, node.key->entries_max, error);
 	return check_value(src, key, node.key, error);

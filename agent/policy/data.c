@@ -49,6 +49,8 @@ static void free_members(const struct policy_key *keys, char *data)
 	for (; keys->name; keys++)
 		if (keys->type == POLICY_LIST)
 			free_list(keys, *(char **)(data + keys->offset), *count_of(keys, data));
+		else if (keys->type == POLICY_MAP)
+			free_members(keys->keys, data + keys->offset);
 		else if (keys->type == POLICY_STRING)
 			free(*(char **)(data + keys->offset));
 }
@@ -110,6 +112,7 @@ static __u64 number_at(const struct policy_key *key, const void *data)
 }
 
 static json_t *list_to_json(const struct policy_key *list, char *section);
+static json_t *map_to_json(const struct policy_key *keys, char *structure);
 
 static json_t *value_to_json(const struct policy_key *key, char *structure)
 {
@@ -124,6 +127,8 @@ static json_t *value_to_json(const struct policy_key *key, char *structure)
 		return ports_to_json(data);
 	case POLICY_LIST:
 		return list_to_json(key, structure);
+	case POLICY_MAP:
+		return map_to_json(key->keys, structure + key->offset);
 	default:
 		return json_integer((json_int_t)number_at(key, data));
 	}
@@ -165,16 +170,20 @@ static json_t *list_to_json(const struct policy_key *list, char *section)
 	return array;
 }
 
+static json_t *map_to_json(const struct policy_key *keys, char *structure)
+{
+	json_t *object = json_object();
+
+	for (; keys->name; keys++)
+		json_object_set_new(object, keys->name, value_to_json(keys, structure));
+	return object;
+}
+
 json_t *policy_to_json(const struct policy *p)
 {
 	json_t *all = json_object();
 
-	for (unsigned int i = 0; p->sections[i]; i++) {
-		json_t *section = json_object();
-
-		for (const struct policy_key *key = p->sections[i]->keys; key->name; key++)
-			json_object_set_new(section, key->name, value_to_json(key, p->data[i]));
-		json_object_set_new(all, p->sections[i]->name, section);
-	}
+	for (unsigned int i = 0; p->sections[i]; i++)
+		json_object_set_new(all, p->sections[i]->name, map_to_json(p->sections[i]->keys, p->data[i]));
 	return all;
 }

@@ -77,6 +77,8 @@ static const cyaml_schema_field_t *add_keys(struct tables *t, const struct polic
 			f->value = list(t, key);
 		} else if (key->type == POLICY_STRING) {
 			f->value = string(key);
+		} else if (key->type == POLICY_MAP) {
+			f->value = mapping(add_keys(t, key->keys), key->size, CYAML_FLAG_OPTIONAL);
 		} else {
 			f->value = (cyaml_schema_value_t){ .type = CYAML_IGNORE, .flags = CYAML_FLAG_OPTIONAL };
 		}

@@ -35,7 +35,7 @@ const struct policy_key *policy_keys_below(const struct policy_node *node)
 {
 	if (!node->key)
 		return node->section->keys;
-	return node->entry ? node->key->keys : NULL;
+	return node->entry || node->key->type == POLICY_MAP ? node->key->keys : NULL;
 }
 
 /* From a list to the entry of number @i. */

@@ -29,7 +29,7 @@
 #define POLICY_GLOB_MAX 191 /* bytes */
 #define POLICY_PATH_MAX 1023
 
-enum policy_type { POLICY_WORD, POLICY_NUMBER, POLICY_STRING, POLICY_PORTS, POLICY_LIST };
+enum policy_type { POLICY_WORD, POLICY_NUMBER, POLICY_STRING, POLICY_PORTS, POLICY_LIST, POLICY_MAP };
 
 struct policy_key {
 	const char *name; /* NULL ends the keys */
@@ -56,7 +56,8 @@ struct policy_key {
 	/* POLICY_LIST */
 	size_t count_offset; /* of an unsigned int */
 	uint32_t entries_max;
-	const struct policy_key *keys; /* of an entry; NULL: entries are strings */
+	/* Of an entry; NULL: entries are strings. Or POLICY_MAP: of the struct, of which a file that has the key sets all. */
+	const struct policy_key *keys;
 	const char *one, *all, *some; /* "a, b": an entry needs exactly one of these, all of these, at least one of these */
 
 	const char *usual; /* default, in YAML; NULL in entries of lists, which have none: 0 or NULL is what is not given */
@@ -107,6 +108,9 @@ struct policy_section {
 #define LIST(key, structure, entry, entry_keys) LIST_OF(key, structure, entry, entry_keys, UINT32_MAX)
 /* ... or globs. */
 #define GLOBS(key, structure) LIST_AS(key, structure, "list of globs", char *, NULL, UINT32_MAX), .len_max = POLICY_GLOB_MAX
+
+/* The struct @key in @structure. */
+#define MAP(key, structure, map_keys) MEMBER(key, structure), .type = POLICY_MAP, .what = "keys", .keys = (map_keys)
 
 /* Names of enum policy_mode; the first two for rooms that only observe. */
 #define POLICY_MODES 3

@@ -11,6 +11,7 @@
 #include "agent/who/who.h"
 #include "agent/policy/agent.h"
 #include "agent/base/bpfobj.h"
+#include "agent/who/account_name.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/log.h"
 #include "agent/who/container_name.h"
@@ -18,31 +19,7 @@
 #include "agent/who/counter_maps.h"
 #include "agent/lib/util.h"
 
-#define BUCKETS 1024
-
 static const struct owner REST_OWNER = { .id = OWNER_ID_REST };
-
-struct entry {
-	struct owner owner;
-	struct owner_info info; /* as in the map */
-	__u64 seen_ns; /* when we met it */
-	bool final; /* its name will not change */
-	LIST_ENTRY(entry) in_bucket;
-	TAILQ_ENTRY(entry) in_all;
-};
-
-TAILQ_HEAD(entries, entry);
-
-struct accounts {
-	struct env *env;
-	struct bpf_map *map;
-	const struct workloads *census;
-	struct entries all;
-	LIST_HEAD(, entry) buckets[BUCKETS];
-	LIST_HEAD(, counters) tallies;
-	unsigned int nr_shown; /* different names that are shown */
-	bool renamed; /* one that is shown: nr_shown may be wrong */
-};
 
 /* ---- entries ---- */
 
@@ -70,6 +47,7 @@ static struct entry *add(struct accounts *o, const struct owner *owner, const st
 	e->owner = *owner;
 	e->info = *info;
 	e->seen_ns = now_ns();
+	e->accounts = o;
 	LIST_INSERT_HEAD(&o->buckets[bucket_of(owner)], e, in_bucket);
 	TAILQ_INSERT_TAIL(&o->all, e, in_all);
 	return e;
@@ -77,102 +55,10 @@ static struct entry *add(struct accounts *o, const struct owner *owner, const st
 
 static void drop(struct accounts *o, struct entry *e)
 {
+	looker_drop(o->looker, &e->look);
 	LIST_REMOVE(e, in_bucket);
 	TAILQ_REMOVE(&o->all, e, in_all);
 	free(e);
-}
-
-static void save(struct accounts *o, const struct entry *e)
-{
-	bpf_map_update_elem(bpf_map__fd(o->map), &e->owner, &e->info, BPF_EXIST);
-}
-
-/* ---- names ---- */
-
-static bool is_named(const struct entry *e)
-{
-	return e->info.name[0] || e->info.vm[0];
-}
-
-static bool same_name(const struct entry *a, const struct entry *b)
-{
-	return !strcmp(a->info.name, b->info.name) && !strcmp(a->info.vm, b->info.vm);
-}
-
-/* Two that live at once under one name, such as a docker's and a podman's "web", would be one series. */
-static bool is_taken(const struct accounts *o, const struct entry *e)
-{
-	struct entry *other;
-
-	TAILQ_FOREACH (other, &o->all, in_all)
-		if (other != e && !other->info.dead_since_ns && same_name(other, e) && strcmp(other->info.path, e->info.path))
-			return true;
-	return false;
-}
-
-static void make_unique(const struct accounts *o, struct entry *e)
-{
-	char name[OWNER_NAME_MAX];
-
-	if (!e->info.name[0] || !is_taken(o, e))
-		return;
-	memcpy(name, e->info.name, sizeof(name));
-	snprintf(e->info.name, sizeof(e->info.name), "%.*s:%s", (int)(sizeof(name) - OWNER_SHORT_ID_MAX - 1), name,
-		 e->info.short_id);
-	if (!e->info.short_id[0] || is_taken(o, e))
-		snprintf(e->info.name, sizeof(e->info.name), "%.*s", (int)sizeof(e->info.name) - 1, e->info.path);
-}
-
-/* 0, or -errno if it is gone. */
-static int name_cgroup(const struct accounts *o, struct entry *e)
-{
-	struct owner_info *info = &e->info;
-	struct container_name found;
-	char path[OWNER_PATH_MAX];
-	int err;
-
-	err = kernel_cgroup_path(&o->env->kernel, e->owner.hierarchy, e->owner.id, path, sizeof(path));
-	if (err == -ENOTCONN) {
-		snprintf(info->name, sizeof(info->name), "cgroup:%u:%llu", e->owner.hierarchy, e->owner.id);
-		e->final = true;
-		return 0;
-	}
-	if (err || e->final)
-		return err;
-	container_name("", path, &found);
-	e->final = found.final || now_ns() - e->seen_ns > NAME_SETTLES_NS;
-	if (workloads_name_vms_cgroup(o->census, found.path, info)) {
-		e->final = true;
-		return 0;
-	}
-	memcpy(info->name, found.name, sizeof(info->name));
-	memcpy(info->runtime, found.runtime, sizeof(info->runtime));
-	memcpy(info->short_id, found.short_id, sizeof(info->short_id));
-	memcpy(info->path, found.path, sizeof(info->path));
-	make_unique(o, e);
-	return 0;
-}
-
-static int name_vm(const struct accounts *o, struct entry *e)
-{
-	e->final = true;
-	return workloads_name_vm(o->census, e->owner.id, &e->info) ? 0 : -ESRCH;
-}
-
-/* Names it, or notes that it is dead. */
-static void look_at(struct accounts *o, struct entry *e)
-{
-	struct owner_info was = e->info;
-	int err = e->owner.hierarchy == OWNER_VM ? name_vm(o, e) : name_cgroup(o, e);
-
-	if (!err)
-		e->info.dead_since_ns = 0;
-	else if (!e->info.dead_since_ns)
-		e->info.dead_since_ns = now_ns();
-	if (!memcmp(&was, &e->info, sizeof(was)))
-		return;
-	o->renamed |= was.state == OWNER_SHOWN && (strcmp(was.name, e->info.name) || strcmp(was.vm, e->info.vm));
-	save(o, e);
 }
 
 /* ---- what is shown ---- */
@@ -204,7 +90,7 @@ static struct entry *find_shown(const struct accounts *o, const struct entry *e)
 	struct entry *other, *dead = NULL;
 
 	TAILQ_FOREACH (other, &o->all, in_all) {
-		if (other == e || other->info.state != OWNER_SHOWN || !same_name(other, e))
+		if (other == e || other->info.state != OWNER_SHOWN || !account_name_same(other, e))
 			continue;
 		if (!other->info.dead_since_ns)
 			return other;
@@ -222,7 +108,7 @@ static void set_state(struct accounts *o, struct entry *e, enum owner_showing st
 	if (!others && state != OWNER_SHOWN && e->info.state == OWNER_SHOWN)
 		o->nr_shown--;
 	e->info.state = state;
-	save(o, e);
+	account_name_save(o, e);
 }
 
 /* @e's name is no longer shown. */
@@ -275,16 +161,22 @@ static bool make_room(struct accounts *o)
 	return dead;
 }
 
+/* Until then a container of a runtime's is called by its id, which nobody wants to see. */
+static bool waits_for_record(const struct entry *e)
+{
+	return e->look.asked && !e->answered && e->info.short_id[0];
+}
+
 /* What becomes of a new one; OWNER_NEW: it is too early to say. */
 static enum owner_showing verdict(struct accounts *o, const struct entry *e)
 {
-	bool named = is_named(e), wanted = named && is_wanted(o, e);
+	bool named = account_name_is_set(e), wanted = named && is_wanted(o, e);
 
 	if (wanted && find_shown(o, e))
 		return OWNER_SHOWN;
 	if (e->info.dead_since_ns || (named && !wanted))
 		return OWNER_REST;
-	if (!named || now_ns() - e->seen_ns < policy_of(o)->min_age * 1000000000ULL)
+	if (!named || waits_for_record(e) || now_ns() - e->seen_ns < policy_of(o)->min_age * 1000000000ULL)
 		return OWNER_NEW;
 	return make_room(o) ? OWNER_SHOWN : OWNER_REST;
 }
@@ -424,7 +316,7 @@ void accounts_new(struct accounts *o, const struct owner *owner)
 		e = add(o, owner, &info);
 	if (!e)
 		return;
-	look_at(o, e);
+	account_name_look(o, e);
 	decide(o, e);
 }
 
@@ -435,8 +327,22 @@ void accounts_dead(struct accounts *o, const struct owner *owner)
 	if (!e || e->info.dead_since_ns)
 		return;
 	e->info.dead_since_ns = now_ns();
-	save(o, e);
+	account_name_save(o, e);
 	decide(o, e);
+}
+
+void accounts_vm_renamed(struct accounts *o, const struct owner *owner)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH (e, &o->all, in_all) {
+		bool its_cgroup = e->owner.hierarchy != OWNER_VM && e->info.vm[0];
+
+		if (e->info.dead_since_ns || (!its_cgroup && memcmp(&e->owner, owner, sizeof(*owner)) != 0))
+			continue;
+		e->final = false;
+		account_name_look(o, e);
+	}
 }
 
 static void count_shown(struct accounts *o)
@@ -464,7 +370,7 @@ void accounts_update(struct accounts *o)
 
 	TAILQ_FOREACH (e, &o->all, in_all) {
 		if (!e->final && !e->info.dead_since_ns)
-			look_at(o, e);
+			account_name_look(o, e);
 		decide(o, e);
 	}
 	keep_to_limit(o);
@@ -489,7 +395,7 @@ void accounts_check(struct accounts *o)
 
 	read_map(o);
 	TAILQ_FOREACH (e, &o->all, in_all)
-		look_at(o, e);
+		account_name_look(o, e);
 	accounts_update(o);
 }
 
@@ -560,13 +466,14 @@ void accounts_remove_counters(struct counters *t)
 	LIST_REMOVE(t, entry);
 }
 
-int accounts_open(struct env *env, struct bpf_map *map, const struct workloads *c, struct accounts **ret)
+int accounts_open(struct env *env, struct looker *looker, struct bpf_map *map, const struct workloads *c, struct accounts **ret)
 {
 	struct accounts *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return log_error(-ENOMEM, "who: out of memory");
 	o->env = env;
+	o->looker = looker;
 	o->map = map;
 	o->census = c;
 	TAILQ_INIT(&o->all);

@@ -9,15 +9,17 @@
 #include "agent/who/who.h"
 
 struct accounts;
-
+struct looker;
 struct workloads;
 
 /* @map: who_owners. 0 or -errno. */
-int accounts_open(struct env *env, struct bpf_map *map, const struct workloads *c, struct accounts **ret);
+int accounts_open(struct env *env, struct looker *looker, struct bpf_map *map, const struct workloads *c,
+		  struct accounts **ret);
 void accounts_close(struct accounts *o);
 
 void accounts_new(struct accounts *o, const struct owner *owner); /* has counters since just now */
 void accounts_dead(struct accounts *o, const struct owner *owner); /* maybe none of ours */
+void accounts_vm_renamed(struct accounts *o, const struct owner *vm);
 void accounts_check(struct accounts *o); /* looks for those that were not told of */
 /* Decides who is shown, and lets heirs have what the dead leave. */
 void accounts_update(struct accounts *o);

@@ -348,3 +348,12 @@ void container_name(const char *root, const char *path, struct container_name *r
 		return;
 	name_by_path(&units, !containers.missed);
 }
+
+__u32 container_name_user(const char *path)
+{
+	struct walk w = { .path = path };
+
+	while (next_part(&w))
+		note_user(&w);
+	return w.records.uid;
+}

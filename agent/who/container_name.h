@@ -34,8 +34,12 @@ struct container_name {
 /*
  * @path: of a cgroup, from the mount of its hierarchy. The container is the outermost component that a runtime made,
  * else the outermost service or scope of systemd, else the slice, else the path itself. @root: "" or a directory that
- * stands for / (tests). Reads small files of the runtimes, so it may sleep.
+ * stands for / (tests). Reads files of the runtimes, and of users: it may wait for ever, so only the looker does this
+ * (agent/who/looker.h). NULL: nothing is read, and nothing is final that a record might change.
  */
 void container_name(const char *root, const char *path, struct container_name *ret);
+
+/* The user whose files container_name() may read, 0: none's but root's. */
+__u32 container_name_user(const char *path);
 
 #endif

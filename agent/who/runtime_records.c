@@ -16,6 +16,7 @@
 
 #define RECORD_MAX (1U << 20) /* bytes; one container's is 5 to 100 KiB */
 #define LIST_MAX (16U << 20) /* bytes; podman's list has about 1 KiB per container */
+#define ENTRY_MAX (64U << 10) /* bytes of that list that are parsed: JSON takes some 40 times as much memory */
 
 /* ---- text ---- */
 
@@ -46,7 +47,7 @@ static int open_system_dir(const struct records *r, const char *dir)
 {
 	char path[PATH_MAX];
 
-	if ((size_t)snprintf(path, sizeof(path), "%s%s", r->root, dir) >= sizeof(path))
+	if (!r->root || (size_t)snprintf(path, sizeof(path), "%s%s", r->root, dir) >= sizeof(path))
 		return -1;
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
@@ -60,7 +61,7 @@ static bool find_home(const struct records *r, char *home, size_t size)
 	if ((size_t)snprintf(path, sizeof(path), "%s/etc/passwd", r->root) >= sizeof(path))
 		return false;
 	f = fopen(path, "re");
-	/* not getpwuid(): it may ask the network, and this is the agent's one thread */
+	/* not getpwuid(): it may ask the network */
 	while (f && !fgetpwent_r(f, &entry, line, sizeof(line), &found))
 		if (found->pw_uid == r->uid)
 			return (size_t)snprintf(home, size, "%s%s", r->root, found->pw_dir) < size;
@@ -78,7 +79,7 @@ static int open_home(const struct records *r)
 	struct statx st, root;
 	int fd;
 
-	if (!find_home(r, home, sizeof(home)) ||
+	if (!r->root || !find_home(r, home, sizeof(home)) ||
 	    statx(AT_FDCWD, r->root[0] ? r->root : "/", AT_STATX_DONT_SYNC, STATX_TYPE, &root))
 		return -1;
 	fd = open(home, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -138,7 +139,8 @@ static int open_beneath(int dir, const char *path)
 	if (!mount || at < 0 || fstat(at, &st) || !S_ISREG(st.st_mode))
 		return -1;
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", at);
-	return open(again, O_RDONLY | O_CLOEXEC);
+	/* Its owner may hold a lease on it, which makes others wait. */
+	return open(again, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 /* All of a regular file of at most @max bytes, to be freed; NULL if it is none, or empty. */
@@ -217,7 +219,8 @@ bool runtime_record_parse_podman(const char *text, size_t len, const char *id, c
 	entry = memmem(text, len, head, strlen(head));
 	if (!entry)
 		return false;
-	json = json_loadb(entry, len - (size_t)(entry - text), JSON_DISABLE_EOF_CHECK, NULL);
+	len -= (size_t)(entry - text);
+	json = json_loadb(entry, len < ENTRY_MAX ? len : ENTRY_MAX, JSON_DISABLE_EOF_CHECK, NULL);
 	ret_name[0] = '\0';
 	if (json)
 		runtime_record_clean(json_string_value(json_array_get(json_object_get(json, "names"), 0)) ?: "", ret_name);

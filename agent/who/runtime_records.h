@@ -19,7 +19,7 @@
 
 /* Whose records. */
 struct records {
-	const char *root; /* "" or a directory that stands for / */
+	const char *root; /* "" or a directory that stands for /; NULL: there are none */
 	unsigned int uid; /* 0: those of the system; else those in this user's home */
 };
 

@@ -11,21 +11,36 @@
 #include "agent/lib/util.h"
 #include "agent/who/vm_scan.h"
 
-/* Leaves room for ":PID". */
-#define NAME_MAX_LEN (OWNER_NAME_MAX - 12)
+/* Leaves room for ":PID" and, before it, "user@4294967295/". */
+#define NAME_MAX_LEN (OWNER_NAME_MAX - 12 - 16)
+
+static const struct {
+	const char *file, *vmm;
+	bool prefix; /* qemu-system-x86_64; releases are called cloud-hypervisor-static, firecracker-v1.9.0-x86_64 */
+} known[] = {
+	{ "qemu-system-", "qemu", true },
+	{ "qemu-kvm", "qemu", false },
+	{ "kvm", "qemu", false },
+	{ "cloud-hypervisor", "cloud-hypervisor", true },
+	{ "firecracker", "firecracker", true },
+};
+
+const char *vm_vmm_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(name, known[i].vmm))
+			return known[i].vmm;
+	return NULL;
+}
+
+/* The kernel keeps 15 characters of a program's name. */
+const char *vm_vmm_of_comm(const char *comm)
+{
+	return strcmp(comm, "cloud-hyperviso") ? vm_vmm(comm) : "cloud-hypervisor";
+}
 
 const char *vm_vmm(const char *program)
 {
-	static const struct {
-		const char *file, *vmm;
-		bool prefix; /* qemu-system-x86_64; releases are called cloud-hypervisor-static, firecracker-v1.9.0-x86_64 */
-	} known[] = {
-		{ "qemu-system-", "qemu", true },
-		{ "qemu-kvm", "qemu", false },
-		{ "kvm", "qemu", false },
-		{ "cloud-hypervisor", "cloud-hypervisor", true },
-		{ "firecracker", "firecracker", true },
-	};
 	const char *slash = strrchr(program, '/');
 	const char *file = slash ? slash + 1 : program;
 
@@ -124,6 +139,29 @@ static bool is_machine(const char *name, size_t len)
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
 		if (len > strlen(ends[i]) && !strncmp(name + len - strlen(ends[i]), ends[i], strlen(ends[i])))
 			return true;
+	return false;
+}
+
+/*
+ * Slices, and libvirt's partitions where it goes without systemd, are made by root. Below a scope its processes may make what
+ * they like, and anywhere else anything may be called so.
+ */
+bool vm_is_in_machine(const char *path)
+{
+	bool slices = !strncmp(path, "/machine.slice/", 15);
+
+	if (!slices && strncmp(path, "/machine/", 9))
+		return false;
+	for (path += slices ? 15 : 9; *path; path += *path == '/') {
+		size_t len = strcspn(path, "/");
+		const char *end = slices ? ".slice" : ".partition";
+
+		if (is_machine(path, len))
+			return slices == !strncmp(path, "machine-", 8);
+		if (len <= strlen(end) || strncmp(path + len - strlen(end), end, strlen(end)))
+			return false;
+		path += len;
+	}
 	return false;
 }
 

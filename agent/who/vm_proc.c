@@ -21,6 +21,29 @@ int vm_parse_stat(const char *text, struct vm_stat *ret)
 	return 0;
 }
 
+/* What follows @head, which begins a line; NULL: there is none. The first line is the process' name, escaped. */
+static const char *find_line(const char *text, const char *head)
+{
+	const char *at = strstr(text, head);
+
+	return at ? at + strlen(head) : NULL;
+}
+
+int vm_parse_status(const char *text, struct vm_status *ret)
+{
+	const char *tgid = find_line(text, "\nTgid:\t"), *uids = find_line(text, "\nUid:\t"),
+		   *pids = find_line(text, "\nNSpid:\t");
+	unsigned int uid[4];
+
+	if (!tgid || !uids || !pids || sscanf(tgid, "%d", &ret->tgid) != 1 ||
+	    sscanf(uids, "%u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) != 4)
+		return -ESRCH;
+	ret->uid = uid[0];
+	ret->one_uid = uid[0] == uid[1] && uid[0] == uid[2] && uid[0] == uid[3];
+	ret->our_pids = !memchr(pids, '\t', strcspn(pids, "\n"));
+	return 0;
+}
+
 /* ---- cgroups ---- */
 
 /* Does the list "cpu,memory" name the memory controller? */

@@ -20,6 +20,17 @@ struct vm_stat {
 /* 0, or -ESRCH if @text is no such line, as that of a process that has just ended. */
 int vm_parse_stat(const char *text, struct vm_stat *ret);
 
+/* Of /proc/PID/status. */
+struct vm_status {
+	__u32 uid; /* the real one, as the reader's user namespace has it */
+	bool one_uid; /* the real, effective, saved and file system user are the same */
+	bool our_pids; /* it is in the reader's PID namespace, not in one below that */
+	int tgid;
+};
+
+/* 0, or -ESRCH if @text lacks a line. */
+int vm_parse_status(const char *text, struct vm_status *ret);
+
 /*
  * From /proc/PID/cgroup, which is cut into pieces: the path in the hierarchy of the memory controller, or in cgroup v2, into
  * @ret, OWNER_PATH_MAX bytes; "/" if there is none, or it is outside of what we see. Ends behind libvirt's cgroup of a VM.

@@ -4,15 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-
-#include "agent/lib/log.h"
 #include "agent/lib/util.h"
 #include "agent/who/vm_proc.h"
 #include "agent/who/vm_scan.h"
@@ -22,7 +18,6 @@
 #define PF_KTHREAD 0x00200000
 
 #define CMDLINE_MAX (128 << 10) /* bytes; what is longer is cut */
-#define FDS_MAX 65536 /* descriptors of one process that are looked at */
 
 static void closedir_p(DIR **dir)
 {
@@ -78,7 +73,10 @@ static int read_cmdline(int proc, struct cmdline *ret, char **ret_memory)
 	return 0;
 }
 
-/* The VMM that the process runs; by its first argument where the executable is not ours to see. NULL: none. */
+/*
+ * The VMM that the process runs; by what it calls itself where the executable is not ours to see, as its command line would
+ * have to be waited for. NULL: none.
+ */
 static const char *read_vmm(int proc)
 {
 	static const char deleted[] = " (deleted)"; /* after an upgrade */
@@ -86,8 +84,12 @@ static const char *read_vmm(int proc)
 	size_t len;
 	int err = read_link(proc, "exe", text, sizeof(text));
 
-	if (err == -EACCES || err == -EPERM)
-		return util_read_file_at(proc, "cmdline", text, sizeof(text)) > 0 ? vm_vmm(text) : NULL;
+	if (err == -EACCES || err == -EPERM) {
+		if (util_read_file_at(proc, "comm", text, sizeof(text)) <= 0)
+			return NULL;
+		text[strcspn(text, "\n")] = '\0';
+		return vm_vmm_of_comm(text);
+	}
 	if (err)
 		return NULL;
 	len = strlen(text);
@@ -109,26 +111,44 @@ static void read_path(int proc, char *ret)
 
 /* ---- its descriptors ---- */
 
+/* 0: there is none, or it cannot be read. */
+static unsigned int read_index(const char *path)
+{
+	char text[32];
+
+	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? (unsigned int)strtoul(text, NULL, 10) : 0;
+}
+
 /* 0: it is no tap's. */
 static unsigned int tun_index(int proc, int fd)
 {
-	char path[32], text[1024], name[IF_NAMESIZE];
+	char path[64], text[1024], name[IF_NAMESIZE];
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	return util_read_file_at(proc, path, text, sizeof(text)) > 0 && vm_parse_tun(text, name) ? if_nametoindex(name) : 0;
+	if (util_read_file_at(proc, path, text, sizeof(text)) <= 0 || !vm_parse_tun(text, name) || strchr(name, '/'))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/ifindex", name);
+	return read_index(path);
 }
 
-/* /dev/tapN belongs to the macvtap with index N, if we have such a one. */
-static unsigned int macvtap_index(const char *link)
+/*
+ * /dev/tapN belongs to the macvtap with index N, if we have such a one. What the process opened may just be called so, in a
+ * mount namespace of its own: the device's number tells.
+ */
+static unsigned int macvtap_index(int fds, const char *fd, const char *link)
 {
-	unsigned int index;
-	char path[64];
+	unsigned int index, major, minor;
+	char path[64], text[32];
+	struct stat st;
 	int end = 0;
 
 	if (sscanf(link, "/dev/tap%u%n", &index, &end) != 1 || link[end])
 		return 0;
-	snprintf(path, sizeof(path), "/sys/class/macvtap/tap%u", index);
-	return access(path, F_OK) ? 0 : index;
+	snprintf(path, sizeof(path), "/sys/class/macvtap/tap%u/dev", index);
+	if (util_read_file_at(AT_FDCWD, path, text, sizeof(text)) <= 0 || sscanf(text, "%u:%u", &major, &minor) != 2 ||
+	    fstatat(fds, fd, &st, 0))
+		return 0;
+	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(major, minor) ? index : 0;
 }
 
 static bool ends_in(const char *text, const char *end)
@@ -138,52 +158,54 @@ static bool ends_in(const char *text, const char *end)
 	return len >= end_len && !strcmp(text + len - end_len, end);
 }
 
-struct taps {
-	unsigned int index[VM_TAPS_MAX];
-	unsigned int nr;
-};
-
 /* In order, and each once: a tap with many queues has as many descriptors. */
-static void add_tap(struct taps *taps, unsigned int index)
+static void add_tap(unsigned int *taps, unsigned int index)
 {
-	unsigned int at = taps->nr;
+	unsigned int nr = 0, at;
 
-	while (at && taps->index[at - 1] >= index)
+	while (taps[nr])
+		nr++;
+	at = nr;
+	while (at && taps[at - 1] >= index)
 		at--;
-	if (!index || taps->nr == VM_TAPS_MAX || (at < taps->nr && taps->index[at] == index))
+	if (!index || nr == VM_TAPS_MAX || taps[at] == index)
 		return;
-	memmove(taps->index + at + 1, taps->index + at, (taps->nr - at) * sizeof(*taps->index));
-	taps->index[at] = index;
-	taps->nr++;
+	memmove(taps + at + 1, taps + at, (nr - at) * sizeof(*taps));
+	taps[at] = index;
 }
 
-static bool in_our_netns(int proc)
+/* Is its namespace @name, such as "ns/net", ours? */
+static bool is_in_ours(int proc, const char *name)
 {
-	char its[64], ours[64];
+	char its[64], self[64], ours[64];
 
-	return !read_link(proc, "ns/net", its, sizeof(its)) && !read_link(AT_FDCWD, "/proc/self/ns/net", ours, sizeof(ours)) &&
-	       !strcmp(its, ours);
+	snprintf(self, sizeof(self), "/proc/self/%s", name);
+	return !read_link(proc, name, its, sizeof(its)) && !read_link(AT_FDCWD, self, ours, sizeof(ours)) && !strcmp(its, ours);
 }
 
-/* Links only, for a look at a file may wait for its server. In a chroot /dev has something before it. */
-static void read_fds(int proc, struct taps *taps, bool *ret_vhost)
+/* In a chroot /dev has something before it. */
+static void read_fds(int proc, struct vm_look *ret)
 {
 	int fd = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	bool ours = in_our_netns(proc);
+	bool ours = is_in_ours(proc, "ns/net");
 	const struct dirent *entry;
 	unsigned int nr = 0;
 	char link[256];
 
-	while (dir && (entry = readdir(dir)) && nr++ < FDS_MAX) {
+	while (dir && (entry = readdir(dir))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) || read_link(fd, entry->d_name, link, sizeof(link)))
 			continue;
+		if (nr++ == VM_FDS_MAX) {
+			ret->cut = true;
+			break;
+		}
 		if (strstr(link, "/dev/vhost-"))
-			*ret_vhost = true;
+			ret->vhost = true;
 		if (ours && ends_in(link, "/dev/net/tun"))
-			add_tap(taps, tun_index(proc, atoi(entry->d_name)));
+			add_tap(ret->taps, tun_index(proc, atoi(entry->d_name)));
 		if (ours)
-			add_tap(taps, macvtap_index(link));
+			add_tap(ret->taps, macvtap_index(fd, entry->d_name, link));
 	}
 }
 
@@ -198,191 +220,138 @@ static bool waits_for_daemon(const struct cmdline *c, const struct vm_stat *st, 
 	return vm_cmdline_has(c, "daemonize") && (!(st->flags & PF_FORKNOEXEC) || st->session == pid);
 }
 
-static int copy_taps(const struct taps *taps, struct vm *vm)
+/* All that its memory tells. */
+static int read_name(int proc, int pid, const char *vmm, const struct vm_stat *st, struct vm_look *ret)
 {
-	if (!taps->nr)
-		return 0;
-	vm->taps = calloc(taps->nr + 1, sizeof(*vm->taps));
-	if (!vm->taps)
-		return -ENOMEM;
-	memcpy(vm->taps, taps->index, taps->nr * sizeof(*vm->taps));
+	_free_ char *memory = NULL;
+	struct cmdline c;
+	int err = read_cmdline(proc, &c, &memory);
+
+	if (err)
+		return err;
+	ret->waits = !strcmp(vmm, "qemu") && waits_for_daemon(&c, st, pid);
+	vm_name(vmm, &c, ret->path, pid, ret->name);
 	return 0;
 }
 
-/* What may change while it runs. */
-static int look_at_rest(int proc, struct vm *vm)
+static int look(int proc, int pid, __u64 start, bool again, struct vm_look *ret)
 {
-	struct taps taps = {};
+	const char *vmm = read_vmm(proc);
 	struct vm_stat st;
 	int err;
 
-	read_path(proc, vm->path);
-	read_fds(proc, &taps, &vm->vhost);
-	/* A process that ended meanwhile has lost its descriptors first; better none than half a VM. */
-	err = read_stat(proc, &st);
-	if (err)
-		return err;
-	return st.start == vm->start && read_vmm(proc) ? copy_taps(&taps, vm) : -ESRCH;
-}
-
-static int look(int proc, int pid, struct vm *ret)
-{
-	_free_ char *memory = NULL;
-	struct vm_stat st;
-	struct cmdline c;
-	int err;
-
-	*ret = (struct vm){ .pid = pid, .vmm = read_vmm(proc) };
-	if (!ret->vmm)
+	if (!vmm)
 		return -ESRCH;
 	err = read_stat(proc, &st);
-	if (!err)
-		err = read_cmdline(proc, &c, &memory);
+	if (!err && st.start != start)
+		err = -ESRCH;
 	if (err)
 		return err;
-	if (!strcmp(ret->vmm, "qemu") && waits_for_daemon(&c, &st, pid))
-		return -EAGAIN;
-	ret->start = st.start;
-	err = look_at_rest(proc, ret);
-	if (!err)
-		vm_name(ret->vmm, &c, ret->path, pid, ret->name);
-	return err;
+	read_path(proc, ret->path);
+	if (!again)
+		err = read_name(proc, pid, vmm, &st, ret);
+	if (err)
+		return err;
+	read_fds(proc, ret);
+	/* A process that ended meanwhile has lost its descriptors first; better none than half a VM. */
+	return read_stat(proc, &st) || !read_vmm(proc) ? -ESRCH : 0;
 }
 
-int vm_look(int pid, struct vm *ret)
+static int no_process(int err)
+{
+	return err == -ENOENT ? -ESRCH : err;
+}
+
+int vm_look(int pid, __u64 start, bool again, struct vm_look *ret)
 {
 	_close_ int proc = open_proc(pid);
-	int err = proc < 0 ? proc : look(proc, pid, ret);
 
-	return err == -ENOENT ? -ESRCH : err;
+	*ret = (struct vm_look){};
+	return no_process(proc < 0 ? proc : look(proc, pid, start, again, ret));
 }
 
-int vm_look_again(const struct vm *was, struct vm *ret)
+static int read_status(int proc, struct vm_status *ret)
 {
-	_close_ int proc = open_proc(was->pid);
+	char text[4096];
+	ssize_t len = util_read_file_at(proc, "status", text, sizeof(text));
+
+	return len < 0 ? (int)len : vm_parse_status(text, ret);
+}
+
+/* All through one descriptor of /proc/PID: its number may be another's by the next look, but not there. */
+static int identify(int proc, int pid, struct vm_process *ret)
+{
+	const char *vmm = read_vmm(proc);
+	struct vm_status status;
+	struct vm_stat st;
 	int err;
 
-	*ret = *was;
-	ret->taps = NULL;
-	ret->vhost = false;
-	err = proc < 0 ? proc : look_at_rest(proc, ret);
-	return err == -ENOENT ? -ESRCH : err;
+	*ret = (struct vm_process){ .pid = pid };
+	if (!vmm)
+		return -ESRCH;
+	snprintf(ret->vmm, sizeof(ret->vmm), "%s", vmm);
+	err = read_stat(proc, &st);
+	if (!err)
+		err = read_status(proc, &status);
+	if (err)
+		return err;
+	ret->start = st.start;
+	ret->uid = status.uid;
+	ret->one_uid = status.one_uid;
+	ret->ours = status.our_pids && is_in_ours(proc, "ns/user");
+	read_path(proc, ret->path);
+	return 0;
 }
 
-void vm_forget(struct vm *vm)
+int vm_identify(int pid, struct vm_process *ret)
 {
-	free(vm->taps);
-	vm->taps = NULL;
+	_close_ int proc = open_proc(pid);
+
+	return no_process(proc < 0 ? proc : identify(proc, pid, ret));
 }
 
-static bool same_taps(const unsigned int *a, const unsigned int *b)
+/* ---- all of them ---- */
+
+/* A vhost worker is called after the thread that asked for it. Returns that one's process, 0 if it is none. */
+static int find_helped(int proc)
 {
-	if (!a || !b)
-		return a == b;
-	while (*a && *a == *b) {
-		a++;
-		b++;
+	_close_ int owner_proc = -1;
+	struct vm_status status;
+	struct vm_stat st;
+	char text[64];
+	int owner;
+
+	if (util_read_file_at(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
+		return 0;
+	if (read_stat(proc, &st) || !(st.flags & PF_KTHREAD))
+		return 0; /* any process can call itself so */
+	owner_proc = open_proc(owner);
+	return owner_proc < 0 || read_status(owner_proc, &status) ? 0 : status.tgid;
+}
+
+static void scan_one(int pid, const struct vm_found *found)
+{
+	_close_ int proc = open_proc(pid);
+	struct vm_process one;
+	int helped;
+
+	if (proc < 0)
+		return;
+	if (!identify(proc, pid, &one)) {
+		found->process(found->data, &one);
+		return;
 	}
-	return *a == *b;
+	helped = found->helper ? find_helped(proc) : 0;
+	if (helped)
+		found->helper(found->data, pid, helped);
 }
 
-bool vm_same(const struct vm *a, const struct vm *b)
+void vm_scan(const struct vm_found *found)
 {
-	return a->pid == b->pid && a->start == b->start && a->vhost == b->vhost && !strcmp(a->path, b->path) &&
-	       same_taps(a->taps, b->taps);
-}
-
-/* The next process of /proc, 0 at the end. */
-static int next_pid(DIR *dir)
-{
+	_closedir_ DIR *dir = opendir("/proc");
 	const struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
 		if (isdigit((unsigned char)entry->d_name[0]))
-			return atoi(entry->d_name);
-	return 0;
-}
-
-static bool runs_vmm(int pid)
-{
-	_close_ int proc = open_proc(pid);
-
-	return proc >= 0 && read_vmm(proc);
-}
-
-void vm_scan(void (*found)(void *data, int pid), void *data)
-{
-	_closedir_ DIR *dir = opendir("/proc");
-	unsigned int nr = 0;
-	int pid;
-
-	while (nr < VMS_MAX && (pid = next_pid(dir)))
-		if (runs_vmm(pid)) {
-			found(data, pid);
-			nr++;
-		}
-}
-
-/* ---- helpers ---- */
-
-/* A vhost worker is called after the thread that asked for it. */
-static bool is_helper(int tid, const struct vm *vm)
-{
-	_close_ int proc = open_proc(tid);
-	char text[64];
-	struct vm_stat st;
-	int owner;
-
-	if (proc < 0 || util_read_file_at(proc, "comm", text, sizeof(text)) <= 0 || sscanf(text, "vhost-%d", &owner) != 1)
-		return false;
-	if (read_stat(proc, &st) || !(st.flags & PF_KTHREAD))
-		return false; /* any process can call itself so */
-	snprintf(text, sizeof(text), "/proc/%d/task/%d", vm->pid, owner);
-	return !access(text, F_OK);
-}
-
-int vm_helpers(const struct vm *vm, int *tids, unsigned int size)
-{
-	_closedir_ DIR *dir = vm->vhost ? opendir("/proc") : NULL;
-	unsigned int nr = 0;
-	int tid;
-
-	while (nr < size && (tid = next_pid(dir)))
-		if (is_helper(tid, vm))
-			tids[nr++] = tid;
-	return (int)nr;
-}
-
-/* ---- news of taps ---- */
-
-int vm_links_open(void)
-{
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-	if (fd < 0)
-		return log_error(-errno, "cannot hear of network interfaces: %m");
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
-		int err = log_error(-errno, "cannot hear of network interfaces: %m");
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-bool vm_links_changed(int fd)
-{
-	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
-	bool changed = false;
-	ssize_t n;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 || (n < 0 && errno == ENOBUFS)) {
-		if (n < 0) {
-			changed = true; /* messages were lost */
-			continue;
-		}
-		changed |= vm_parse_links(buf, n);
-	}
-	return changed;
+			scan_one(atoi(entry->d_name), found);
 }

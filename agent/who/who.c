@@ -16,6 +16,9 @@
 #include "agent/base/env.h"
 #include "agent/who/who.h"
 #include "agent/base/bpfobj.h"
+#include "agent/policy/agent.h"
+#include "agent/who/looker.h"
+#include "agent/who/vm_list.h"
 #include "agent/who/workloads.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
@@ -27,6 +30,7 @@
 #include "build/bpf/who/who.skel.h"
 
 #define CHECK_NS (10ULL * 1000000000)
+#define SETTLE_MS 2000 /* at the start */
 #define UPDATE_NS (1ULL * 1000000000)
 
 struct who {
@@ -36,6 +40,7 @@ struct who {
 	struct source events; /* ring buffer's epoll */
 	struct source check; /* timer: what was not told? */
 	struct source update; /* timer, runs once after somebody died */
+	struct looker *looker;
 	struct accounts *owners;
 	struct workloads *census;
 	unsigned long long events_lost; /* when they were last looked for */
@@ -63,10 +68,10 @@ static int on_event(void *data, void *record, size_t size)
 		loop_timer_rearm(w->update.fd, UPDATE_NS, 0);
 		break;
 	case WHO_VM_EXEC:
-		workloads_exec(w->census, (int)e->pid);
+		vm_list_exec(workloads_vms(w->census), (int)e->pid);
 		break;
 	case WHO_VM_EXIT:
-		workloads_exit(w->census, &e->owner);
+		vm_list_exit(workloads_vms(w->census), e->owner.id);
 		break;
 	}
 	return 0;
@@ -156,7 +161,7 @@ void who_unwatch(struct who *w, struct who_watch *watch)
 bool who_matches(const struct workload *one, const char *container, const char *vm)
 {
 	if (one->vm[0])
-		return vm && !fnmatch(vm, one->vm, 0);
+		return vm && one->vouched && !fnmatch(vm, one->vm, 0);
 	return container && !fnmatch(container, one->container, 0);
 }
 
@@ -190,8 +195,15 @@ static void emit_vm(void *data, const struct vm *vm)
 	struct info *i = data;
 	char pid[16];
 
-	snprintf(pid, sizeof(pid), "%d", vm->pid);
-	metrics_u64(i->family, metrics_labels(i->m, "vm", vm->name, "vmm", vm->vmm, "pid", pid, NULL), 1);
+	snprintf(pid, sizeof(pid), "%d", vm->process.pid);
+	metrics_u64(i->family, metrics_labels(i->m, "vm", vm->name, "vmm", vm->process.vmm, "pid", pid, NULL), 1);
+}
+
+static void emit_vouched(void *data, const struct vm *vm)
+{
+	struct info *i = data;
+
+	metrics_u64(i->family, metrics_labels(i->m, "vm", vm->name, NULL), vm->vouched);
 }
 
 void who_collect(struct who *w, struct metrics *m)
@@ -203,7 +215,11 @@ void who_collect(struct who *w, struct metrics *m)
 				  "A container that has series: its runtime, its cgroup, the runtime's id; always 1.");
 	accounts_for_each_shown(w->owners, emit_container, &i);
 	i.family = metrics_family(m, "nestor_vm_info", METRIC_GAUGE, "A VM that runs: its monitor and its process; always 1.");
-	workloads_for_each_vm(w->census, emit_vm, &i);
+	vm_list_for_each(workloads_vms(w->census), emit_vm, &i);
+	i.family = metrics_family(m, "nestor_vm_vouched", METRIC_GAUGE, "Whether policy may name the VM: 1, or 0.");
+	vm_list_for_each(workloads_vms(w->census), emit_vouched, &i);
+	vm_list_collect(workloads_vms(w->census), m);
+	looker_collect(w->looker, m);
 }
 
 static void add_container(void *data, const struct container_name *name)
@@ -224,24 +240,33 @@ static void add_vm(void *data, const struct vm *vm)
 {
 	json_t *taps = json_array();
 
-	for (const unsigned int *tap = vm->taps; tap && *tap; tap++) {
+	for (const unsigned int *tap = vm->look.taps; *tap; tap++) {
 		char name[IF_NAMESIZE];
 
 		json_array_append_new(taps, json_text(if_indextoname(*tap, name) ?: "?"));
 	}
-	json_array_append_new(data, json_pack("{s:o, s:s, s:i, s:o, s:o}", "vm", json_text(vm->name), "vmm", vm->vmm, "pid",
-					      vm->pid, "taps", taps, "path", json_text(vm->path)));
+	json_array_append_new(data, json_pack("{s:o, s:s, s:i, s:o, s:b, s:o}", "vm", json_text(vm->name), "vmm",
+					      vm->process.vmm, "pid", vm->process.pid, "taps", taps, "vouched", vm->vouched,
+					      "path", json_text(vm->look.path)));
 }
 
 json_t *who_show_vms(struct who *w)
 {
 	json_t *list = json_array();
 
-	workloads_for_each_vm(w->census, add_vm, list);
+	vm_list_for_each(workloads_vms(w->census), add_vm, list);
 	return list;
 }
 
 /* ---- life ---- */
+
+void who_vouch(struct who *w)
+{
+	const struct agent_policy *policy = w->env->policy ? policy_section(w->env->policy, &policy_agent) : NULL;
+
+	if (policy)
+		vm_list_vouch(workloads_vms(w->census), &policy->vmm);
+}
 
 void who_apply(struct who *w)
 {
@@ -275,6 +300,11 @@ static int load(struct who *w)
 	return err ? log_error(err, "who: the kernel refuses the BPF programs: %s", strerror(-err)) : 0;
 }
 
+static void on_vm_renamed(void *data, const struct owner *owner)
+{
+	accounts_vm_renamed(((struct who *)data)->owners, owner);
+}
+
 /* Attached before it looks around: whoever comes meanwhile is told, and found to be known. */
 static int begin(struct who *w)
 {
@@ -282,9 +312,11 @@ static int begin(struct who *w)
 
 	err = load(w);
 	if (!err)
-		err = workloads_open(w->env, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
+		err = looker_open(&w->env->loop, &w->looker);
 	if (!err)
-		err = accounts_open(w->env, w->bpf->maps.who_owners, w->census, &w->owners);
+		err = workloads_open(w->env, w->looker, w->bpf->maps.who_vms, w->bpf->maps.who_any_vm, &w->census);
+	if (!err)
+		err = accounts_open(w->env, w->looker, w->bpf->maps.who_owners, w->census, &w->owners);
 	if (!err)
 		err = watch_events(w);
 	if (err)
@@ -292,7 +324,11 @@ static int begin(struct who *w)
 	err = who_bpf__attach(w->bpf);
 	if (err)
 		return log_error(err, "who: cannot attach: %s", strerror(-err));
+	workloads_on_renamed(w->census, on_vm_renamed, w);
+	who_vouch(w);
 	workloads_scan(w->census);
+	/* Rooms that start find those that are there, but none of them waits for one that does not let itself be looked at. */
+	looker_settle(w->looker, SETTLE_MS);
 	return 0;
 }
 
@@ -326,6 +362,7 @@ void who_stop(struct who *w)
 	loop_remove(&w->env->loop, &w->update);
 	accounts_close(w->owners);
 	workloads_close(w->census);
+	looker_close(w->looker);
 	who_bpf__destroy(w->bpf);
 	free(w);
 }

@@ -26,7 +26,8 @@ struct who;
 /* 0 or -errno, logged. Before any room starts: rooms share its maps. */
 int who_start(struct env *env, struct who **ret);
 void who_stop(struct who *w);
-void who_apply(struct who *w); /* policy has changed */
+void who_vouch(struct who *w); /* policy has changed: which VMs it may name, before rooms go by it */
+void who_apply(struct who *w); /* policy has changed: once the rooms that count are known */
 void who_collect(struct who *w, struct metrics *m);
 json_t *who_show_containers(struct who *w); /* a new reference */
 json_t *who_show_vms(struct who *w);
@@ -64,6 +65,7 @@ struct workload {
 	const char *container; /* "" for a VM */
 	const char *path; /* cgroup's, from the mount; of a VM that of its process */
 	int pid; /* of a VM, else 0 */
+	bool vouched; /* of a VM: it may be named by policy (agent/who/vouch.h) */
 	const unsigned int *taps; /* of a VM: interface indexes in the host's network namespace, ended by 0; else NULL */
 };
 
@@ -78,7 +80,7 @@ struct who_watch {
 void who_watch(struct who *w, struct who_watch *watch);
 void who_unwatch(struct who *w, struct who_watch *watch);
 
-/* Does a policy's glob name it? @container and @vm: globs or NULL; at least one is given. */
+/* Does a policy's glob name it, and may it? @container and @vm: globs or NULL; at least one is given. */
 bool who_matches(const struct workload *one, const char *container, const char *vm);
 
 bool who_has_tap(const struct workload *vm, unsigned int ifindex);

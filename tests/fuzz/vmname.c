@@ -10,7 +10,7 @@
 static void check_name(const char *name)
 {
 	MUST(*name && *name != '~' && is_utf8(name) && !has_control(name));
-	MUST(strlen(name) + sizeof(":4194304") <= OWNER_NAME_MAX);
+	MUST(strlen("user@4294967295/") + strlen(name) + sizeof(":4194304") <= OWNER_NAME_MAX);
 }
 
 /* Its program may be called in any way, its cgroup be any. */

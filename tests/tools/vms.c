@@ -8,25 +8,46 @@
 #include <string.h>
 
 #include "agent/lib/util.h"
+#include "agent/who/vm_links.h"
 #include "agent/who/vm_scan.h"
 
-static void print(void *data, int pid)
+#define HELPERS_MAX 64
+
+static struct {
+	int tid, pid;
+} helpers[HELPERS_MAX];
+static unsigned int nr_helpers;
+
+static void ignore(void *data, const struct vm_process *one)
 {
-	int tids[16], nr;
-	struct vm vm;
+	(void)data;
+	(void)one;
+}
+
+static void note_helper(void *data, int tid, int pid)
+{
+	(void)data;
+	if (nr_helpers == HELPERS_MAX)
+		return;
+	helpers[nr_helpers].tid = tid;
+	helpers[nr_helpers++].pid = pid;
+}
+
+static void print(void *data, const struct vm_process *one)
+{
+	struct vm_look vm;
 
 	(void)data;
-	if (vm_look(pid, &vm))
+	if (vm_look(one->pid, one->start, false, &vm) || vm.waits)
 		return;
-	printf("%s %s %d %s taps:", vm.name, vm.vmm, vm.pid, vm.path);
-	for (const unsigned int *tap = vm.taps; tap && *tap; tap++)
+	printf("%s %s %d %s taps:", vm.name, one->vmm, one->pid, vm.path);
+	for (const unsigned int *tap = vm.taps; *tap; tap++)
 		printf(" %u", *tap);
 	printf(" helpers:");
-	nr = vm_helpers(&vm, tids, ARRAY_SIZE(tids));
-	for (int i = 0; i < nr; i++)
-		printf(" %d", tids[i]);
+	for (unsigned int i = 0; vm.vhost && i < nr_helpers; i++)
+		if (helpers[i].pid == one->pid)
+			printf(" %d", helpers[i].tid);
 	printf("\n");
-	vm_forget(&vm);
 }
 
 static int watch(void)
@@ -45,6 +66,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "watch"))
 		return watch();
-	vm_scan(print, NULL);
+	vm_scan(&(struct vm_found){ ignore, note_helper, NULL });
+	vm_scan(&(struct vm_found){ print, NULL, NULL });
 	return 0;
 }

@@ -8,7 +8,9 @@
 
 #include "agent/lib/utf8.h"
 #include "agent/lib/util.h"
+#include "agent/who/vm_proc.h"
 #include "agent/who/vm_scan.h"
+#include "agent/who/vouch.h"
 #include "tests/harness/tap.h"
 
 static void test_programs(void)
@@ -151,10 +153,10 @@ static void test_bad_names(void)
 		args[4] = args[10] = '\0';
 		c.len = len + 1;
 		vm_name("qemu", &c, "/", 42, name);
-		is_u64(180 - shift, strlen(name), "VM names: a long name is cut, with room for a suffix");
+		is_u64(164 - shift, strlen(name), "VM names: a long name is cut, with room for a suffix");
 		for (len = 0; name[len]; len += utf8_len(name + len) ? utf8_len(name + len) : 1000)
 			;
-		is_u64(180 - shift, len, "VM names: a long name is cut between characters");
+		is_u64(164 - shift, len, "VM names: a long name is cut between characters");
 	}
 }
 
@@ -181,43 +183,112 @@ static void test_paths(void)
 	}
 }
 
-static void test_same(void)
+static void test_machine_paths(void)
 {
-	unsigned int taps[] = { 3, 7, 0 }, equal[] = { 3, 7, 0 }, fewer[] = { 3, 0 };
-	struct vm a = { .name = "web", .pid = 1, .start = 2, .taps = taps, .path = "/" }, b = a;
+	static const struct {
+		const char *path;
+		bool is;
+	} cases[] = {
+		{ "/machine.slice/machine-qemu\\x2d3\\x2dweb.scope", true },
+		{ "/machine.slice/machine-qemu\\x2d3\\x2dweb.scope/libvirt/emulator", true },
+		{ "/machine.slice/machine-production.slice/machine-qemu\\x2d3\\x2dweb.scope", true },
+		{ "/machine/qemu-3-web.libvirt-qemu", true },
+		{ "/machine/production.partition/qemu-3-web.libvirt-qemu/vcpu0", true },
+		{ "/machine.slice/machine-fedora.scope/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/machine.slice/qemu-3-web.libvirt-qemu", false },
+		{ "/machine/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/user.slice/user-1000.slice/machine.slice/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/user.slice/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/machine.slice/evil/machine-qemu\\x2d3\\x2dweb.scope", false },
+		{ "/machine.slice", false },
+		{ "/machine.slice/", false },
+		{ "/", false },
+	};
 
-	b.taps = equal;
-	ok(vm_same(&a, &b), "VMs: two equal looks at a VM are the same");
-	b.taps = fewer;
-	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "VMs: a look with another tap differs");
-	b.taps = NULL;
-	ok(!vm_same(&a, &b) && !vm_same(&b, &a), "VMs: a look without taps differs");
-	b = a;
-	b.start = 3;
-	ok(!vm_same(&a, &b), "VMs: another process of the same number differs");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		ok(vm_is_in_machine(cases[i].path) == cases[i].is, "VMs: cgroup %s is %s", cases[i].path,
+		   cases[i].is ? "libvirt's" : "not libvirt's");
 }
 
-static void count(void *data, int pid)
+/* ---- which VMs policy may name ---- */
+
+static void is_vouched(bool expected, const struct vm_process *one, const char *what)
+{
+	char *cgroups[] = { "/lab.slice", "/test-*" };
+	const struct vouch v = { .uids = { 64055 }, .nr_uids = 1, .cgroups = cgroups, .nr_cgroups = 2 };
+
+	ok(vouch_for(&v, one) == expected, "VMs: %s is %svouched for", what, expected ? "" : "not ");
+}
+
+static void test_vouch(void)
+{
+	struct vm_process root = { .one_uid = 1, .ours = 1, .path = "/user.slice/user-0.slice/session-1.scope" }, one = root;
+
+	is_vouched(true, &one, "root's VM");
+	one.uid = 1000;
+	is_vouched(false, &one, "a user's VM");
+	one.uid = 64055;
+	is_vouched(true, &one, "a VM of a user in agent.vmm.users");
+	one.one_uid = 0;
+	is_vouched(false, &one, "a VM of a user in agent.vmm.users that has another effective user");
+	one = root;
+	one.one_uid = 0;
+	is_vouched(false, &one, "a VM whose real user is root, and whose effective user is not");
+	one = root;
+	one.ours = 0;
+	is_vouched(false, &one, "a VM of root's in another PID or user namespace");
+	strcpy(one.path, "/machine.slice/machine-qemu\\x2d3\\x2dweb.scope");
+	is_vouched(true, &one, "libvirt's VM");
+	one = root;
+	strcpy(one.path, "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+	is_vouched(false, &one, "a VM of root's in a container");
+	one.uid = 1000;
+	strcpy(one.path, "/lab.slice/vm.scope");
+	is_vouched(true, &one, "a VM below a cgroup in agent.vmm.cgroups");
+	strcpy(one.path, "/lab.slices");
+	is_vouched(false, &one, "a VM beside a cgroup in agent.vmm.cgroups");
+	strcpy(one.path, "/test-1");
+	is_vouched(true, &one, "a VM in a cgroup that agent.vmm.cgroups matches");
+	strcpy(one.path, "/user.slice/user-1000.slice/lab.slice");
+	is_vouched(false, &one, "a VM in a user's cgroup that is called as one in agent.vmm.cgroups");
+}
+
+static void test_status(void)
+{
+	struct vm_status st;
+
+	ok(!vm_parse_status("Name:\ta\\nUid:\nTgid:\t7\nUid:\t5\t5\t5\t5\nNSpid:\t7\n", &st) && st.uid == 5 && st.one_uid &&
+		   st.our_pids && st.tgid == 7,
+	   "VMs: the user of a process is read");
+	ok(!vm_parse_status("Name:\tx\nTgid:\t7\nUid:\t5\t0\t5\t5\nNSpid:\t7\t1\n", &st) && !st.one_uid && !st.our_pids,
+	   "VMs: a process with two users, and one in a PID namespace, is read");
+	ok(vm_parse_status("Name:\tx\nTgid:\t7\n", &st) == -ESRCH, "VMs: a status without a user is none");
+}
+
+static void count(void *data, const struct vm_process *one)
 {
 	unsigned int *nr = data;
 
-	*nr += pid == getpid();
+	*nr += one->pid == getpid();
 }
 
 static void test_proc(void)
 {
+	struct vm_process process;
 	unsigned int nr = 0;
-	struct vm vm;
+	struct vm_look vm;
 	pid_t child = fork();
 
 	if (!child)
 		_exit(0);
-	ok(vm_look(getpid(), &vm) == -ESRCH, "VMs: a test's process is no VM");
-	ok(vm_look(1 << 30, &vm) == -ESRCH, "VMs: a missing process is no VM");
+	ok(vm_identify(getpid(), &process) == -ESRCH, "VMs: a test's process is no VM");
+	ok(vm_look(getpid(), 1, false, &vm) == -ESRCH, "VMs: a test's process is not looked at as a VM");
+	ok(vm_identify(1 << 30, &process) == -ESRCH, "VMs: a missing process is no VM");
 	waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT);
-	ok(vm_look(child, &vm) == -ESRCH, "VMs: a zombie is no VM");
+	ok(vm_identify(child, &process) == -ESRCH, "VMs: a zombie is no VM");
 	waitpid(child, NULL, 0);
-	vm_scan(count, &nr);
+	vm_scan(&(struct vm_found){ count, NULL, &nr });
 	is_u64(0, nr, "VMs: a scan does not find a test's process");
 }
 
@@ -230,7 +301,9 @@ int main(void)
 	test_firecracker();
 	test_bad_names();
 	test_paths();
-	test_same();
+	test_machine_paths();
+	test_vouch();
+	test_status();
 	test_proc();
 	return done_testing();
 }
