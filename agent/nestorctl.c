@@ -69,7 +69,10 @@ int main(int argc, char **argv)
 	};
 	int letter;
 
+	if (util_open_standard_fds())
+		return EXIT_FAILURE;
 	log_open("nestorctl", LOG_LEVEL_INFO);
+	log_may_wait();
 	for (size_t i = 0; options[i].name; i++)
 		list[i] = (struct option){ options[i].name, options[i].arg ? required_argument : no_argument, NULL,
 					   options[i].letter };

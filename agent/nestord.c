@@ -14,6 +14,7 @@
 #include "agent/daemon.h"
 #include "agent/http/http.h"
 #include "agent/lib/log.h"
+#include "agent/lib/util.h"
 #include "agent/lib/version.h"
 #include "agent/room.h"
 #include "agent/rooms.h"
@@ -195,6 +196,8 @@ int main(int argc, char **argv)
 	struct agent agent;
 	int err;
 
+	if (util_open_standard_fds())
+		return EXIT_FAILURE;
 	process = find_process(argv[0]);
 	if (process)
 		return process->main(argv);

@@ -9,6 +9,7 @@
 #include "agent/core/agent.h"
 #include "agent/base/history.h"
 #include "agent/lib/json_text.h"
+#include "agent/lib/log.h"
 #include "agent/base/metrics.h"
 #include "agent/core/documents.h"
 #include "agent/lib/util.h"
@@ -34,6 +35,9 @@ static void collect_core(struct agent *a, struct metrics *m)
 	f = metrics_family(m, "nestor_policy_reloads_total", METRIC_COUNTER, "Policies read since the start, by result.");
 	metrics_u64(f, metrics_labels(m, "result", "success", NULL), reloads->succeeded);
 	metrics_u64(f, metrics_labels(m, "result", "failure", NULL), reloads->failed);
+	f = metrics_family(m, "nestor_log_messages_dropped_total", METRIC_COUNTER,
+			   "Log messages dropped because standard error was not read.");
+	metrics_u64(f, "", log_dropped());
 	f = metrics_family(m, "nestor_counters_reset_total", METRIC_COUNTER,
 			   "Pinned counter maps dropped at start because their layout was another version's.");
 	metrics_u64(f, "", a->env.counters_reset);

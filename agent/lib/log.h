@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The one way to say something. A line on stderr per message, "nestord: <room>: text", with the
- * journal's priority in front where stderr is the journal.
+ * journal's priority in front where stderr is the journal. A message is never waited for: what standard error does not accept
+ * at once is dropped and counted, and the next line that it accepts reports how many were.
  */
 #ifndef NESTOR_LOG_H
 #define NESTOR_LOG_H
@@ -12,8 +13,13 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* @program stands in front of each line. Messages above @level are dropped. */
+/*
+ * @program stands in front of each line. Messages above @level are not written. Opens standard error again, so call it before
+ * a sandbox takes /proc away.
+ */
 void log_open(const char *program, enum log_level level);
+/* For a user's own program, which serves nobody else: messages wait until they are read. */
+void log_may_wait(void);
 void log_set_level(enum log_level level);
 /* 0 and *@ret_level, or -EINVAL. */
 int log_level_parse(const char *name, enum log_level *ret_level);
@@ -29,6 +35,9 @@ int log_at(enum log_level level, int err, const char *fmt, ...) __attribute__((f
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, 0, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LEVEL_INFO, 0, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, 0, __VA_ARGS__)
+
+/* Messages of this process that standard error did not accept. */
+unsigned long long log_dropped(void);
 
 /* The last error said: the reason that `nestorctl rooms` gives for a room that did not start. */
 const char *log_last_error(void);

@@ -22,6 +22,14 @@ ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size)
 	return (ssize_t)len;
 }
 
+int util_open_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -errno ?: -EBADF;
+	return 0;
+}
+
 unsigned int util_find_name(const char *const *names, unsigned int nr, const char *name)
 {
 	unsigned int i = 0;

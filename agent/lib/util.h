@@ -37,6 +37,12 @@ static inline void fclose_p(FILE **f)
 /* Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups. */
 ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size);
 
+/*
+ * Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed: else the next file that this program opens would become
+ * one of them, and standard error of its children. Call it first of all. 0 or -errno.
+ */
+int util_open_standard_fds(void);
+
 /* Where @name stands among @nr of @names; @nr: nowhere, or it is NULL. */
 unsigned int util_find_name(const char *const *names, unsigned int nr, const char *name);
 
