@@ -13,12 +13,13 @@
 #include "agent/daemon.h"
 #include "agent/http/http.h"
 #include "agent/lib/log.h"
+#include "agent/lib/notify.h"
 #include "agent/core/reload.h"
 #include "agent/core/history_sampler.h"
 
 struct daemon {
 	struct agent *agent;
-	struct source signals;
+	struct source signals, watchdog;
 	struct http *http;
 	struct control *ctl;
 	struct reload *reload;
@@ -61,6 +62,25 @@ static int watch_signals(struct daemon *d)
 	return loop_add(&d->agent->env.loop, &d->signals);
 }
 
+static void on_watchdog(struct source *timer)
+{
+	loop_timer_drain(timer->fd);
+	notify_manager("WATCHDOG=1");
+}
+
+/* Twice in the time that the manager allows (WatchdogSec=), by the loop itself: it ends an agent whose loop stands still. */
+static int feed_watchdog(struct daemon *d)
+{
+	uint64_t us;
+
+	if (sd_watchdog_enabled(0, &us) <= 0)
+		return 0;
+	d->watchdog.fd = loop_timer_open(us * 500, us * 500);
+	d->watchdog.ready = on_watchdog;
+	return d->watchdog.fd < 0 ? log_error(d->watchdog.fd, "cannot feed the watchdog: no timer")
+				  : loop_add(&d->agent->env.loop, &d->watchdog);
+}
+
 static int start_http(struct daemon *d)
 {
 	struct agent *a = d->agent;
@@ -90,6 +110,8 @@ static int serve(struct daemon *d)
 		err = reload_start(a, &d->reload, &policy);
 	if (!err)
 		err = control_start(a, d->reload, &d->ctl);
+	if (!err)
+		err = feed_watchdog(d);
 	if (err)
 		return err;
 	agent_apply(a, policy);
@@ -97,21 +119,23 @@ static int serve(struct daemon *d)
 	if (err)
 		return err;
 	log_info("metrics: %s", a->metrics_url);
-	sd_notify(0, "READY=1");
+	notify_manager("READY=1");
 	err = loop_run(&a->env.loop);
-	sd_notify(0, "STOPPING=1");
+	notify_manager("STOPPING=1");
 	return err;
 }
 
 int daemon_run(struct agent *a)
 {
-	struct daemon d = { .agent = a, .signals.fd = -1 };
+	struct daemon d = { .agent = a, .signals.fd = -1, .watchdog.fd = -1 };
 	int err = serve(&d);
 
 	history_sampler_stop(d.sampler);
 	control_stop(d.ctl);
 	reload_stop(d.reload);
 	http_stop(d.http);
+	if (d.watchdog.fd >= 0)
+		loop_remove(&a->env.loop, &d.watchdog);
 	if (d.signals.fd >= 0)
 		loop_remove(&a->env.loop, &d.signals);
 	return err;

@@ -9,11 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "agent/core/agent.h"
 #include "agent/base/history.h"
 #include "agent/lib/log.h"
+#include "agent/lib/notify.h"
 #include "agent/core/reload.h"
 #include "agent/lib/util.h"
 
@@ -121,9 +120,9 @@ int reload_start(struct agent *a, struct reload **ret_reload, struct policy **re
 static void announce(bool begins)
 {
 	if (begins)
-		sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_ns() / 1000);
+		notify_manager("RELOADING=1\nMONOTONIC_USEC=%llu", now_ns() / 1000);
 	else
-		sd_notify(0, "READY=1");
+		notify_manager("READY=1");
 }
 
 /* Editors touch a file more than once, and a file may be written as it was. */
