@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "agent/cache/ctl_disk.h"
+#include "agent/cache/program.h"
 #include "agent/ctl/answer.h"
+#include "agent/lib/ipc.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
@@ -67,13 +70,15 @@ static int run_list(const struct ctl *c)
 	return ctl_answer_json(c, cache_list());
 }
 
-/* The file is opened here: the agent may not see the user's directories. */
+/* The file is read here: the agent may not see the user's directories, and reads no file that could have it wait. */
 static int run_policy_load(const struct ctl *c)
 {
-	_close_ int file = open(c->args[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_free_ char *text = malloc(CACHE_OBJECT_MAX + 2); /* a byte more, so that the agent sees that it is too large */
+	ssize_t len = text ? util_read_file_at(AT_FDCWD, c->args[0], text, CACHE_OBJECT_MAX + 2) : -ENOMEM;
+	_close_ int file = len < 0 ? (int)len : ipc_memfd(text, (size_t)len);
 
 	if (file < 0)
-		return log_error(EXIT_FAILURE, "%s: %m", c->args[0]);
+		return log_error(EXIT_FAILURE, "%s: %s", c->args[0], strerror(-file));
 	return ctl_answer(c, "load", c->noun->name, file);
 }
 

@@ -15,7 +15,6 @@
 #include "bpf/cache_choose.h"
 
 #define PLACE "cache_choose"
-#define OBJECT_MAX (1 << 20)
 #define LOG_SIZE 65536
 #define JUMP_MAYBE (BPF_JMP | 0xe0) /* may_goto: a loop whose end is the kernel's business alone */
 
@@ -40,7 +39,7 @@ static int read_object(int file, char **ret, size_t *ret_len, struct buf *why)
 
 	if (fstat(file, &st) || !S_ISREG(st.st_mode))
 		return refuse(-EINVAL, why, "it is not a regular file");
-	if (!st.st_size || st.st_size > OBJECT_MAX)
+	if (!st.st_size || st.st_size > CACHE_OBJECT_MAX)
 		return refuse(-EFBIG, why, "a BPF object file has up to 1 MiB, and at least something");
 	*ret = malloc((size_t)st.st_size);
 	n = *ret ? pread(file, *ret, (size_t)st.st_size, 0) : -1;

@@ -5,6 +5,8 @@
 
 #include "agent/lib/buf.h"
 
+#define CACHE_OBJECT_MAX (1 << 20) /* bytes of an object file */
+
 struct cache_program;
 
 /*

@@ -157,12 +157,17 @@ static void on_command(struct source *s)
 	char packet[CONTROL_REQUEST_MAX + 2] = "";
 	_close_ int file = -1;
 	struct buf out = {};
+	size_t file_len;
 	ssize_t len;
 	int status;
 
 	len = ipc_recv_request(s->fd, packet, CONTROL_REQUEST_MAX, &file);
 	if (len > 0) {
-		status = control_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
+		status = file >= 0 ? ipc_check_memfd(file, &file_len) : 0;
+		if (status)
+			buf_str(&out, "the file that came with the command is not a sealed memfd");
+		else
+			status = control_answer(client->ctl->agent, client->ctl->reload, packet, (size_t)len, file, &out);
 		status = ipc_send_reply(s->fd, status, out.text ? out.text : "", out.len);
 		if (status)
 			log_debug("control: cannot answer: %s", strerror(-status));

@@ -8,6 +8,7 @@
 
 #include "agent/core/agent.h"
 #include "agent/base/history.h"
+#include "agent/lib/ipc.h"
 #include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
 #include "agent/base/metrics.h"
@@ -38,6 +39,10 @@ static void collect_core(struct agent *a, struct metrics *m)
 	f = metrics_family(m, "nestor_log_messages_dropped_total", METRIC_COUNTER,
 			   "Log messages dropped because standard error was not read.");
 	metrics_u64(f, "", log_dropped());
+	f = metrics_family(
+		m, "nestor_peer_messages_refused_total", METRIC_COUNTER,
+		"Messages of the agent's processes and of nestorctl refused because they were cut or had a wrong descriptor.");
+	metrics_u64(f, "", ipc_refused());
 	f = metrics_family(m, "nestor_counters_reset_total", METRIC_COUNTER,
 			   "Pinned counter maps dropped at start because their layout was another version's.");
 	metrics_u64(f, "", a->env.counters_reset);

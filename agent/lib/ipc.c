@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <linux/types.h>
@@ -23,12 +24,29 @@ union fd_control {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static int text_to_memfd(const char *text, size_t len)
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static unsigned long long refused;
+
+static int refuse(void)
 {
-	int fd = memfd_create("nestor-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	refused++;
+	return -EBADMSG;
+}
+
+unsigned long long ipc_refused(void)
+{
+	return refused;
+}
+
+/* ---- what is sent along ---- */
+
+int ipc_memfd(const char *text, size_t len)
+{
+	int fd = len <= IPC_TEXT_MAX ? memfd_create("nestor-text", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 
 	if (fd < 0)
-		return -errno;
+		return len > IPC_TEXT_MAX ? -EMSGSIZE : -errno;
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, text + done, len - done);
 
@@ -39,12 +57,26 @@ static int text_to_memfd(const char *text, size_t len)
 		}
 		done += (size_t)n;
 	}
-	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
+	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | SEALS)) {
 		close(fd);
 		return -EIO;
 	}
 	return fd;
 }
+
+int ipc_check_memfd(int fd, size_t *ret_len)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	/* fstat() of another file may ask a server: what has seals is memory. */
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) || (size_t)st.st_size > IPC_TEXT_MAX)
+		return refuse();
+	*ret_len = (size_t)st.st_size;
+	return 0;
+}
+
+/* ---- messages ---- */
 
 /* Sends @iov, and @fd with it unless it is -1. 0 or -errno. */
 static int send_with(int sock, struct iovec *iov, int fd, int flags)
@@ -69,7 +101,7 @@ int ipc_send_reply(int sock, int status, const char *text, size_t len)
 {
 	struct reply_head head = { .status = status, .len = len };
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
-	_close_ int fd = text_to_memfd(text, len);
+	_close_ int fd = ipc_memfd(text, len);
 
 	return fd < 0 ? fd : send_with(sock, &iov, fd, MSG_DONTWAIT);
 }
@@ -123,9 +155,9 @@ static ssize_t recv_with(int sock, struct iovec *iov, int *ret_fd, int flags)
 	if (len < 0)
 		return -errno;
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
-	    (c && (c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int))))) {
+	    (c && (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int))))) {
 		close_fds(&msg);
-		return -EBADMSG;
+		return refuse();
 	}
 	if (c)
 		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
@@ -143,17 +175,21 @@ int ipc_recv_reply(int sock, int timeout_ms, int *ret_status, int *ret_fd, size_
 	err = wait_readable(sock, timeout_ms);
 	if (err)
 		return err;
-	len = recv_with(sock, &iov, &fd, 0);
+	len = recv_with(sock, &iov, &fd, MSG_DONTWAIT);
 	if (len == -EBADMSG)
 		return -EBADMSG;
+	if (len == -EAGAIN)
+		return -ETIMEDOUT;
 	if (len <= 0)
 		return -ECONNRESET;
 	if (len != sizeof(head) || fd < 0)
-		return -EBADMSG;
+		return refuse();
+	err = ipc_check_memfd(fd, ret_len);
+	if (err || *ret_len != head.len)
+		return err ?: refuse();
 	*ret_fd = fd;
 	fd = -1;
 	*ret_status = head.status;
-	*ret_len = head.len;
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 
 ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size)
 {
-	_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	_close_ int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n;
 

@@ -34,7 +34,10 @@ static inline void fclose_p(FILE **f)
 #define _close_ __attribute__((cleanup(close_p)))
 #define _fclose_ __attribute__((cleanup(fclose_p)))
 
-/* Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups. */
+/*
+ * Up to @size - 1 bytes of a file in directory @dir, and a NUL. Returns their number or -errno. For /proc and cgroups: opening
+ * waits neither for a FIFO's other end nor for the holder of a lease.
+ */
 ssize_t util_read_file_at(int dir, const char *name, char *ret, size_t size);
 
 /*

@@ -2,7 +2,7 @@
 /*
  * max_len: 64
  * A reply of the agent: any message is refused or gives one descriptor, and none is left open. The first byte says how
- * many descriptors come with it. A text that was sent comes back as it was.
+ * many descriptors come with it, all of them a sealed memfd of 9 bytes. A text that was sent comes back as it was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,9 @@
 
 #define FDS_MAX 3
 
-static int sockets[2] = { -1, -1 }, free_fd;
+#define TEXT "of a peer"
+
+static int sockets[2] = { -1, -1 }, memfd, free_fd;
 
 /* The lowest number that is free. */
 static int next_fd(void)
@@ -42,7 +44,7 @@ static void send_message(const void *data, size_t len, size_t fds)
 						  .cmsg_type = SCM_RIGHTS,
 						  .cmsg_len = CMSG_LEN(fds * sizeof(int)) };
 		for (size_t i = 0; i < fds; i++)
-			fd[i] = sockets[0];
+			fd[i] = memfd;
 	}
 	MUST(sendmsg(sockets[0], &msg, MSG_DONTWAIT) == (ssize_t)len);
 }
@@ -58,7 +60,7 @@ static void check_any(struct input in)
 	err = ipc_recv_reply(sockets[1], 0, &status, &fd, &len);
 	MUST(err <= 0 && (err || fds == 1));
 	if (!err) {
-		MUST(in.len == 16 && !memcmp(&status, in.data, 4) && !memcmp(&len, in.data + 8, 8));
+		MUST(in.len == 16 && !memcmp(&status, in.data, 4) && !memcmp(&len, in.data + 8, 8) && len == strlen(TEXT));
 		close(fd);
 	}
 	MUST(next_fd() == free_fd);
@@ -83,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (sockets[0] < 0) {
 		MUST(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets));
+		memfd = ipc_memfd(TEXT, strlen(TEXT));
 		free_fd = next_fd();
 	}
 	if (size && data[0] == 't' && size <= 64)
