@@ -32,6 +32,7 @@
 #include "agent/lib/util.h"
 
 #define NO_DOMAIN "none"
+#define END_TIMEOUT_MS 1000 /* for the helper to end by itself; what it leaves of KSM's settings is put back here */
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
 struct dedup {
@@ -138,7 +139,7 @@ static void stop_helper(struct dedup *d)
 		return;
 	kill(d->helper, SIGTERM);
 	loop_remove(&d->env->loop, &d->output);
-	child_wait(d->helper, -1, NULL);
+	child_end(d->helper, END_TIMEOUT_MS, NULL);
 	d->helper = 0;
 	d->now = NULL;
 	ksm_undo(d->env->run_dir_fd);
@@ -232,7 +233,7 @@ static void on_output(struct source *s)
 		return;
 	}
 	loop_remove(&d->env->loop, s);
-	child_wait(d->helper, -1, &status);
+	child_end(d->helper, END_TIMEOUT_MS, &status);
 	d->helper = 0;
 	if (status) /* it may have been killed while KSM was at work */
 		ksm_undo(d->env->run_dir_fd);

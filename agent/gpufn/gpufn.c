@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "agent/gpufn/broker.h"
 #include "agent/gpufn/policy.h"
 #include "agent/gpufn/executor_main.h"
+#include "agent/gpufn/wire.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
 #include "agent/gpufn/metrics.h"
@@ -35,7 +37,7 @@
 #include "agent/lib/util.h"
 
 #define USER "nestor-gpufn" /* the broker's and its executors'; where there is none, nobody */
-#define END_TIMEOUT_MS 3000
+#define END_TIMEOUT_MS 500 /* for the broker to end by itself */
 #define AGAIN_NS 1000000000ULL /* before a broker that died is followed by another, ... */
 #define AGAIN_MAX_NS (64 * AGAIN_NS) /* ... and twice as long each time, up to this, */
 #define STEADY_NS (30 * AGAIN_NS) /* if it did not live for so long */
@@ -46,7 +48,8 @@ struct gpufn {
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)], functions[PATH_MAX], state_dir[PATH_MAX];
 	int listening;
 	pid_t broker; /* 0: none */
-	struct source answers; /* the broker's */
+	struct source answers; /* the broker's; fd -1: it has closed its socket */
+	struct source end; /* its pidfd */
 	struct source again; /* timer */
 	json_t *state; /* what the broker told last */
 	bool dirty; /* who may call has changed since the last table that was sent */
@@ -125,7 +128,7 @@ static void tell_broker(struct gpufn *g)
 	json_t *table;
 	int err;
 
-	if (!g->broker || !g->dirty || g->told != g->heard)
+	if (g->answers.fd < 0 || !g->dirty || g->told != g->heard)
 		return;
 	table = table_json(g);
 	text = table ? json_dumps(table, JSON_COMPACT) : NULL;
@@ -149,17 +152,16 @@ static void on_members(void *data)
 
 /* ---- the broker ---- */
 
-/*
- * The end of its socket is the end of the broker: to kill it, another user's process, would take CAP_KILL. One that hangs all
- * the same is left behind, and dies with the agent.
- */
-static int wait_for_end(pid_t broker)
+/* Once it is reaped, or given up. */
+static void forget_broker(struct gpufn *g)
 {
-	int status = 0;
-
-	if (child_wait(broker, END_TIMEOUT_MS, &status))
-		log_warning("gpufn: the broker, process %d, does not end", broker);
-	return status;
+	if (g->answers.fd >= 0)
+		loop_remove(&g->env->loop, &g->answers);
+	if (g->end.fd >= 0)
+		loop_remove(&g->env->loop, &g->end);
+	g->broker = 0;
+	json_decref(g->state);
+	g->state = NULL;
 }
 
 /* Not at once for ever: one that cannot live does not fill the log. */
@@ -173,27 +175,21 @@ static void plan_another(struct gpufn *g, int status)
 	loop_timer_rearm(g->again.fd, g->again_ns, 0);
 }
 
-/* State that came, or its end. */
-static void on_answer(struct source *s)
+static void on_end(struct source *s)
 {
 	struct gpufn *g = s->data;
-	_close_ int fd = -1;
-	json_t *state;
-	size_t len;
-	int status, err = ipc_recv_reply(s->fd, 0, &status, &fd, &len);
+	int status = 0;
 
-	if (err == -ETIMEDOUT)
+	if (child_wait(g->broker, 0, &status) == -ETIMEDOUT)
 		return;
-	if (err) {
-		loop_remove(&g->env->loop, s);
-		status = wait_for_end(g->broker);
-		g->broker = 0;
-		json_decref(g->state);
-		g->state = NULL;
-		plan_another(g, status);
-		return;
-	}
-	state = json_loadfd(fd, 0, NULL);
+	forget_broker(g);
+	plan_another(g, status);
+}
+
+static void take_state(struct gpufn *g, int fd, size_t len)
+{
+	json_t *state = len <= GPUFN_STATE_MAX ? json_loadfd(fd, 0, NULL) : NULL;
+
 	if (!state)
 		return;
 	json_decref(g->state);
@@ -201,6 +197,37 @@ static void on_answer(struct source *s)
 	g->heard = (__u64)json_integer_value(json_object_get(state, "policy"));
 	gpufn_profiles_take(&g->profiles, state);
 	tell_broker(g);
+}
+
+/* State that came. A broker that has closed its socket, or sends what it should not, is killed. */
+static void on_answer(struct source *s)
+{
+	struct gpufn *g = s->data;
+	_close_ int fd = -1;
+	size_t len;
+	int status, err = ipc_recv_reply(s->fd, 0, &status, &fd, &len);
+
+	if (err == -ETIMEDOUT)
+		return;
+	if (!err) {
+		take_state(g, fd, len);
+		return;
+	}
+	if (err == -EBADMSG)
+		log_warning("gpufn: the broker sent a message that is cut or has a wrong descriptor; it is killed");
+	loop_remove(&g->env->loop, s);
+	child_kill(g->broker);
+}
+
+static void stop_broker(struct gpufn *g)
+{
+	if (!g->broker)
+		return;
+	if (g->answers.fd >= 0)
+		loop_remove(&g->env->loop, &g->answers); /* at which it ends; executors with it */
+	if (child_end(g->broker, END_TIMEOUT_MS, NULL))
+		log_warning("gpufn: the broker, process %d, does not end", g->broker);
+	forget_broker(g);
 }
 
 static int start_broker(struct gpufn *g)
@@ -217,21 +244,16 @@ static int start_broker(struct gpufn *g)
 	if (err)
 		return log_error(err, "gpufn: cannot start a broker: %s", strerror(-err));
 	g->answers = (struct source){ .fd = sock, .ready = on_answer, .data = g };
-	err = loop_add(&g->env->loop, &g->answers);
-	if (err)
+	g->end = (struct source){ .fd = (int)syscall(SYS_pidfd_open, g->broker, 0), .ready = on_end, .data = g };
+	err = g->end.fd < 0 ? log_error(-errno, "gpufn: cannot watch the broker: %m") : loop_add(&g->env->loop, &g->end);
+	err = err ?: loop_add(&g->env->loop, &g->answers);
+	if (err) {
+		stop_broker(g);
 		return err;
+	}
 	g->told = g->heard = 0;
 	on_members(g);
 	return 0;
-}
-
-static void stop_broker(struct gpufn *g)
-{
-	if (!g->broker)
-		return;
-	loop_remove(&g->env->loop, &g->answers); /* at which it ends; executors with it */
-	wait_for_end(g->broker);
-	g->broker = 0;
 }
 
 static void on_again(struct source *s)
@@ -367,7 +389,7 @@ static int gpufn_start(struct env *env, void **ret)
 
 	if (!g)
 		return log_error(-ENOMEM, "gpufn: out of memory");
-	*g = (struct gpufn){ .env = env, .listening = -1, .again = { .fd = -1 } };
+	*g = (struct gpufn){ .env = env, .listening = -1, .again = { .fd = -1 }, .answers = { .fd = -1 }, .end = { .fd = -1 } };
 	err = start(g);
 	if (err) {
 		gpufn_stop(g);

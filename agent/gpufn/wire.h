@@ -6,8 +6,11 @@
 #ifndef NESTOR_GPUFN_WIRE_H
 #define NESTOR_GPUFN_WIRE_H
 
+#include <stddef.h>
+
 #include <linux/types.h>
 
+#define GPUFN_STATE_MAX ((size_t)8 << 20) /* bytes of what the broker tells the agent; more is not parsed */
 #define GPUFN_ORDERS_FD 3 /* of an executor */
 #define GPUFN_VALUES_MAX 512
 #define GPUFN_TEXT_MAX 480

@@ -24,7 +24,9 @@
 #include "agent/lib/util.h"
 
 #define RESTART_PAUSE_NS 1000000000ULL
-#define END_TIMEOUT_MS 1000
+#define END_TIMEOUT_MS 500 /* for httpd to end by itself */
+#define SILENCE_NS (8ULL * 1000000000) /* several times HTTPD_ALIVE_NS */
+#define BACKEND_BUFFER 8192 /* bytes: a few dozen answers that httpd has not read, each of which keeps its text in memory */
 
 struct http {
 	struct agent *agent;
@@ -34,6 +36,8 @@ struct http {
 	int listen_fd;
 	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
 	struct source restart; /* timer */
+	struct source check; /* timer */
+	bool heard; /* from httpd, since the last check */
 	pid_t pid;
 	struct buf out; /* the last answer */
 	char empty_dir[PATH_MAX];
@@ -142,11 +146,14 @@ static int spawn(struct http *h)
 	const char *const envp[] = { getenv("JOURNAL_STREAM") ? "JOURNAL_STREAM=1" : NULL, NULL };
 	const int fds[] = { CHILD_NULL, CHILD_NULL,
 			    STDERR_FILENO, [HTTPD_BACKEND_FD] = CHILD_SOCKET, [HTTPD_LISTEN_FD] = h->listen_fd };
+	const int size = BACKEND_BUFFER;
 	int err, sock;
 
 	err = child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &h->pid, &sock);
 	if (err)
 		return log_error(err, "cannot start httpd: %s", strerror(-err));
+	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	h->heard = true;
 	h->backend = (struct source){ .fd = sock, .ready = on_request, .data = h };
 	err = loop_add(h->loop, &h->backend);
 	if (err)
@@ -167,6 +174,9 @@ static void on_request(struct source *s)
 		loop_remove(h->loop, s);
 		return;
 	}
+	h->heard = true;
+	if (n == 1)
+		return;
 	buf_reuse(out);
 	status = n == sizeof(request) ? documents_make(h->agent, &request, out) : -EBADMSG;
 	if (status)
@@ -174,6 +184,20 @@ static void on_request(struct source *s)
 	status = ipc_send_reply(s->fd, status, out->text ? out->text : "", out->len);
 	if (status)
 		log_warning("http: cannot answer: %s", strerror(-status));
+}
+
+/* What httpd has sent and the loop has not read yet counts, too: it may be the loop that was slow. */
+static void on_check(struct source *timer)
+{
+	struct http *h = timer->data;
+	char byte;
+
+	loop_timer_drain(timer->fd);
+	if (h->pid > 0 && !h->heard && recv(h->backend.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) {
+		log_warning("http: httpd has been silent for %llu s, killing it", SILENCE_NS / 1000000000);
+		child_kill(h->pid);
+	}
+	h->heard = false;
 }
 
 static void on_restart(struct source *timer)
@@ -215,6 +239,7 @@ int http_start(struct agent *a, struct loop *loop, const struct http_options *op
 	h->listen_fd = -1;
 	h->backend.fd = -1;
 	h->restart = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_restart, .data = h };
+	h->check = (struct source){ .fd = loop_timer_open(SILENCE_NS, SILENCE_NS), .ready = on_check, .data = h };
 	snprintf(h->empty_dir, sizeof(h->empty_dir), "%s/empty", options->run_dir);
 	if (mkdir(h->empty_dir, 0555) && errno != EEXIST)
 		return log_error(-errno, "cannot make %s: %m", h->empty_dir);
@@ -222,8 +247,7 @@ int http_start(struct agent *a, struct loop *loop, const struct http_options *op
 	if (err)
 		return err;
 	find_url(h);
-	err = loop_add(h->loop, &h->restart);
-	return err ? err : spawn(h);
+	return loop_add(h->loop, &h->restart) ?: loop_add(h->loop, &h->check) ?: spawn(h);
 }
 
 const char *http_url(const struct http *h)
@@ -238,8 +262,9 @@ void http_stop(struct http *h)
 	if (h->backend.fd >= 0)
 		loop_remove(h->loop, &h->backend); /* which ends it */
 	if (h->pid > 0)
-		child_wait(h->pid, END_TIMEOUT_MS, NULL); /* one that hangs is killed by the kernel when we end */
+		child_end(h->pid, END_TIMEOUT_MS, NULL);
 	loop_remove(h->loop, &h->restart);
+	loop_remove(h->loop, &h->check);
 	close_p(&h->listen_fd);
 	rmdir(h->empty_dir);
 	buf_free(&h->out);

@@ -28,6 +28,8 @@ void http_stop(struct http *h);
 
 /* The process itself: argv[0] of the agent's own binary, and what it finds open. */
 #define HTTPD_NAME "nestord-httpd"
+/* It sends the agent a byte at least this often, to show that it runs. */
+#define HTTPD_ALIVE_NS (2ULL * 1000000000)
 enum { HTTPD_BACKEND_FD = 3, HTTPD_LISTEN_FD = 4 };
 /* argv: name, user, empty directory, allowed hosts. Returns an exit status. */
 int httpd_main(char **argv, const struct room *const *rooms, unsigned int nr_rooms);

@@ -397,6 +397,18 @@ static int wait_ms(struct MHD_Daemon *daemon)
 	return MHD_get_timeout(daemon, &ms) == MHD_YES && ms < 1000 ? (int)ms : 1000;
 }
 
+/* nestord kills a httpd that is silent: it may be stopped, or in a loop. */
+static void say_alive(void)
+{
+	static __u64 last;
+	const __u64 now = now_ns();
+
+	if (now - last < HTTPD_ALIVE_NS)
+		return;
+	last = now;
+	send(HTTPD_BACKEND_FD, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* One event at a time: it may end any connection, which must then not be looked at. */
 static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll)
 {
@@ -404,6 +416,7 @@ static void __attribute__((noreturn)) serve(struct MHD_Daemon *daemon, int epoll
 		struct epoll_event event;
 		int n = epoll_wait(epoll, &event, 1, wait_ms(daemon));
 
+		say_alive();
 		if (n == 1 && !event.data.ptr)
 			exit(EXIT_SUCCESS); /* nestord is gone, or wants us gone */
 		if (n == 1 && event.data.ptr == &reading)

@@ -48,4 +48,13 @@ pid_t child_fork(int signal);
  */
 int child_wait(pid_t pid, int timeout_ms, int *ret_status);
 
+/* SIGKILL, also to a child that has become another user, which root may not signal without CAP_KILL. 0 or -errno. */
+int child_kill(pid_t pid);
+
+/*
+ * As child_wait(), for a child that was told to end: one that has not after @timeout_ms, for example because it is stopped, is
+ * killed. -ETIMEDOUT: not even that ended it in as much time again, because it sleeps in the kernel.
+ */
+int child_end(pid_t pid, int timeout_ms, int *ret_status);
+
 #endif

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,11 +18,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cap-ng.h>
+
 #include "agent/lib/child.h"
 #include "agent/lib/util.h"
 #include "tests/harness/tap.h"
 
-enum { SOCK = 3, EXTRA = 4 };
+enum { SOCK = 3, EXTRA = 4, NOBODY = 65534 };
 
 /* ---- the children ---- */
 
@@ -240,6 +243,54 @@ static void test_fork(void)
 	ok(pid > 0 && !child_wait(pid, -1, &status) && WEXITSTATUS(status) == 3, "child: a fork continues in the same program");
 }
 
+/* As the agent, root without CAP_KILL; its child is stopped, and another user. 0: it is ended, and what it ended by was
+ * SIGKILL. */
+static int end_stopped_user(void)
+{
+	pid_t pid = child_fork(SIGKILL);
+	int status = 0;
+
+	if (!pid) {
+		if (setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(1);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, NULL, WUNTRACED);
+	capng_get_caps_process();
+	capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_KILL);
+	if (capng_apply(CAPNG_SELECT_CAPS) || !kill(pid, 0))
+		return 2;
+	if (child_end(pid, 100, &status) && child_wait(pid, 60000, &status))
+		return 3;
+	return !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || geteuid() || prctl(PR_GET_DUMPABLE) != 1 ? 4 : 0;
+}
+
+static void test_end(void)
+{
+	int status = -1;
+	pid_t pid = child_fork(SIGKILL);
+
+	if (!pid) {
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ok(!child_end(pid, 1000, &status) && WIFSIGNALED(status), "child: a stopped child that is to end is killed");
+	pid = child_fork(SIGKILL);
+	if (!pid)
+		_exit(5);
+	ok(!child_end(pid, 60000, &status) && WEXITSTATUS(status) == 5, "child: a child that ends in time is not killed");
+	if (geteuid()) {
+		ok(true, "child: a child of another user # SKIP this is not root");
+		return;
+	}
+	pid = child_fork(SIGKILL);
+	if (!pid)
+		_exit(end_stopped_user());
+	child_wait(pid, -1, &status);
+	is_u64(0, (unsigned int)WEXITSTATUS(status), "child: a stopped child of another user is killed without CAP_KILL");
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
@@ -256,5 +307,6 @@ int main(int argc, char **argv)
 	test_follow_too_late();
 	test_fork();
 	test_no_descriptor_left();
+	test_end();
 	return done_testing();
 }
