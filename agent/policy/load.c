@@ -78,7 +78,7 @@ static int open_file(int dir, const char *name, const char *shown, struct policy
 	if (err)
 		return err;
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", found);
-	fd = open(again, O_RDONLY | O_CLOEXEC);
+	fd = open(again, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* the holder of a lease is not waited for */
 	return fd < 0 ? policy_fail(error, -errno, "%s: %s", shown, strerror(errno)) : fd;
 }
 

@@ -87,7 +87,8 @@ static void test_full(const char *what, int err_fd, int reader, void (*resume)(i
 	ok(status >= 0 && WEXITSTATUS(status) != 2 && WEXITSTATUS(status) != 3,
 	   "log: %s: each message is written or counted as dropped", what);
 	ok(status == 0, "log: %s: the number of dropped messages is reported once the reader is back", what);
-	ok(!(fcntl(err_fd, F_GETFL) & O_NONBLOCK), "log: %s: standard error is not made non-blocking for its other users", what);
+	ok(!(fcntl(err_fd, F_GETFL) & O_NONBLOCK), "log: %s: standard error is not made non-blocking for its other users",
+	   what);
 	close(err_fd);
 	close(reader);
 }
