@@ -118,6 +118,8 @@ int cgroup_file_read(const char *mount, const struct cgroup_value_id *id, char r
 		return -errno;
 	while (!value && getline(&line, &size, f) > 0)
 		value = id->disk ? of_disk(line, id->disk) : controller_io(line);
+	if (!value && ferror(f))
+		return -EIO;
 	if (!value)
 		value = cgroup_file_usual(id->file);
 	snprintf(ret_value, SETTING_VALUE_MAX, "%.*s", (int)strcspn(value, files[id->file].one_word ? " \n" : "\n"), value);

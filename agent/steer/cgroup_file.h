@@ -34,7 +34,7 @@ const char *cgroup_file_name(enum setting_file file);
 const char *cgroup_file_usual(enum setting_file file); /* the value where nobody has set one */
 int cgroup_file_find(const char *name, enum setting_file *ret); /* 0 or -EINVAL */
 
-/* The number of the cgroup's directory, 0 if there is none of that path. */
+/* The number of the cgroup's directory; 0 with errno, ENOENT if there is none of that path. */
 __u64 cgroup_file_inode(const char *mount, const char *path);
 
 /* The file @name of the cgroup, to be read. NULL with errno. */

@@ -138,6 +138,8 @@ int cgroup_journal_load(struct cgroup_values *set)
 		}
 		err = read_line(set, line);
 	}
+	if (!err && ferror(f))
+		return log_error(-EIO, "cannot read all of %s", SETTINGS_FILE);
 	return err ? log_error(err, "%s, line %u, does not say what was set: %s", SETTINGS_FILE, set->lines, strerror(-err))
 		   : 0;
 }
@@ -148,15 +150,16 @@ static int write_line(int fd, json_t *line)
 {
 	_free_ char *text = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
 	size_t len = text ? strlen(text) : 0;
-	int err = 0;
+	ssize_t n;
 
 	json_decref(line);
 	if (!text)
 		return -ENOMEM;
 	text[len] = '\n'; /* for the NUL: the next line begins after it */
-	if (write(fd, text, len + 1) != (ssize_t)len + 1)
-		err = errno ? -errno : -EIO;
-	return err;
+	n = write(fd, text, len + 1);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len + 1 ? 0 : -ENOSPC;
 }
 
 static json_t *setting_to_json(const struct cgroup_value *s)
@@ -207,6 +210,8 @@ static int save(struct cgroup_values *set)
 	err = write_all(set, fd);
 	if (!err && renameat(set->run_dir, NEW_FILE, set->run_dir, SETTINGS_FILE))
 		err = -errno;
+	if (err)
+		unlinkat(set->run_dir, NEW_FILE, 0); /* it takes space that may be what is missing */
 	return err;
 }
 
@@ -214,6 +219,7 @@ void cgroup_journal_save(struct cgroup_values *set)
 {
 	int err = save(set);
 
+	set->unsaved = err != 0;
 	if (err)
 		log_error(err, "cannot write %s: %s", SETTINGS_FILE, strerror(-err));
 }

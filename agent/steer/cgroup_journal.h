@@ -16,8 +16,9 @@ struct cgroup_value {
 	__u64 inode; /* of the cgroup: another of that path is not the one that was set */
 	struct disk disk; /* all zero: none */
 	char former[SETTING_VALUE_MAX]; /* before Nestor */
-	char now[SETTING_VALUE_MAX]; /* what Nestor set last */
-	char before[SETTING_VALUE_MAX]; /* what it set before that: if an agent died between remembering and writing */
+	char now[SETTING_VALUE_MAX]; /* what Nestor set last, or tried to */
+	char before[SETTING_VALUE_MAX]; /* what was in force before that: the write may have failed, or the agent died before it
+					 */
 	bool stuck; /* it could not be put back, which was logged */
 	bool dry; /* monitored: nothing is written, and nothing remembered on disk */
 	unsigned int pass; /* the last one that wanted it */
@@ -33,6 +34,7 @@ struct cgroup_values {
 	int run_dir; /* not owned */
 	bool dry; /* from now on, cgroup_values_want() only counts what it would do */
 	bool in_pass;
+	bool unsaved; /* the file still has what is put back */
 	unsigned int pass;
 	unsigned int lines; /* of the file: more than settings, until it is written anew */
 	TAILQ_HEAD(setting_list, cgroup_value) list; /* in the order they were made, to be undone in the reverse order */

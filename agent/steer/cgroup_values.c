@@ -40,14 +40,28 @@ static void forget(struct cgroup_values *set, struct cgroup_value *s)
 	free(s);
 }
 
-/* The cgroup or the disk may be another one by now, or gone: then there is nothing left of the setting. */
-static bool is_there(const struct cgroup_values *set, const struct cgroup_value *s)
+/*
+ * The cgroup or the disk may be another one by now, or gone: then there is nothing left of the setting. Where it is not known,
+ * as without a free descriptor, the setting stays.
+ */
+static bool is_gone(const struct cgroup_values *set, const struct cgroup_value *s)
 {
+	__u64 inode = cgroup_file_inode(set->mount, s->path);
 	struct disk disk;
+	int err;
 
-	if (cgroup_file_inode(set->mount, s->path) != s->inode)
-		return false;
-	return !disk_of(s) || (!disk_find(s->disk.name, &disk) && disk.seq == s->disk.seq);
+	if (!inode)
+		return errno == ENOENT || errno == ENOTDIR;
+	if (inode != s->inode || !disk_of(s))
+		return inode != s->inode;
+	err = disk_find(s->disk.name, &disk);
+	return err ? err == -ENODEV : disk.seq != s->disk.seq;
+}
+
+/* Is @current what was there before Nestor, or what it has set? A write that failed may have had its effect, or not. */
+static bool is_ours(const struct cgroup_value *s, const char *current)
+{
+	return !strcmp(current, s->former) || !strcmp(current, s->now) || !strcmp(current, s->before);
 }
 
 /* ---- putting back ---- */
@@ -99,7 +113,7 @@ static int put_back(struct cgroup_values *set, struct cgroup_value *s)
 		return err == -ENOENT ? 0 : err;
 	if (!strcmp(current, s->former))
 		return 0;
-	if (strcmp(current, s->now) && strcmp(current, s->before)) {
+	if (!is_ours(s, current)) {
 		log_warning("%s was changed by somebody else and stays %s; before Nestor it was %s", where(&id), current,
 			    s->former);
 		return 0;
@@ -117,7 +131,7 @@ static int put_back(struct cgroup_values *set, struct cgroup_value *s)
 /* What cannot be put back is kept: the next pass, or the next agent, tries again. */
 static void drop(struct cgroup_values *set, struct cgroup_value *s)
 {
-	if (s->dry || !is_there(set, s) || !put_back(set, s) || !is_there(set, s))
+	if (s->dry || is_gone(set, s) || !put_back(set, s) || is_gone(set, s))
 		forget(set, s);
 }
 
@@ -146,7 +160,7 @@ void cgroup_values_end(struct cgroup_values *set)
 		changed |= !s->dry;
 		drop(set, s);
 	}
-	if (changed)
+	if (changed || set->unsaved)
 		cgroup_journal_save(set);
 }
 
@@ -187,39 +201,57 @@ static struct cgroup_value *find_live(struct cgroup_values *set, const struct cg
 {
 	struct cgroup_value *s = cgroup_journal_find(set, id, set->dry);
 
-	if (!s || is_there(set, s))
+	if (!s || !is_gone(set, s))
 		return s;
 	forget(set, s);
 	return NULL;
 }
 
-static struct cgroup_value *remember_new(struct cgroup_values *set, const struct cgroup_value_id *id, const char *former)
+static int remember_new(struct cgroup_values *set, const struct cgroup_value_id *id, const char *former,
+			struct cgroup_value **ret)
 {
-	struct cgroup_value *s = cgroup_journal_add(set, id);
+	__u64 inode = cgroup_file_inode(set->mount, id->path);
+	struct cgroup_value *s;
 
+	if (!inode)
+		return -errno;
+	s = cgroup_journal_add(set, id);
 	if (!s)
-		return NULL;
-	s->inode = cgroup_file_inode(set->mount, id->path);
+		return -ENOMEM;
+	s->inode = inode;
 	s->dry = set->dry;
 	snprintf(s->former, sizeof(s->former), "%s", former);
 	snprintf(s->now, sizeof(s->now), "%s", former);
-	return s;
+	snprintf(s->before, sizeof(s->before), "%s", former);
+	*ret = s;
+	return 0;
 }
 
-static int change(struct cgroup_values *set, struct cgroup_value *s, const char *value)
+/*
+ * Whatever fails, @s and the file in the run directory know @former and, of what Nestor may have written, what is in force. Of
+ * the two values that they keep beside @former one is @current, if that is ours: the one that was meant to be may not be it.
+ */
+static int change(struct cgroup_values *set, struct cgroup_value *s, const char *value, const char *current)
 {
 	const struct cgroup_value_id id = id_of(s);
+	char now[SETTING_VALUE_MAX], before[SETTING_VALUE_MAX];
 	int err;
 
-	memcpy(s->before, s->now, sizeof(s->before));
+	memcpy(now, s->now, sizeof(now));
+	memcpy(before, s->before, sizeof(before));
+	snprintf(s->before, sizeof(s->before), "%s", is_ours(s, current) ? current : now);
 	snprintf(s->now, sizeof(s->now), "%s", value);
 	if (s->dry) {
 		set->counts[SETTING_SET][SETTING_MONITORED]++;
 		return 0;
 	}
 	err = cgroup_journal_append(set, s);
-	if (!err)
+	if (err) { /* nothing is written: it stays as remembered */
+		memcpy(s->now, now, sizeof(now));
+		memcpy(s->before, before, sizeof(before));
+	} else {
 		err = cgroup_file_write(set->mount, &id, value);
+	}
 	set->counts[SETTING_SET][err ? SETTING_FAILED : SETTING_DONE]++;
 	return err;
 }
@@ -251,26 +283,26 @@ int cgroup_values_want(struct cgroup_values *set, const struct cgroup_value_id *
 	if (err)
 		return err;
 	if (s && s->dry)
-		return strcmp(s->now, value) ? change(set, s, value) : 0;
+		return strcmp(s->now, value) ? change(set, s, value, current) : 0;
 	if (!strcmp(current, value) && (!s || !strcmp(s->now, value)))
 		return 0;
-	if (s && strcmp(current, s->now) && strcmp(current, s->before) && strcmp(current, s->former))
+	if (s && !is_ours(s, current))
 		log_warning("%s was changed by somebody else to %s; policy has it be %s", where(id), current, value);
 	if (!s) {
-		s = remember_new(set, id, current);
-		if (!s)
-			return -ENOMEM;
+		err = remember_new(set, id, current, &s);
+		if (err)
+			return err;
 		s->pass = set->pass;
 		s->tag = tag;
 	}
-	return change(set, s, value);
+	return change(set, s, value, current);
 }
 
 int cgroup_values_former(const struct cgroup_values *set, const struct cgroup_value_id *id, char ret_value[SETTING_VALUE_MAX])
 {
 	const struct cgroup_value *s = cgroup_journal_find(set, id, false);
 
-	if (s && is_there(set, s)) {
+	if (s && !is_gone(set, s)) {
 		memcpy(ret_value, s->former, sizeof(s->former));
 		return 0;
 	}
@@ -307,7 +339,7 @@ int cgroup_values_undo(int run_dir, unsigned int *ret_restored)
 	if (!err)
 		cgroup_values_drop_all(&set);
 	*ret_restored = (unsigned int)set.counts[SETTING_RESTORE][SETTING_DONE];
-	if (!err && set.counts[SETTING_RESTORE][SETTING_FAILED])
+	if (!err && !TAILQ_EMPTY(&set.list))
 		err = -EIO;
 	cgroup_values_close(&set);
 	return err;

@@ -30,11 +30,18 @@ int disk_find(const char *name, struct disk *ret)
 {
 	struct disk disk = {};
 	char line[128];
+	int err;
 
-	if (strlen(name) >= sizeof(disk.name) || read_attribute("block", name, "dev", line, sizeof(line)) ||
-	    sscanf(line, "%u:%u", &disk.major, &disk.minor) != 2 ||
-	    read_attribute("block", name, "diskseq", line, sizeof(line)) || sscanf(line, "%llu", &disk.seq) != 1)
+	if (strlen(name) >= sizeof(disk.name))
 		return -ENODEV;
+	err = read_attribute("block", name, "dev", line, sizeof(line));
+	if (!err && sscanf(line, "%u:%u", &disk.major, &disk.minor) != 2)
+		err = -ENODEV;
+	err = err ?: read_attribute("block", name, "diskseq", line, sizeof(line));
+	if (!err && sscanf(line, "%llu", &disk.seq) != 1)
+		err = -ENODEV;
+	if (err)
+		return err == -ENOENT || err == -ENOTDIR ? -ENODEV : err;
 	memcpy(disk.name, name, strlen(name));
 	*ret = disk;
 	return 0;

@@ -17,7 +17,7 @@ struct disk {
 	__u64 seq; /* differs for each disk since the machine started, also where names and numbers are used again */
 };
 
-/* 0; -ENODEV: there is none of that name now. */
+/* 0; -ENODEV: there is none of that name now; another -errno: it is not known. */
 int disk_find(const char *name, struct disk *ret);
 
 /* Is @name the name of a partition? */
