@@ -73,8 +73,9 @@ sub say_circles {
 	}
 }
 
-# {defined}{SYMBOL} = FILE, {used}{FILE}{SYMBOL}, of what the compiler made.
+# {defined}{SYMBOL} = FILE, {used}{FILE}{SYMBOL}, of what the compiler made; with FORTIFIED "__read_chk" is "read".
 sub object_symbols {
+	my ($fortified) = @_;
 	my %s = (defined => {}, used => {});
 	my @sources = grep { /\.c$/ && !m{^gpu/functions/} } files('agent', 'gpu');
 	my @missing = grep { !-e "$objects/$_" } map { s/c$/o/r } @sources;
@@ -82,6 +83,7 @@ sub object_symbols {
 	open my $nm, '-|', 'nm', '-A', map { "$objects/" . s/c$/o/r } @sources or die "nm: $!\n";
 	while (<$nm>) {
 		my ($file, $type, $name) = m{^\Q$objects\E/(.*)\.o:.*([A-Za-z]) (\S+)$} or next;
+		$name =~ s/^__isoc\d+_|^__(\w+?)_(?:chk|2|alias)$/$1 \/\/ ''/e if $fortified;
 		next if $name =~ /^_GLOBAL_|^__|^\./;
 		$s{defined}{$name} = "$file.c" if $type =~ /[TDBRVWCGS]/;
 		$s{used}{"$file.c"}{$name} = 1 if $type eq 'U';
@@ -237,9 +239,58 @@ sub bad_prefixes {
 	}
 }
 
+# ---- what the agent's loop may wait for ----
+
+# Functions of libraries that can wait for another process, or for a disk; what is not here returns soon, whatever others do.
+my $waits = join '|', qw(
+	accept|accept4 connect recv|recvfrom|recvmsg|recvmmsg send|sendto|sendmsg|sendmmsg poll|ppoll|select|pselect
+	epoll_wait|epoll_pwait wait|wait3|wait4|waitid|waitpid sleep|usleep|nanosleep|clock_nanosleep|pause sigsuspend|sigwait|sigtimedwait
+	flock|lockf|fcntl_lock fsync|fdatasync|sync|syncfs|msync system|popen|pclose|posix_spawn
+	getpw\w+|getgr\w+|getgrouplist|initgroups getaddrinfo|getnameinfo|gethostby\w+|getservby\w+ syslog|perror|psignal|stderr
+	pthread_join|pthread_cond_\w*wait|sem_wait|pthread_barrier_wait
+	open|openat|creat|fopen|freopen|opendir|scandir|scandirat|nftw|ftw|fts_open|glob|realpath|open_by_handle_at|setmntent
+	read|readv|pread|preadv|write|writev|pwrite|pwritev|splice|sendfile|copy_file_range|process_vm_readv|process_vm_writev
+	dlopen|mount|umount|umount2 json_loadf|json_loadfd|json_load_file|json_dumpf|json_dumpfd|json_dump_file sd_notify\w*|sd_bus_\w+|ring_buffer__poll);
+
+# The files whose code the loop can reach: by their symbols from nestord.c on, but for the mains of other processes.
+sub loop_files {
+	my ($s) = @_;
+	my %seen = ('agent/nestord.c' => 1);
+	my @todo = keys %seen;
+	while (defined(my $file = pop @todo)) {
+		for my $name (keys %{ $s->{used}{$file} }) {
+			my $at = $s->{defined}{$name} or next;
+			next if $name =~ /_main$/ || $seen{$at}++;
+			push @todo, $at;
+		}
+	}
+	return sort keys %seen;
+}
+
+sub loop_waits {
+	my $s = object_symbols('fortified');
+	my (%excepted, %used);
+	for (split /\n/, slurp('tests/project/loop-waits.tsv')) {
+		next if /^#|^$/;
+		my ($file, $names, $reason) = split /\t+/;
+		print "loop-waits.tsv: no reason is given for $file\n" unless $reason;
+		$excepted{$file}{$_} = 1 for split / /, $names;
+	}
+	for my $file (loop_files($s)) {
+		for my $name (grep { /^(?:$waits)$/ } sort keys %{ $s->{used}{$file} }) {
+			print "$file: $name() can wait\n" unless $excepted{$file}{$name};
+			$used{$file}{$name} = 1;
+		}
+	}
+	for my $file (sort keys %excepted) {
+		print "loop-waits.tsv: $file uses no $_()\n" for grep { !$used{$file}{$_} } sort keys %{ $excepted{$file} };
+	}
+}
+
 my %checks = (
 	'symbol-circles' => \&symbol_circles,
 	'include-circles' => \&include_circles,
+	'loop-waits' => \&loop_waits,
 	'includes' => \&bad_includes,
 	'rooms' => \&named_rooms,
 	'prefixes' => \&bad_prefixes,

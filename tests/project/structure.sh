@@ -19,6 +19,7 @@ nothing "no two files include each other, in however many steps" include-circles
 nothing "each include obeys include-rules.tsv" includes
 nothing "no room is named outside of rooms, nor in another room" rooms
 nothing "each exported symbol bears the name of its file, folder, room or module" prefixes
+nothing "each call of the agent's loop that could wait has its reason in loop-waits.tsv" loop-waits
 # A process of the agent is started by agent/lib/child.c alone.
 callers=$(grep -lE '\b(v?fork|execve?|execvp?e?|clone3?)\(' agent/*.c agent/*/*.c gpu/*.c gpu/*/*.c)
 is "only agent/lib/child.c forks and executes" agent/lib/child.c "$callers"
@@ -28,7 +29,7 @@ is "only agent/lib/child.c forks and executes" agent/lib/child.c "$callers"
 copy=$T/tree
 mkdir -p "$copy/tests/project" "$copy/build"
 cp -r agent bpf gpu kfuncs "$copy"
-cp tests/project/include-rules.tsv "$copy/tests/project"
+cp tests/project/*.tsv "$copy/tests/project"
 cp -rs "$ROOT/build/agent" "$ROOT/build/gpu" "$copy/build"
 
 plant() { # plant FILE TEXT: also its object, where it is not the module's
@@ -83,6 +84,14 @@ finds "a room's name in a string of the core is found" rooms 'agent/core/planted
 
 plant agent/net/planted.h 'extern const struct room room_blkio;'
 finds "a second room's name in a room is found" rooms 'agent/net/planted.h:1: names another room: room_blkio'
+
+# In the place of agent/lib/notify.c, which the loop uses.
+plant agent/lib/planted.c 'int flock(int, int); void notify_manager(void); void notify_manager(void) { flock(0, 2); }'
+finds "a call that can wait in a file that the loop uses is found" loop-waits 'agent/lib/planted.c: flock() can wait'
+
+plant agent/gpufn/planted.c 'int flock(int, int); int gpufn_broker_main(void); int gpufn_broker_main(void) { return flock(0, 2); }'
+ok "a call that can wait in another process is none of the loop" [ -z "$(cd "$copy" && perl "$check" loop-waits 2>&1)" ]
+find "$copy" -name 'planted*' -delete
 
 plant agent/lib/planted.c 'int stranger;'
 finds "an exported symbol without a prefix is found" prefixes 'agent/lib/planted.c: exports stranger'
