@@ -51,9 +51,22 @@ like "make install: the installed nestord runs" '^nestord [0-9]' "$("$T/usr/usr/
 # ---- unit ----
 
 if command -v systemd-analyze > /dev/null; then
-	systemd-analyze security --offline=true --threshold=30 agent/systemd/nestord.service > "$T/security" 2>&1
-	is "systemd-analyze security: exposure of at most 3.0" 0 $?
-	grep -h 'Overall' "$T/security" | sed 's/[^ -~]*$//; s/^[^A-Z]*/# /'
+	# exposure DROP-IN|unit MOST: of the unit alone, or with the drop-in
+	exposure() {
+		local figure
+		mkdir -p "$T/rated/nestord.service.d"
+		cp agent/systemd/nestord.service "$T/rated"
+		rm -f "$T"/rated/nestord.service.d/*
+		[ "$1" = unit ] || cp "$1" "$T/rated/nestord.service.d"
+		figure=$(SYSTEMD_UNIT_PATH=$T/rated: systemd-analyze security --offline=true "$T/rated/nestord.service" 2>&1 |
+			sed -n 's/.*Overall exposure level[^:]*: \([0-9.]*\).*/\1/p')
+		within "systemd-analyze security: ${1##*/}: exposure of at most $2" 0.1 "$figure" "$2"
+	}
+	# As systemd 252 rates them. A change that raises a figure says why, here and beside the setting.
+	exposure unit 2.9
+	exposure agent/gpufn/nestord-gpufn.conf 3.5 # compilers and drivers: devices, code written at run time
+	exposure agent/dedup/nestord-merge.conf 4.3 # system calls in other processes: no filter
+	is "each drop-in is rated" "$(ls agent/*/*.conf)" "$(sed -n 's/^\texposure \(agent[^ ]*\).*/\1/p' "$0" | sort)"
 	mkdir "$T/units"
 	sed "s|^ExecStart=.*|ExecStart=$NESTORD|" "$T/usr/usr/lib/systemd/system/nestord.service" > "$T/units/nestord.service"
 	cp "$T/usr/usr/lib/systemd/system/nestord.socket" "$T/units"
@@ -69,6 +82,10 @@ if command -v systemd-analyze > /dev/null; then
 else
 	skip "systemd units" "systemd-analyze is not installed"
 fi
+# A setting stands below its reason, or below a setting whose name its own begins with.
+is "each setting of a drop-in has its reason in a comment" "" "$(awk -F= '
+	/^[A-Z]/ && before !~ /^#/ && !(before != "" && index($1, before) == 1) { print FILENAME ": " $0 }
+	{ before = /^[A-Z]/ ? $1 : $0 }' agent/*/*.conf)"
 needed=$(sed -n 's/^\t{ \(CAP_[A-Z_]*\),.*/\1/p' agent/base/kernel.c | sort)
 same "nestord.service keeps just the capabilities that nestord asks for" "$needed" \
 	"$(sed -n 's/^CapabilityBoundingSet=//p' agent/systemd/nestord.service | tr ' ' '\n' | sort)"
