@@ -32,7 +32,7 @@
 #include "agent/lib/util.h"
 
 #define NO_DOMAIN "none"
-#define END_TIMEOUT_MS 1000 /* for the helper to end by itself; what it leaves of KSM's settings is put back here */
+#define END_TIMEOUT_MS 5000 /* for the helper to end by itself, after the step of an injection that it is in */
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
 struct dedup {
