@@ -33,6 +33,7 @@
 
 #define NO_DOMAIN "none"
 #define END_TIMEOUT_MS 5000 /* for the helper to end by itself, after the step of an injection that it is in */
+#define RESULT_MAX (16U << 20) /* bytes that a helper may say: more is cut, which fails the round */
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
 struct dedup {
@@ -229,7 +230,8 @@ static void on_output(struct source *s)
 	int status = 0;
 
 	if (n > 0) {
-		buf_add(&d->result, text, (size_t)n);
+		if (d->result.len < RESULT_MAX)
+			buf_add(&d->result, text, (size_t)n);
 		return;
 	}
 	loop_remove(&d->env->loop, s);
