@@ -340,7 +340,8 @@ int cgroup_values_undo(int run_dir, unsigned int *ret_restored)
 		cgroup_values_drop_all(&set);
 	*ret_restored = (unsigned int)set.counts[SETTING_RESTORE][SETTING_DONE];
 	if (!err && !TAILQ_EMPTY(&set.list))
-		err = -EIO;
+		err = log_error(-EIO, "not all values of cgroups could be put back; %s keeps them for the next time",
+				SETTINGS_FILE);
 	cgroup_values_close(&set);
 	return err;
 }
