@@ -171,7 +171,7 @@ static void describe(const enum fault *kinds, int lived)
 	char value[128];
 
 	read_value(value, sizeof(value));
-	printf("# faults %u %u %u %u, %d steps: %s", kinds[0], kinds[1], kinds[2], kinds[3], lived, value);
+	printf("# faults %d %d %d %d, %d steps: %s", (int)kinds[0], (int)kinds[1], (int)kinds[2], (int)kinds[3], lived, value);
 }
 
 static void test_faults(void)
