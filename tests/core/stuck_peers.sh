@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 30, lane: free
+# budget: 40, lane: free
 # Nothing that another process delays stops the agent: each of its own processes and of its peers is stopped in turn, or is
 # slow on purpose, and meanwhile the agent answers. Times below end a test that hangs; they decide nothing else.
 . "$(dirname "$0")/../harness/lib.sh"
