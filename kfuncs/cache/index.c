@@ -24,20 +24,23 @@ static struct {
 	u64 frames;
 } known;
 
-static DEFINE_MUTEX(open_lock);
+static DEFINE_MUTEX(open_lock); /* who opens or grows it */
 
-/* Under free_lock. */
+/* Under open_lock. */
 static void add_chunk(struct entry *chunk)
 {
-	u32 first = known.nr_chunks << CHUNK_SHIFT, i;
+	u32 first = known.nr_chunks << CHUNK_SHIFT, skipped = first ? 0 : 1, i; /* 0 is the number of none */
+	unsigned long flags;
 
-	known.chunks[known.nr_chunks++] = chunk;
-	/* 0 is the number of none. */
-	for (i = first ? 0 : 1; i < CHUNK_ENTRIES; i++) {
-		chunk[i].chain = known.free;
-		known.free = first + i;
-		known.nr_free++;
-	}
+	for (i = skipped; i < CHUNK_ENTRIES - 1; i++)
+		chunk[i].chain = first + i + 1;
+	spin_lock_irqsave(&known.free_lock, flags);
+	known.chunks[known.nr_chunks] = chunk;
+	WRITE_ONCE(known.nr_chunks, known.nr_chunks + 1);
+	chunk[CHUNK_ENTRIES - 1].chain = known.free;
+	known.free = first + skipped;
+	known.nr_free += CHUNK_ENTRIES - skipped;
+	spin_unlock_irqrestore(&known.free_lock, flags);
 }
 
 static int open_index(u64 blocks, u64 frames)
@@ -45,7 +48,6 @@ static int open_index(u64 blocks, u64 frames)
 	u32 max_chunks = min_t(u64, (blocks >> CHUNK_SHIFT) * 4 + 16, 1U << (32 - CHUNK_SHIFT));
 	/* Entry 0, which is none, may be looked at. */
 	struct entry *first = kvcalloc(CHUNK_ENTRIES, sizeof(*first), GFP_KERNEL);
-	unsigned long flags;
 	u32 nr_groups, i;
 
 	known.group_bits = ilog2(max_t(u64, roundup_pow_of_two(blocks) >> GROUP_SHIFT, 2));
@@ -62,11 +64,9 @@ static int open_index(u64 blocks, u64 frames)
 	}
 	for (i = 0; i < nr_groups; i++)
 		spin_lock_init(&known.groups[i].lock);
-	/* Puts and the balance go on meanwhile: for them there is no index before these two. */
-	spin_lock_irqsave(&known.free_lock, flags);
+	/* Puts and the balance go on meanwhile: for them there is no index before these. */
 	WRITE_ONCE(known.max_chunks, max_chunks);
 	add_chunk(first);
-	spin_unlock_irqrestore(&known.free_lock, flags);
 	smp_store_release(&known.frames, frames);
 	return 0;
 }
@@ -112,19 +112,18 @@ bool cache_index_wants_growth(void)
 int cache_index_grow(void)
 {
 	struct entry *chunk;
-	unsigned long flags;
 
 	if (!cache_index_wants_growth())
 		return 0;
 	chunk = kvcalloc(CHUNK_ENTRIES, sizeof(*chunk), GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
-	spin_lock_irqsave(&known.free_lock, flags);
+	mutex_lock(&open_lock);
 	if (known.nr_chunks < known.max_chunks) {
 		add_chunk(chunk);
 		chunk = NULL;
 	}
-	spin_unlock_irqrestore(&known.free_lock, flags);
+	mutex_unlock(&open_lock);
 	kvfree(chunk);
 	return 0;
 }
