@@ -83,7 +83,8 @@ struct nestor_cache_index {
 #define NESTOR_CACHE_DROP_POOL _IOW('N', 4, __u32) /* its number; with all its pages. ENOENT */
 #define NESTOR_CACHE_POOL_STATE _IOWR('N', 5, struct nestor_cache_pool_state) /* pool.id says of which. ENOENT */
 #define NESTOR_CACHE_GET_INDEX _IOR('N', 6, struct nestor_cache_index)
-/* Once, or after NESTOR_CACHE_CLOSE_SSD. EBADF, ENOTBLK, EACCES (read-only), ENOSPC (smaller than 2 MiB), EEXIST */
+/* Once, or after NESTOR_CACHE_CLOSE_SSD. EBADF, ENOTBLK, EACCES (read-only), ENOSPC (smaller than 2 MiB), EEXIST, EOPNOTSUPP
+ * (no cipher) */
 #define NESTOR_CACHE_OPEN_SSD _IOW('N', 7, struct nestor_cache_ssd)
 #define NESTOR_CACHE_CLOSE_SSD _IO('N', 8)
 #define NESTOR_CACHE_GET_LATENCY _IOWR('N', 9, struct nestor_cache_latency) /* source says whose */

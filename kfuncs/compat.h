@@ -47,6 +47,12 @@
 #define KF_TRUSTED_ARGS 0
 #endif
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define WQ_PER_CPU WQ_PERCPU
+#else
+#define WQ_PER_CPU 0
+#endif
+
 static inline void wait_a_tick(void)
 {
 	schedule_timeout_uninterruptible(1);

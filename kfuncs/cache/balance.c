@@ -11,14 +11,22 @@ static void balance(struct work_struct *work)
 	while (cache_index_wants_growth() && !cache_index_grow())
 		;
 	cache_memory_balance();
-	cache_ssd_balance();
 }
 static DECLARE_WORK(balance_work, balance);
 
+/* A work of its own: it waits for the SSD. */
+static void balance_ssd(struct work_struct *work)
+{
+	cache_ssd_balance();
+}
+static DECLARE_WORK(ssd_work, balance_ssd);
+
 void cache_balance(void)
 {
-	if (cache_index_wants_growth() || cache_memory_unbalanced() || cache_ssd_unbalanced())
+	if (cache_index_wants_growth() || cache_memory_unbalanced())
 		queue_work(system_unbound_wq, &balance_work);
+	if (cache_ssd_unbalanced())
+		queue_work(system_unbound_wq, &ssd_work);
 }
 
 /* ---- when the kernel is short of memory ---- */
@@ -50,4 +58,5 @@ void cache_balance_close(void)
 {
 	shrinker_free(shrinker);
 	cancel_work_sync(&balance_work);
+	cancel_work_sync(&ssd_work);
 }

@@ -3,8 +3,8 @@
 
 #include "kfuncs/cache/abi1.h"
 #include "kfuncs/cache/commands.h"
-#include "kfuncs/cache/dm.h"
 #include "kfuncs/cache/index.h"
+#include "kfuncs/cache/latency.h"
 #include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd.h"
@@ -172,7 +172,7 @@ static int get_latency(void __user *arg)
 
 	if (copy_from_user(&latency, arg, sizeof(latency)))
 		return -EFAULT;
-	r = cache_dm_latency(&latency);
+	r = cache_latency_sum(&latency);
 	if (r)
 		return r;
 	return copy_to_user(arg, &latency, sizeof(latency)) ? -EFAULT : 0;

@@ -9,6 +9,7 @@
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/dm.h"
 #include "kfuncs/cache/index.h"
+#include "kfuncs/cache/latency.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
@@ -36,6 +37,9 @@ enum io_kind {
 
 /* Of each clone. */
 struct cached_io {
+	struct cached_device *device;
+	struct work_struct work; /* of reads that end in a worker */
+	bool good; /* of these: the device read it */
 	struct bvec_iter iter; /* as it was: below, it moves on */
 	enum io_kind kind;
 	u32 nr; /* blocks that it touches */
@@ -48,38 +52,8 @@ struct cached_io {
 };
 
 static DEFINE_IDA(numbers);
-
-/* ---- how long reads take ---- */
-
-static DEFINE_PER_CPU(struct nestor_cache_latency[NESTOR_CACHE_SOURCES], latencies);
-
-static void count_latency(enum nestor_cache_source source, u64 began_ns)
-{
-	u64 ns = ktime_get_ns() - began_ns;
-	u32 slot = ns <= 1000 ? 0 : ilog2((ns - 1) / 1000) + 1;
-
-	this_cpu_inc(latencies[source].slots[min_t(u32, slot, NESTOR_CACHE_SLOTS - 1)]);
-	this_cpu_add(latencies[source].sum_ns, ns);
-}
-
-int cache_dm_latency(struct nestor_cache_latency *latency)
-{
-	u32 source = latency->source, i;
-	int cpu;
-
-	if (source >= NESTOR_CACHE_SOURCES)
-		return -EINVAL;
-	memset(latency, 0, sizeof(*latency));
-	latency->source = source;
-	for_each_possible_cpu (cpu) {
-		const struct nestor_cache_latency *one = &per_cpu(latencies, cpu)[source];
-
-		latency->sum_ns += one->sum_ns;
-		for (i = 0; i < NESTOR_CACHE_SLOTS; i++)
-			latency->slots[i] += one->slots[i];
-	}
-	return 0;
-}
+/* Ends reads: memory may be written back to a cached disk, and what that has to read first waits for it. */
+static struct workqueue_struct *reads;
 
 /* ---- pages of a bio ---- */
 
@@ -205,7 +179,7 @@ static int map_read(struct bio *bio, struct cached_io *io)
 		cache_ssd_io_read(bio, io->place);
 	if (io->kind != IO_OTHER)
 		return DM_MAPIO_REMAPPED;
-	count_latency(NESTOR_CACHE_FROM_MEMORY, io->began_ns);
+	cache_latency_count(NESTOR_CACHE_FROM_MEMORY, io->began_ns);
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
 }
@@ -223,28 +197,29 @@ static bool is_as_stored(struct bio *bio, const struct cached_io *io)
 	return true;
 }
 
-/* What the SSD did not bring, or not rightly, comes from the disk. */
-static int end_read_ssd(struct cached_device *c, struct bio *bio, struct cached_io *io, bool good)
+/* False: the SSD did not bring it, or not rightly, and now it comes from the disk. */
+static bool end_read_ssd(struct bio *bio, struct cached_io *io)
 {
 	struct bvec_iter iter = io->iter;
 	u32 frames[BLOCKS_BATCH], nr, i;
+	bool good = io->good && cache_ssd_io_decrypt(bio, io->iter, io->place) && is_as_stored(bio, io);
 
-	good = good && is_as_stored(bio, io);
 	for (i = 0; i < io->nr; i++)
 		cache_ssd_store.release(io->place + i);
 	if (good) {
-		count_latency(NESTOR_CACHE_FROM_SSD, io->began_ns);
-		return DM_ENDIO_DONE;
+		cache_latency_count(NESTOR_CACHE_FROM_SSD, io->began_ns);
+		return true;
 	}
+	cache_ssd_io_count_error();
 	nr = next_frames(bio, &iter, frames);
 	for (i = 0; i < nr; i++)
 		cache_blocks_forget(frames[i]);
 	io->kind = IO_OTHER;
 	bio->bi_iter = io->iter;
 	bio->bi_status = BLK_STS_OK;
-	bio_set_dev(bio, c->dev->bdev);
-	cache_ssd_io_again(bio);
-	return DM_ENDIO_INCOMPLETE;
+	bio_set_dev(bio, io->device->dev->bdev);
+	submit_bio_noacct(bio);
+	return false;
 }
 
 static void end_read(struct bio *bio, struct cached_io *io)
@@ -253,10 +228,37 @@ static void end_read(struct bio *bio, struct cached_io *io)
 	u64 where = io->where;
 	u32 nr;
 
-	for (; io->iter.bi_size; where += nr) {
+	for (; io->good && io->iter.bi_size; where += nr) {
 		nr = next_pages(bio, &io->iter, pages);
 		cache_blocks_read_end(where, nr, pages, &io->ticket);
 	}
+	cache_latency_count(NESTOR_CACHE_FROM_DISK, io->began_ns);
+}
+
+static void end_in_worker(struct work_struct *work)
+{
+	struct cached_io *io = container_of(work, struct cached_io, work);
+	struct bio *bio = dm_bio_from_per_bio_data(io, sizeof(*io));
+
+	if (io->kind == IO_READ)
+		end_read(bio, io);
+	else if (!end_read_ssd(bio, io))
+		return;
+	io->kind = IO_OTHER;
+	bio_endio(bio);
+}
+
+/* Its end comes in an interrupt: what takes long is for a worker, after which it comes again. */
+static int begin_end_read(struct bio *bio, struct cached_io *io, bool good)
+{
+	io->good = good;
+	if (io->kind == IO_READ && (!good || io->nr <= PAGES_AT_ONCE)) {
+		end_read(bio, io);
+		return DM_ENDIO_DONE;
+	}
+	INIT_WORK(&io->work, end_in_worker);
+	queue_work(reads, &io->work);
+	return DM_ENDIO_INCOMPLETE;
 }
 
 /* ---- writes ---- */
@@ -325,6 +327,7 @@ static int cache_map(struct dm_target *ti, struct bio *bio)
 
 	bio_set_dev(bio, c->dev->bdev);
 	bio->bi_iter.bi_sector = start;
+	io->device = c;
 	io->kind = IO_OTHER;
 	io->iter = bio->bi_iter;
 	io->where = where_of(c->number, start >> SECTORS_SHIFT);
@@ -350,12 +353,8 @@ static int cache_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 
 	switch (io->kind) {
 	case IO_READ:
-		if (*error == BLK_STS_OK)
-			end_read(bio, io);
-		count_latency(NESTOR_CACHE_FROM_DISK, io->began_ns);
-		break;
 	case IO_READ_SSD:
-		r = end_read_ssd(ti->private, bio, io, *error == BLK_STS_OK);
+		r = begin_end_read(bio, io, *error == BLK_STS_OK);
 		break;
 	case IO_WRITE:
 		end_write(bio, io, *error == BLK_STS_OK);
@@ -498,11 +497,20 @@ static struct target_type cache_target = {
 
 int cache_dm_open(void)
 {
-	return dm_register_target(&cache_target);
+	int r;
+
+	reads = alloc_workqueue("nestor-reads", WQ_PER_CPU | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
+	if (!reads)
+		return -ENOMEM;
+	r = dm_register_target(&cache_target);
+	if (r)
+		destroy_workqueue(reads);
+	return r;
 }
 
 void cache_dm_close(void)
 {
 	dm_unregister_target(&cache_target);
+	destroy_workqueue(reads);
 	ida_destroy(&numbers);
 }

@@ -7,9 +7,4 @@ int cache_dm_open(void);
 /* No device uses it any more: they hold a reference on the module. */
 void cache_dm_close(void);
 
-struct nestor_cache_latency;
-
-/* Adds up what all processors have of @latency's source. 0 or -EINVAL. */
-int cache_dm_latency(struct nestor_cache_latency *latency);
-
 #endif

@@ -9,7 +9,6 @@
 #include "kfuncs/cache/memory.h"
 #include "kfuncs/cache/part.h"
 #include "kfuncs/cache/selftest.h"
-#include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
 #include "kfuncs/cache_session.h"
 #include "kfuncs/session.h"
@@ -21,7 +20,6 @@ static const struct cache_store *const stores[NESTOR_CACHE_STORES] = {
 
 static void close_all(void)
 {
-	cache_ssd_io_flush();
 	cache_balance_close();
 	cache_memory_close();
 	cache_index_close();

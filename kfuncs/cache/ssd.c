@@ -29,6 +29,7 @@ struct segment {
 	u32 pending; /* of them, those whose page is still being copied */
 	u32 readers;
 	u32 pool;
+	u64 filling;
 	u32 older, newer; /* of the same pool; 0: none */
 	u32 next; /* free one, or in a queue; 0: none */
 	u32 *ids; /* entry in each slot, 0: none */
@@ -52,7 +53,8 @@ static struct {
 	struct buffer *buffers; /* at hand */
 	u32 nr_buffers, buffers_at_hand;
 	struct queue full, failed;
-	u32 filling; /* open segments */
+	u32 nr_open; /* segments */
+	u64 fillings; /* so far */
 	struct {
 		u32 oldest, newest; /* the newest may be open */
 	} of[NESTOR_CACHE_POOLS];
@@ -150,7 +152,8 @@ static u32 open_segment(u32 pool)
 	s->state = SEGMENT_OPEN;
 	s->used = s->pending = 0;
 	s->pool = pool;
-	WRITE_ONCE(ssd.filling, ssd.filling + 1);
+	s->filling = ++ssd.fillings;
+	WRITE_ONCE(ssd.nr_open, ssd.nr_open + 1);
 	s->buffer = ssd.buffers;
 	ssd.buffers = s->buffer->next;
 	WRITE_ONCE(ssd.buffers_at_hand, ssd.buffers_at_hand - 1);
@@ -164,7 +167,7 @@ static void settle_slot(struct segment *s)
 	if (s->state == SEGMENT_OPEN && s->used == SEGMENT_SLOTS && !s->pending) {
 		s->state = SEGMENT_FULL;
 		enqueue(&ssd.full, s - ssd.segments);
-		WRITE_ONCE(ssd.filling, ssd.filling - 1);
+		WRITE_ONCE(ssd.nr_open, ssd.nr_open - 1);
 	}
 }
 
@@ -275,6 +278,11 @@ const struct cache_store cache_ssd_store = {
 	.adjacent = ssd_adjacent,
 };
 
+u64 cache_ssd_filling(u32 place)
+{
+	return segment_of(place)->filling;
+}
+
 /* ---- writing ---- */
 
 void cache_ssd_written(u32 segment, bool good)
@@ -323,7 +331,7 @@ static u32 unlist_oldest(u32 pool, bool also_open)
 	if (number) {
 		unlist(number);
 		if (ssd.segments[number].state == SEGMENT_OPEN)
-			WRITE_ONCE(ssd.filling, ssd.filling - 1);
+			WRITE_ONCE(ssd.nr_open, ssd.nr_open - 1);
 		ssd.segments[number].state = SEGMENT_DROPPING;
 	}
 	spin_unlock_irqrestore(&ssd_lock, flags);
@@ -412,7 +420,7 @@ static struct buffer *new_buffer(void)
 static bool wants_buffer(void)
 {
 	return READ_ONCE(ssd.open) && !READ_ONCE(ssd.buffers_at_hand) &&
-	       READ_ONCE(ssd.nr_buffers) < READ_ONCE(ssd.filling) + BUFFERS_MAX;
+	       READ_ONCE(ssd.nr_buffers) < READ_ONCE(ssd.nr_open) + BUFFERS_MAX;
 }
 
 static bool wants_segment(void)

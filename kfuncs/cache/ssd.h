@@ -14,7 +14,10 @@ struct cache_pool;
 #define SEGMENT_SHIFT 8 /* of slots: 1 MiB */
 #define SEGMENT_SLOTS (1U << SEGMENT_SHIFT)
 
-/* Begins to write a segment; cache_ssd_written() tells of the end, maybe before it returns. May sleep. */
+/*
+ * Begins to write a segment; cache_ssd_written() tells of the end, maybe before it returns. May sleep, also until one that
+ * was begun before has ended.
+ */
 typedef void (*cache_ssd_write_fn)(u32 segment, struct page *const pages[SEGMENT_SLOTS]);
 
 /* Uses @segments of the device that @write writes to. 0 or -ENOMEM. May sleep, as all that follows. */
@@ -30,6 +33,11 @@ bool cache_ssd_unbalanced(void); /* in any context */
 /* Writes what is full, frees segments and has buffers ready. */
 void cache_ssd_balance(void);
 
+/*
+ * Which filling this is of the segment that @place is in, which is being written, or was taken from: of no other segment or
+ * filling there is the same number while the store is open. Any context.
+ */
+u64 cache_ssd_filling(u32 place);
 /* A write has ended. Any context. */
 void cache_ssd_written(u32 segment, bool good);
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kfuncs/compat.h"
 
+#include "kfuncs/cache/blocks.h"
+#include "kfuncs/cache/cipher.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/ssd_io.h"
 
 #define SEGMENT_SECTORS (SEGMENT_SLOTS << (BLOCK_SHIFT - SECTOR_SHIFT))
+#define WRITES_MAX 4 /* segments that are under way at once, each with a MiB of memory */
 
 static struct file *file; /* keeps the device ours */
 static struct block_device *device;
+static struct crypto_skcipher *cipher;
 static atomic64_t errors;
 
 u64 cache_ssd_io_errors(void)
@@ -30,63 +34,133 @@ void cache_ssd_io_read(struct bio *bio, u32 place)
 	bio->bi_iter.bi_sector = sector_of(place);
 }
 
-static struct bio_list again = BIO_EMPTY_LIST;
-static DEFINE_SPINLOCK(again_lock);
-
-static void submit_again(struct work_struct *work)
+void cache_ssd_io_count_error(void)
 {
-	struct bio_list list;
-	struct bio *bio;
-
-	spin_lock_irq(&again_lock);
-	list = again;
-	bio_list_init(&again);
-	spin_unlock_irq(&again_lock);
-	while ((bio = bio_list_pop(&list)))
-		submit_bio_noacct(bio);
-}
-static DECLARE_WORK(again_work, submit_again);
-
-void cache_ssd_io_again(struct bio *bio)
-{
-	unsigned long flags;
-
 	atomic64_inc(&errors);
-	spin_lock_irqsave(&again_lock, flags);
-	bio_list_add(&again, bio);
-	spin_unlock_irqrestore(&again_lock, flags);
-	queue_work(system_unbound_wq, &again_work);
 }
 
-void cache_ssd_io_flush(void)
+bool cache_ssd_io_decrypt(struct bio *bio, struct bvec_iter iter, u32 place)
 {
-	flush_work(&again_work);
+	struct page *pages[BLOCKS_BATCH];
+	u32 nr;
+
+	for (nr = 0; nr < BLOCKS_BATCH && iter.bi_size; nr++) {
+		struct bio_vec bv = bio_iter_iovec(bio, iter);
+
+		pages[nr] = bv.bv_page;
+		bio_advance_iter_single(bio, &iter, bv.bv_len);
+	}
+	return !cache_cipher_decrypt(cipher, pages, nr, cache_ssd_filling(place), place);
 }
 
 /* ---- writes ---- */
 
+/* A segment on its way, encrypted: the store's own pages may be read meanwhile. */
+struct outgoing {
+	u32 segment; /* 0: none; written by who finds it so, and by the end of the write */
+	struct page *pages[SEGMENT_SLOTS];
+};
+
+static struct outgoing *outgoing[WRITES_MAX];
+static DECLARE_WAIT_QUEUE_HEAD(write_ended);
+
+static void end_write(struct outgoing *o, bool good)
+{
+	u32 segment = o->segment;
+
+	if (!good)
+		atomic64_inc(&errors);
+	/* The store may be closed once it knows. */
+	smp_store_release(&o->segment, 0);
+	wake_up(&write_ended);
+	cache_ssd_written(segment, good);
+}
+
 static void written(struct bio *bio)
 {
-	if (bio->bi_status)
-		atomic64_inc(&errors);
-	cache_ssd_written((uintptr_t)bio->bi_private, !bio->bi_status);
+	end_write(bio->bi_private, !bio->bi_status);
 	bio_put(bio);
 }
 
-static void write_segment(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+static struct outgoing *idle_one(void)
 {
-	struct bio *bio = bio_alloc(device, SEGMENT_SLOTS, REQ_OP_WRITE, GFP_NOIO);
 	u32 i;
 
-	bio->bi_iter.bi_sector = sector_of(segment << SEGMENT_SHIFT);
+	for (i = 0; i < WRITES_MAX; i++)
+		if (!smp_load_acquire(&outgoing[i]->segment))
+			return outgoing[i];
+	return NULL;
+}
+
+/* One at a time. */
+static void write_segment(u32 segment, struct page *const pages[SEGMENT_SLOTS])
+{
+	u32 place = segment << SEGMENT_SHIFT, i;
+	struct outgoing *o;
+	struct bio *bio;
+
+	wait_event(write_ended, (o = idle_one()));
+	o->segment = segment;
+	if (cache_cipher_encrypt(cipher, pages, o->pages, SEGMENT_SLOTS, cache_ssd_filling(place), place)) {
+		end_write(o, false);
+		return;
+	}
+	bio = bio_alloc(device, SEGMENT_SLOTS, REQ_OP_WRITE, GFP_NOIO);
+	bio->bi_iter.bi_sector = sector_of(place);
 	bio->bi_end_io = written;
-	bio->bi_private = (void *)(uintptr_t)segment;
+	bio->bi_private = o;
 	for (i = 0; i < SEGMENT_SLOTS; i++)
-		__bio_add_page(bio, pages[i], 1U << BLOCK_SHIFT, 0);
+		__bio_add_page(bio, o->pages[i], 1U << BLOCK_SHIFT, 0);
 	submit_bio(bio);
 }
 
+static void free_outgoing(void)
+{
+	u32 w, i;
+
+	for (w = 0; w < WRITES_MAX; w++) {
+		for (i = 0; outgoing[w] && i < SEGMENT_SLOTS && outgoing[w]->pages[i]; i++)
+			__free_page(outgoing[w]->pages[i]);
+		kvfree(outgoing[w]);
+		outgoing[w] = NULL;
+	}
+}
+
+/* 0 or -ENOMEM, and then free_outgoing() has to follow all the same. */
+static int make_outgoing(void)
+{
+	u32 w, i;
+
+	for (w = 0; w < WRITES_MAX; w++) {
+		outgoing[w] = kvzalloc(sizeof(*outgoing[w]), GFP_KERNEL);
+		for (i = 0; outgoing[w] && i < SEGMENT_SLOTS; i++) {
+			outgoing[w]->pages[i] = alloc_page(GFP_KERNEL);
+			if (!outgoing[w]->pages[i])
+				return -ENOMEM;
+		}
+		if (!outgoing[w])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* ---- the device ---- */
+
+/* What is made for the device, before pages come or after the last one has gone. */
+static void forget_device(void)
+{
+	cache_cipher_free(cipher);
+	cipher = NULL;
+	free_outgoing();
+	device = NULL;
+}
+
+static int prepare_device(struct block_device *bdev)
+{
+	device = bdev;
+	cipher = cache_cipher_new();
+	return IS_ERR(cipher) ? PTR_ERR(cipher) : make_outgoing();
+}
 
 static int take_device(struct file *f, u64 pages)
 {
@@ -105,10 +179,9 @@ static int take_device(struct file *f, u64 pages)
 	segments = min_t(u64, segments, (U32_MAX >> SEGMENT_SHIFT) - 1);
 	if (segments < 2 || bdev_logical_block_size(bdev) > 1U << BLOCK_SHIFT)
 		return -ENOSPC;
-	device = bdev;
-	r = cache_ssd_open(segments - 1, write_segment);
+	r = prepare_device(bdev) ?: cache_ssd_open(segments - 1, write_segment);
 	if (r)
-		device = NULL;
+		forget_device();
 	return r;
 }
 
@@ -137,7 +210,7 @@ void cache_ssd_io_close(void)
 	if (!file)
 		return;
 	cache_ssd_close();
-	device = NULL;
+	forget_device();
 	fput(file);
 	file = NULL;
 }
