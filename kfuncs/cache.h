@@ -27,6 +27,8 @@ enum nestor_cache_drop {
 	NESTOR_CACHE_DROP_NO_SHARE, /* its pool has no weight in that store, or there is no such pool or store */
 	NESTOR_CACHE_DROP_NO_ROOM, /* the store had no page at hand */
 	NESTOR_CACHE_DROP_UNWANTED, /* the program that chooses a store wants it in none */
+	NESTOR_CACHE_DROP_LARGE, /* beyond the first 32 pages of its folio: copying more would keep interrupts off for too long
+				  */
 	NESTOR_CACHE_DROPS,
 };
 

@@ -59,9 +59,13 @@ struct cache {
 
 static const char *const store_names[NESTOR_CACHE_STORES] = { "memory", "ssd" };
 static const char *const drop_names[NESTOR_CACHE_DROPS] = {
-	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",	 [NESTOR_CACHE_DROP_RACED] = "raced",
-	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed", [NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
-	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",	 [NESTOR_CACHE_DROP_UNWANTED] = "unwanted",
+	[NESTOR_CACHE_DROP_UNKNOWN] = "unknown",
+	[NESTOR_CACHE_DROP_RACED] = "raced",
+	[NESTOR_CACHE_DROP_TRANSFORMED] = "transformed",
+	[NESTOR_CACHE_DROP_NO_SHARE] = "no_share",
+	[NESTOR_CACHE_DROP_NO_ROOM] = "no_room",
+	[NESTOR_CACHE_DROP_UNWANTED] = "unwanted",
+	[NESTOR_CACHE_DROP_LARGE] = "large",
 };
 
 static const struct cache_policy *policy_of(const struct cache *c)
@@ -258,7 +262,9 @@ static void open_ssd(struct cache *c, const char *path, __u64 size)
 	if (fd < 0)
 		return;
 	if (ioctl(c->session, NESTOR_CACHE_OPEN_SSD, &want)) {
-		log_error(-errno, "cache: %s cannot be the SSD store: %m", path);
+		log_error(-errno, "cache: %s cannot be the SSD store: %s", path,
+			  errno == EOPNOTSUPP ? "the kernel has no cipher for its pages; load the module xts"
+					      : strerror(errno));
 		return;
 	}
 	c->ssd = strdup(path);

@@ -6,9 +6,19 @@
 #include "kfuncs/cache/kfuncs.h"
 #include "kfuncs/cache/pool.h"
 
-static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_cache_store store)
+/* From page @first on. */
+static void forget_pages(struct folio *folio, u32 first)
 {
 	u32 frame = folio_pfn(folio), nr = folio_nr_pages(folio), i;
+
+	for (i = first; i < nr; i++)
+		cache_blocks_forget(frame + i);
+}
+
+/* Its first pages: the page cache is locked, and nobody may hold the folio for later. */
+static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_cache_store store)
+{
+	u32 frame = folio_pfn(folio), all = folio_nr_pages(folio), nr = min_t(u32, all, PAGES_AT_ONCE), i;
 	int stored = 0;
 
 	for (i = 0; i < nr; i++) {
@@ -19,16 +29,10 @@ static int put_folio(struct folio *folio, struct cache_pool *pool, enum nestor_c
 		else
 			stored++;
 	}
+	forget_pages(folio, nr);
+	pool_count(pool, drops[NESTOR_CACHE_DROP_LARGE], all - nr);
 	pool_count(pool, puts[store], stored);
 	return stored;
-}
-
-static void forget_folio(struct folio *folio)
-{
-	u32 frame = folio_pfn(folio), nr = folio_nr_pages(folio), i;
-
-	for (i = 0; i < nr; i++)
-		cache_blocks_forget(frame + i);
 }
 
 static struct cache_pool *pool_for(u32 pool, u32 store)
@@ -62,7 +66,7 @@ __bpf_kfunc int bpf_cache_put_folio(struct folio *folio, u32 pool, u32 store)
 	if (p)
 		stored = put_folio(folio, p, store);
 	else
-		forget_folio(folio);
+		forget_pages(folio, 0);
 	rcu_read_unlock();
 	cache_balance();
 	return stored;

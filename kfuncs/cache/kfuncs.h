@@ -11,8 +11,8 @@
  * dropped, clean) anything is kept; of any other, and without the agent's session, it is just forgotten which blocks it had.
  *
  * Returns how many pages the store took: 0 if none of the folio is known, or the pool does not exist or has no weight in
- * the store. Copies and hashes 4 KiB per page, with interrupts as they are; does not sleep; takes locks that are only
- * ever held with interrupts off.
+ * the store. Copies and hashes 4 KiB per page, with interrupts as they are, and therefore no more than the first 32 pages of a
+ * folio; does not sleep; takes locks that are only ever held with interrupts off.
  */
 #ifdef __VMLINUX_H__
 extern int bpf_cache_put_folio(struct folio *folio, __u32 pool, __u32 store) __ksym __weak;
