@@ -8,7 +8,7 @@ struct dedup_mergeable {
 	__u64 cgroup; /* id in the hierarchy that tasks are known by */
 	__u64 merged_pages; /* of its process */
 	__u32 pid; /* of its process */
-	__u32 pad;
+	__u32 tid; /* its own: the process' first thread may have ended */
 	char name[16];
 };
 

@@ -34,6 +34,7 @@
 #define NO_DOMAIN "none"
 #define END_TIMEOUT_MS 5000 /* for the helper to end by itself, after the step of an injection that it is in */
 #define RESULT_MAX (16U << 20) /* bytes that a helper may say: more is cut, which fails the round */
+#define PUT_BACK_TIMEOUT_MS 1000 /* to wait for one that puts the settings of KSM back */
 #define SOON_NS 2000000000ULL /* after policy has changed */
 
 struct dedup {
@@ -127,48 +128,90 @@ static json_t *job_of(const struct dedup *d, const struct dedup_domain *domain)
 {
 	const struct dedup_policy *p = policy_of(d);
 
-	return json_pack("{s:O, s:o, s:i, s:s, s:b, s:b}", "owners", domain->owners, "except", excepted(d), "percent",
+	return json_pack("{s:O, s:o, s:i, s:s, s:b, s:b, s:O}", "owners", domain->owners, "except", excepted(d), "percent",
 			 (int)p->cpu, "device", dedup_device_names[p->device], "merge", is_merged(p, domain->name),
-			 "leave_huge", p->huge == HUGE_LEAVE);
+			 "leave_huge", p->huge == HUGE_LEAVE, "stuck", domain->stuck);
 }
 
 /* ---- the helper ---- */
+
+/* A process that has not ended although it should have; 0: none. The next one would wait for the same. */
+static pid_t left;
+
+static bool is_held_up(void)
+{
+	if (left && child_wait(left, 0, NULL) == -ETIMEDOUT)
+		return true;
+	left = 0;
+	return false;
+}
+
+static int exec_helper(const struct env *env, const json_t *job, int output, pid_t *ret_pid)
+{
+	_close_ int file = memfd_create("dedup-job", MFD_CLOEXEC);
+	char home[PATH_MAX + 8]; /* what drivers of devices keep for the next time they keep there */
+	const char *const argv[] = { DEDUP_NAME, env->run_dir, NULL };
+	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
+				     getenv("JOURNAL_STREAM") ? "JOURNAL_STREAM=1" : NULL, NULL };
+	const int fds[] = { file, output, STDERR_FILENO };
+
+	if (file < 0 || json_dumpfd(job, file, 0) || lseek(file, 0, SEEK_SET))
+		return -errno;
+	snprintf(home, sizeof(home), "HOME=%s", env->run_dir);
+	return child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, ret_pid, NULL);
+}
+
+/*
+ * What a helper has left that was killed, or an earlier agent. Not by ourselves: to write to KSM's files waits for ksmd, and
+ * that for processes. What cannot be put back now is remembered, and tried again before each round.
+ */
+static void put_back(const struct env *env)
+{
+	json_t *job;
+	pid_t pid;
+	int status = 0, err;
+
+	if (!env->pin_dir || faccessat(env->run_dir_fd, KSM_FILE, F_OK, 0) || is_held_up())
+		return;
+	job = json_object();
+	err = exec_helper(env, job, CHILD_NULL, &pid) ?: child_wait(pid, PUT_BACK_TIMEOUT_MS, &status);
+	json_decref(job);
+	if (err == -ETIMEDOUT)
+		left = pid; /* and goes on */
+	if (err || status)
+		log_error(err, "dedup: the settings of KSM are not put back yet%s%s", err ? ": " : "",
+			  err ? strerror(-err) : "");
+}
+
+static void end_helper(struct dedup *d)
+{
+	loop_remove(&d->env->loop, &d->output);
+	if (child_end(d->helper, END_TIMEOUT_MS, NULL) == -ETIMEDOUT)
+		left = d->helper;
+	d->helper = 0;
+	put_back(d->env);
+}
 
 static void stop_helper(struct dedup *d)
 {
 	if (!d->helper)
 		return;
 	kill(d->helper, SIGTERM);
-	loop_remove(&d->env->loop, &d->output);
-	child_end(d->helper, END_TIMEOUT_MS, NULL);
-	d->helper = 0;
+	end_helper(d);
 	d->now = NULL;
-	ksm_undo(d->env->run_dir_fd);
-}
-
-static int exec_helper(struct dedup *d, int job, int output)
-{
-	char home[PATH_MAX + 8]; /* what drivers of devices keep for the next time they keep there */
-	const char *const argv[] = { DEDUP_NAME, d->env->run_dir, NULL };
-	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", home,
-				     getenv("JOURNAL_STREAM") ? "JOURNAL_STREAM=1" : NULL, NULL };
-	const int fds[] = { job, output, STDERR_FILENO };
-
-	snprintf(home, sizeof(home), "HOME=%s", d->env->run_dir);
-	return child_start(&(struct child){ argv, envp, fds, ARRAY_SIZE(fds) }, &d->helper, NULL);
 }
 
 static void on_output(struct source *s);
 
 static int start_helper(struct dedup *d, const json_t *job)
 {
-	_close_ int file = memfd_create("dedup-job", MFD_CLOEXEC), write_end = -1;
+	_close_ int write_end = -1;
 	int pipes[2], err;
 
-	if (file < 0 || json_dumpfd(job, file, 0) || lseek(file, 0, SEEK_SET) || pipe2(pipes, O_CLOEXEC))
+	if (pipe2(pipes, O_CLOEXEC))
 		return log_error(-errno, "dedup: cannot begin a round: %m");
 	write_end = pipes[1];
-	err = exec_helper(d, file, write_end);
+	err = exec_helper(d->env, job, write_end, &d->helper);
 	if (err) {
 		close(pipes[0]);
 		return log_error(err, "dedup: cannot begin a round: %s", strerror(-err));
@@ -179,6 +222,7 @@ static int start_helper(struct dedup *d, const json_t *job)
 		stop_helper(d);
 		return -ENOMEM;
 	}
+	loop_timer_rearm(d->timer.fd, DEDUP_ROUND_NS(policy_of(d)->cpu), 0);
 	return 0;
 }
 
@@ -206,13 +250,17 @@ static void begin_next(struct dedup *d)
 		next->owners = owners_of(d, next->name);
 		if (!json_array_size(next->owners))
 			continue;
+		if (is_held_up()) {
+			dedup_fail(next, "a process of an earlier round waits in the kernel, for ksmd or for a process");
+			continue;
+		}
 		if (is_pressed(p)) {
 			next->rounds[DEDUP_ROUND_PRESSED]++;
 			continue;
 		}
 		job = job_of(d, next);
 		if (start_helper(d, job))
-			next->rounds[DEDUP_ROUND_FAILED]++;
+			dedup_fail(next, log_last_error());
 		else
 			d->now = next;
 		json_decref(job);
@@ -227,18 +275,13 @@ static void on_output(struct source *s)
 	struct dedup *d = s->data;
 	char text[65536];
 	ssize_t n = read(s->fd, text, sizeof(text));
-	int status = 0;
 
 	if (n > 0) {
 		if (d->result.len < RESULT_MAX)
 			buf_add(&d->result, text, (size_t)n);
 		return;
 	}
-	loop_remove(&d->env->loop, s);
-	child_end(d->helper, END_TIMEOUT_MS, &status);
-	d->helper = 0;
-	if (status) /* it may have been killed while KSM was at work */
-		ksm_undo(d->env->run_dir_fd);
+	end_helper(d);
 	if (d->now) /* else policy has changed meanwhile */
 		dedup_take(d->now, d->result.text ? d->result.text : "", d->result.len);
 	begin_next(d);
@@ -249,8 +292,18 @@ static void on_timer(struct source *s)
 	struct dedup *d = s->data;
 
 	loop_timer_drain(s->fd);
-	if (!d->helper)
-		begin_next(d);
+	if (d->helper) {
+		struct dedup_domain *late = d->now;
+
+		log_warning("dedup: the round of %s is given up: it has not ended in the time for one",
+			    late ? late->name : "a domain");
+		if (late)
+			dedup_fail(late, "it has not ended in the time for one");
+		stop_helper(d);
+		d->now = late;
+	}
+	put_back(d->env); /* what could not be before */
+	begin_next(d);
 }
 
 /* ---- life ---- */
@@ -301,12 +354,11 @@ static int dedup_start(struct env *env, void **ret)
 	TAILQ_INIT(&d->domains);
 	d->timer = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_timer, .data = d };
 	err = d->timer.fd < 0 ? log_error(d->timer.fd, "dedup: cannot make a timer") : loop_add(&env->loop, &d->timer);
-	if (!err && env->pin_dir)
-		err = ksm_undo(env->run_dir_fd); /* of an agent that was killed */
 	if (err) {
 		dedup_stop(d);
 		return err;
 	}
+	put_back(env);
 	workload_list_open(&d->members, env->who, NULL, NULL);
 	*ret = d;
 	return 0;
@@ -314,8 +366,7 @@ static int dedup_start(struct env *env, void **ret)
 
 static void dedup_off(struct env *env)
 {
-	if (env->pin_dir)
-		ksm_undo(env->run_dir_fd);
+	put_back(env);
 }
 
 static void dedup_collect(void *self, struct metrics *m)

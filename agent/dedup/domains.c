@@ -13,6 +13,7 @@
 #include "agent/lib/util.h"
 
 #define PAGE 4096
+#define STUCK_MAX 1024
 
 static const char *const result_names[DEDUP_ROUND_RESULTS] = { "done", "refused", "failed", "pressed" };
 static const char *const stage_names[DEDUP_STAGES] = { "look", "read", "hash", "group", "inject", "ksmd" };
@@ -35,6 +36,8 @@ static void drop(struct dedup_domains *all, struct dedup_domain *d)
 	json_decref(d->owners);
 	json_decref(d->of);
 	json_decref(d->last);
+	json_decref(d->stuck);
+	free(d->failure);
 	free(d->name);
 	free(d);
 }
@@ -43,9 +46,13 @@ static struct dedup_domain *make(const char *name)
 {
 	struct dedup_domain *d = calloc(1, sizeof(*d));
 
-	if (d)
+	if (d) {
 		d->name = strdup(name);
-	if (d && !d->name) {
+		d->stuck = json_object();
+	}
+	if (d && (!d->name || !d->stuck)) {
+		json_decref(d->stuck);
+		free(d->name);
 		free(d);
 		d = NULL;
 	}
@@ -105,14 +112,30 @@ static void add_seconds(struct dedup_domain *d, const json_t *result)
 	d->hinted += (unsigned long long)number_in(merge, "hinted_pages");
 }
 
+void dedup_fail(struct dedup_domain *d, const char *why)
+{
+	d->rounds[DEDUP_ROUND_FAILED]++;
+	free(d->failure);
+	d->failure = strdup(why);
+}
+
+/* Those that have gone since are forgotten when there are many. */
+static void add_stuck(struct dedup_domain *d, const json_t *stuck)
+{
+	if (json_object_size(d->stuck) >= STUCK_MAX)
+		json_object_clear(d->stuck);
+	json_object_update(d->stuck, (json_t *)stuck);
+}
+
 void dedup_take(struct dedup_domain *d, const char *text, size_t len)
 {
 	json_t *result = json_loadb(text, len, 0, NULL);
+	const char *error = json_string_value(json_object_get(result, "error"));
 
-	if (!result || json_object_get(result, "error")) {
-		d->rounds[DEDUP_ROUND_FAILED]++;
-		if (!result)
-			log_warning("dedup: the round of %s ended early", d->name);
+	if (!result || error) {
+		dedup_fail(d, error ?: "it ended early");
+		log_warning("dedup: the round of %s failed: %s", d->name, error ?: "it ended early");
+		add_stuck(d, json_object_get(result, "stuck"));
 		json_decref(result);
 		return;
 	}
@@ -122,6 +145,8 @@ void dedup_take(struct dedup_domain *d, const char *text, size_t len)
 	d->last = result;
 	json_decref(d->of);
 	d->of = json_incref(d->owners);
+	free(d->failure);
+	d->failure = NULL;
 }
 
 /* ---- showing ---- */
@@ -264,6 +289,9 @@ json_t *dedup_domains_show(const struct dedup_domains *all)
 			json_object_set_new(rounds, result_names[r], json_integer((json_int_t)d->rounds[r]));
 		json_object_set_new(one, "domain", json_text(d->name));
 		json_object_set_new(one, "rounds", rounds);
+		if (d->failure)
+			json_object_set_new(one, "failure", json_text(d->failure));
+		json_object_set_new(one, "stuck", json_deep_copy(d->stuck));
 		if (d->last)
 			json_object_update(one, d->last);
 		json_array_append_new(list, one);

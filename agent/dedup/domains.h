@@ -26,6 +26,8 @@ struct dedup_domain {
 	json_t *owners; /* of the round that is under way */
 	json_t *of; /* the owners of the last one, in the order that it has them in */
 	json_t *last; /* what that has told; NULL: there was none yet */
+	json_t *stuck; /* processes that rounds have waited for in vain: their number, and when they began */
+	char *failure; /* why the last round failed; NULL: it did not */
 	unsigned long long rounds[DEDUP_ROUND_RESULTS];
 	double seconds[DEDUP_STAGES];
 	double device; /* seconds */
@@ -42,6 +44,8 @@ void dedup_domains_free(struct dedup_domains *all);
 
 /* What a helper has said. */
 void dedup_take(struct dedup_domain *d, const char *text, size_t len);
+/* The round has failed, as @why says. */
+void dedup_fail(struct dedup_domain *d, const char *why);
 
 void dedup_domains_collect(const struct dedup_domains *all, struct metrics *m);
 void dedup_domains_sample(const struct dedup_domains *all, struct history *h);

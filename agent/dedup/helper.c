@@ -12,12 +12,13 @@
 #include <cap-ng.h>
 
 #include "agent/dedup/helper.h"
+#include "agent/dedup/ksm.h"
 #include "agent/dedup/merge.h"
 #include "agent/lib/child.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
-#define READ_NS (10ULL * 1000000000) /* one call, of a batch: milliseconds, as a rule */
+#define READ_NS (10ULL * 1000000000) /* for one call, of a batch: milliseconds, as a rule */
 
 static int add_owner(struct dedup_round *r, const json_t *owner, uint16_t nr)
 {
@@ -85,6 +86,7 @@ static int run(const json_t *job, int run_dir, json_t **ret)
 	err = dedup_round_begin(&r, names, nr);
 	r.percent = (unsigned int)json_integer_value(json_object_get(job, "percent"));
 	r.except = json_object_get(job, "except");
+	r.stuck = json_object_get(job, "stuck");
 	r.wanted = (enum dedup_device)util_find_name(dedup_device_names, ARRAY_SIZE(dedup_device_names),
 						     json_string_value(json_object_get(job, "device")));
 	r.first_counts = true;
@@ -118,7 +120,15 @@ static void say(json_t *result)
 	json_decref(result);
 }
 
-/* An owner may let whoever reads its memory wait for ever. To exit ends that, too. */
+static json_t *stuck_json(pid_t pid)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	return json_pack("{s:s, s:{s:I}}", "error", log_last_error(), "stuck", number, (json_int_t)dedup_round_start_of(pid));
+}
+
+/* A process may let whoever reads its memory wait for ever. To exit ends that, too. */
 static void *watch(void *unused)
 {
 	pid_t pid;
@@ -126,8 +136,9 @@ static void *watch(void *unused)
 	(void)unused;
 	while (!(pid = dedup_reading_since(READ_NS)))
 		sleep(1);
-	log_error(-ETIMEDOUT, "dedup: process %d lets who reads its memory wait, by userfaultfd(2)", pid);
-	say(json_pack("{s:s}", "error", log_last_error()));
+	log_error(-ETIMEDOUT,
+		  "dedup: process %d lets who reads its memory wait: it holds its memory map, or has a userfaultfd(2)", pid);
+	say(stuck_json(pid));
 	_exit(EXIT_FAILURE);
 }
 
@@ -146,10 +157,11 @@ int dedup_main(char **argv)
 	if (!err && pthread_create(&watcher, NULL, watch, NULL))
 		err = log_error(-EAGAIN, "dedup: no thread");
 	if (!err)
-		err = run(job, run_dir, &result);
+		err = json_object_get(job, "owners") ? run(job, run_dir, &result) : ksm_undo(run_dir);
 	if (err && !result)
 		result = json_pack("{s:s}", "error", log_last_error());
-	say(result);
+	if (result)
+		say(result);
 	json_decref(job);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

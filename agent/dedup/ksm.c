@@ -156,11 +156,6 @@ int ksm_undo(int run_dir)
 	return err;
 }
 
-bool ksm_is_left(int run_dir)
-{
-	return !faccessat(run_dir, KSM_FILE, F_OK, 0) || errno != ENOENT;
-}
-
 /* ---- ksmd, step by step ---- */
 
 /* ksmd's process; 0: not found. It is always the same one, and others may call themselves so. */

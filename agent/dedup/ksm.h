@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define KSM_FILE "ksm.json"
+#define KSM_FILE "ksm.json" /* in the run directory, while there is something to be put back */
 #define KSM_ONE_PAGE "1" /* pages of a batch: the first one, by which a pass begins, */
 #define KSM_BATCH "2000" /* and the others; some milliseconds */
 
@@ -59,13 +59,10 @@ int ksm_take_apart(const struct ksm *k);
  * still.
  */
 int ksm_undo(int run_dir);
-/* Is there something to be put back? */
-bool ksm_is_left(int run_dir);
-
 /* 0 or -EOPNOTSUPP. */
 int ksm_count(struct ksm_counts *ret);
 
-/* How many pages of @pid are merged with others; 0 before Linux 6.1. */
+/* How many pages of the process of thread @pid are merged with others; 0 before Linux 6.1. */
 uint64_t ksm_merged(pid_t pid);
 
 #endif

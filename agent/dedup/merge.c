@@ -38,11 +38,13 @@ static unsigned long count_lines(pid_t pid)
 	unsigned long lines = 0;
 	size_t n;
 
+	dedup_reading_begin(pid);
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
 	while (f && (n = fread(text, 1, sizeof(text), f)))
 		for (size_t i = 0; i < n; i++)
 			lines += text[i] == '\n';
+	dedup_reading_end();
 	return lines;
 }
 
@@ -105,7 +107,7 @@ static int tell_of(const struct identity *id, const struct dedup_page *pages, si
 {
 	struct injection done = {};
 	struct dedup_plan plan;
-	int err = dedup_plan(pages, n, most_ranges(id->pid), &plan);
+	int err = dedup_plan(pages, n, most_ranges(id->tid), &plan);
 
 	if (err)
 		return log_error(err, "dedup: no memory");
@@ -216,7 +218,7 @@ static uint64_t merged_of(const struct dedup_round *r)
 	uint64_t pages = 0;
 
 	for (size_t i = 0; i < r->nr_processes; i++)
-		pages += ksm_merged(r->processes[i].pid);
+		pages += ksm_merged(r->processes[i].id.tid);
 	return pages;
 }
 

@@ -115,14 +115,14 @@ bool outsiders_are_merged(const struct outsiders *o)
 	return false;
 }
 
-static bool has_mergeable(pid_t pid)
+static bool has_mergeable(const struct dedup_mergeable *one)
 {
 	char path[64], line[4352];
 	_fclose_ FILE *f = NULL;
 	bool found = false;
 
-	dedup_reading_begin(pid);
-	snprintf(path, sizeof(path), "/proc/%d/smaps", dedup_thread_of(pid));
+	dedup_reading_begin((pid_t)one->pid);
+	snprintf(path, sizeof(path), "/proc/%u/smaps", one->tid);
 	f = fopen(path, "re");
 	while (f && !found && fgets(line, sizeof(line), f))
 		found = !strncmp(line, "VmFlags:", 8) && strstr(line, " mg");
@@ -133,7 +133,7 @@ static bool has_mergeable(pid_t pid)
 bool outsiders_have_mergeable(const struct outsiders *o)
 {
 	for (size_t i = 0; i < o->found.n; i++)
-		if (has_mergeable((pid_t)o->found.all[i].pid))
+		if (has_mergeable(&o->found.all[i]))
 			return true;
 	return false;
 }

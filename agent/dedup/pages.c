@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -50,7 +48,6 @@ struct dedup_reader {
 	const uint8_t *secret;
 	uint8_t *here; /* pages, then */
 	uint64_t *entries; /* of pagemap */
-	bool refused; /* process_vm_readv(), by a filter of our own */
 	size_t batch; /* pages */
 	size_t waiting; /* of the batch that is being filled */
 	size_t hashed; /* of all */
@@ -67,57 +64,45 @@ struct target {
 	int pagemap, memory;
 };
 
-/* What is being read, for whoever watches over that from another thread. 0: nothing. */
+/* What each thread reads, for the one that watches over that. pid 0: nothing. */
 static struct {
 	_Atomic pid_t pid;
 	_Atomic uint64_t since; /* ns */
-} under_way;
+} under_way[DEDUP_READERS];
+
+static unsigned int own_number(void)
+{
+	static _Atomic unsigned int next;
+	static _Thread_local unsigned int number; /* from 1 on */
+
+	if (!number)
+		number = ++next;
+	return number % DEDUP_READERS;
+}
 
 pid_t dedup_reading_since(uint64_t ns)
 {
-	pid_t pid = under_way.pid;
-	uint64_t since = under_way.since; /* before the time is: it may begin another call just now */
+	for (size_t i = 0; i < DEDUP_READERS; i++) {
+		pid_t pid = under_way[i].pid;
+		uint64_t since = under_way[i].since; /* before the time is: it may begin another call just now */
 
-	return pid && now_ns() - since > ns ? pid : 0;
+		if (pid && now_ns() - since > ns)
+			return pid;
+	}
+	return 0;
 }
 
 void dedup_reading_begin(pid_t pid)
 {
-	under_way.since = now_ns();
-	under_way.pid = pid;
+	unsigned int own = own_number();
+
+	under_way[own].since = now_ns();
+	under_way[own].pid = pid;
 }
 
 void dedup_reading_end(void)
 {
-	under_way.pid = 0;
-}
-
-/* /proc/TID/statm takes no lock, and begins with 0 if there is no memory. */
-static bool has_memory(pid_t tid)
-{
-	char path[64], text[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", tid);
-	return util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 && text[0] != '0';
-}
-
-pid_t dedup_thread_of(pid_t pid)
-{
-	char path[64];
-	struct dirent *entry;
-	pid_t found = pid;
-	DIR *threads = NULL;
-
-	if (has_memory(pid))
-		return pid;
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	threads = opendir(path);
-	while (threads && found == pid && (entry = readdir(threads)))
-		if (entry->d_name[0] != '.' && has_memory(atoi(entry->d_name)))
-			found = atoi(entry->d_name);
-	if (threads)
-		closedir(threads);
-	return found;
+	under_way[own_number()].pid = 0;
 }
 
 static uint64_t own_cpu_ns(void)
@@ -241,30 +226,20 @@ static uint8_t *room(struct dedup_reader *r)
 }
 
 /*
- * Copies those of @pages that are next to each other; returns how many, 0 if the first one has gone, or -errno. Those that are
- * mapped elsewhere, too, by /proc/PID/mem: process_vm_readv(), which takes two thirds of the time, pins pages, for which the
- * kernel first gives each process its own copy of what is merged or shared since a fork.
+ * Copies those of @pages that are next to each other; returns how many, 0 if the first one has gone, or -errno.
+ * process_vm_readv() would take two thirds of the time. But it waits for the owner's mmap_lock in a way that not even a kill
+ * ends; and it pins pages, for which the kernel first gives each process its own copy of what is merged or shared since a fork.
  */
 static ssize_t copy_pages(struct dedup_reader *r, const struct target *t, const struct dedup_page *pages, size_t n)
 {
 	uint64_t began = now_ns();
-	struct iovec to, from;
 	size_t run = 1;
 	ssize_t got;
 
-	while (run < n && pages[run].address == pages[0].address + run * PAGE && pages[run].exclusive == pages[0].exclusive)
+	while (run < n && pages[run].address == pages[0].address + run * PAGE)
 		run++;
-	to = (struct iovec){ room(r), run * PAGE };
-	from = (struct iovec){ (void *)(uintptr_t)pages[0].address, run * PAGE };
-	got = -1;
 	dedup_reading_begin(t->pid);
-	if (pages[0].exclusive && !r->refused) {
-		got = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
-		r->refused = got < 0 && (errno == EPERM || errno == ENOSYS);
-	}
-	if (!pages[0].exclusive || r->refused)
-		got = pread(t->memory, to.iov_base, to.iov_len, (off_t)pages[0].address);
-	dedup_reading_end();
+	got = pread(t->memory, room(r), run * PAGE, (off_t)pages[0].address);
 	r->reading.read_ns += now_ns() - began;
 	if (got < 0)
 		return errno == EIO || errno == EFAULT ? 0 : -errno;
@@ -333,8 +308,10 @@ static int read_range(struct dedup_reader *r, const struct target *t, uint64_t b
 	while (begin < end && !err) {
 		uint64_t began = now_ns();
 		size_t want = (end - begin) / PAGE < LOOK ? (size_t)((end - begin) / PAGE) : LOOK;
-		ssize_t got =
-			pread(t->pagemap, r->entries, want * sizeof(*r->entries), (off_t)(begin / PAGE * sizeof(*r->entries)));
+		ssize_t got;
+
+		dedup_reading_begin(t->pid);
+		got = pread(t->pagemap, r->entries, want * sizeof(*r->entries), (off_t)(begin / PAGE * sizeof(*r->entries)));
 
 		r->reading.look_ns += now_ns() - began;
 		if (got <= 0) /* 0: the process has ended */
@@ -358,7 +335,10 @@ static int find_ranges(struct dedup_reader *r, const struct target *t, uint64_t 
 				    .category_inverted = PAGE_IS_FILE,
 				    .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE };
 	uint64_t began = now_ns();
-	int n = ioctl(t->pagemap, PAGEMAP_SCAN, &scan);
+	int n;
+
+	dedup_reading_begin(t->pid);
+	n = ioctl(t->pagemap, PAGEMAP_SCAN, &scan);
 
 	r->reading.look_ns += now_ns() - began;
 	if (n < 0)

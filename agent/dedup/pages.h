@@ -67,11 +67,9 @@ const struct dedup_reading *dedup_reader_reading(struct dedup_reader *r);
  * map, or have a userfaultfd that does not answer, for as long as it likes, and nothing but a kill ends that.
  */
 pid_t dedup_reading_since(uint64_t ns);
-/* Around what may wait so, of the one thread that reads. */
+/* Around what may wait so; a second begin is one for what comes then. At most DEDUP_READERS threads at a time. */
+#define DEDUP_READERS 16
 void dedup_reading_begin(pid_t pid);
 void dedup_reading_end(void);
-
-/* A thread of @pid by which /proc shows the process' memory: the first one may have ended. @pid if there is none. */
-pid_t dedup_thread_of(pid_t pid);
 
 #endif

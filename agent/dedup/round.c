@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,12 +202,51 @@ static int take_error(struct dedup_round *r, size_t nr, int err)
 	return 0;
 }
 
+uint64_t dedup_round_start_of(pid_t pid)
+{
+	char path[64], text[1024];
+	const char *rest;
+	unsigned long long start = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	rest = util_read_file_at(AT_FDCWD, path, text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
+	if (rest)
+		sscanf(rest, ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &start);
+	return start;
+}
+
+/* Has an earlier round waited in vain for that process? */
+static bool is_stuck(const struct dedup_round *r, pid_t pid)
+{
+	char number[16];
+	const json_t *start;
+
+	snprintf(number, sizeof(number), "%d", pid);
+	start = json_object_get(r->stuck, number);
+	return start && (uint64_t)json_integer_value(start) == dedup_round_start_of(pid);
+}
+
+static int read_one(struct dedup_round *r, struct dedup_reader *reader, size_t nr)
+{
+	const struct dedup_process *p = &r->processes[nr];
+	int err;
+
+	if (is_stuck(r, p->pid)) {
+		r->left_stuck++;
+		return 0;
+	}
+	dedup_reading_begin(p->pid);
+	err = dedup_read(reader, &p->id, (uint32_t)nr, p->owner, &r->pages);
+	dedup_reading_end();
+	return take_error(r, nr, err);
+}
+
 static int read_all(struct dedup_round *r, struct dedup_reader *reader)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < r->nr_processes && !err; i++)
-		err = take_error(r, i, dedup_read(reader, &r->processes[i].id, (uint32_t)i, r->processes[i].owner, &r->pages));
+		err = read_one(r, reader, i);
 	return err;
 }
 
@@ -222,7 +262,9 @@ static int read_worth(struct dedup_round *r, struct dedup_reader *reader)
 
 		for (end = i + 1; end < r->worth && pages[end].process == pages[i].process;)
 			end++;
+		dedup_reading_begin(r->processes[pages[i].process].pid);
 		err = dedup_read_again(reader, &r->processes[pages[i].process].id, &pages[i], end - i, &r->again);
+		dedup_reading_end();
 		if (err && err != -ESRCH && err != -EACCES && err != -EPERM)
 			return log_error(err, "process %d: %s", r->processes[pages[i].process].pid, strerror(-err));
 	}
@@ -333,14 +375,15 @@ json_t *dedup_round_json(const struct dedup_round *r)
 
 	for (size_t i = 0; i < r->nr; i++)
 		zero += r->sums.owners[i].zero;
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:f, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:s, s:f, s:{s:f, s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
 			 "owners", owners_json(r), "pairs", pairs_json(r), "potential_bytes", bytes(r->sums.potential),
 			 "zero_bytes", bytes(zero), "merged_bytes", bytes(r->sums.merged), "hashed_by", r->device,
 			 "device_seconds", (double)d->device_ns / 1e9, "seconds", "look", (double)d->look_ns / 1e9, "read",
 			 (double)d->read_ns / 1e9, "hash", (double)d->hash_ns / 1e9, "group", (double)r->group_ns / 1e9,
 			 "left_out", "vanished_pages", (json_int_t)d->vanished, "ended_processes", (json_int_t)r->gone,
-			 "refused_processes", (json_int_t)r->refused + (json_int_t)r->not_added, "huge_page_mappings",
-			 (json_int_t)d->huge, "vast_mappings", (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
+			 "refused_processes", (json_int_t)r->refused + (json_int_t)r->not_added, "stuck_processes",
+			 (json_int_t)r->left_stuck, "huge_page_mappings", (json_int_t)d->huge, "vast_mappings",
+			 (json_int_t)d->vast, "shared_mappings", (json_int_t)d->shared);
 }
 
 /* An identity needs two. */

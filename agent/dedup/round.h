@@ -25,6 +25,7 @@ struct dedup_round {
 	size_t nr;
 	unsigned int percent; /* of a processor that reading may take; 100 */
 	const json_t *except; /* keys: processes and cgroups' directories that are left out of cgroups above; NULL: none */
+	const json_t *stuck; /* processes whose memory is not read: by number, their dedup_round_start_of(); NULL: none */
 	bool first_counts; /* a process of two owners is the first one's; else that is an error */
 	struct dedup_process *processes;
 	size_t nr_processes, size;
@@ -41,6 +42,7 @@ struct dedup_round {
 	struct dedup_sums sums;
 	uint64_t group_ns;
 	uint64_t not_added; /* processes that could not be told apart from others, for want of memory or descriptors */
+	uint64_t left_stuck; /* processes */
 	uint64_t gone, refused; /* processes that ended meanwhile, or may not be looked at */
 };
 
@@ -56,6 +58,9 @@ int dedup_round_add_cgroup(struct dedup_round *r, const char *dir, uint16_t owne
 bool dedup_round_names(const struct dedup_round *r, pid_t pid);
 /* Is it left out of the cgroups that it is in? */
 bool dedup_round_excepts(const struct dedup_round *r, pid_t pid);
+
+/* When a process began, in ticks of the clock; its number may be another one's later. 0: it is gone. */
+uint64_t dedup_round_start_of(pid_t pid);
 
 /* The directories of cgroups, and of those below, that are not left out. 0, or what @visit returns, which ends it. */
 typedef int dedup_visit(const char *dir, uint16_t owner, void *data);

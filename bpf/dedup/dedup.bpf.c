@@ -43,6 +43,7 @@ int dedup_look(struct bpf_iter__task *ctx)
 	found.cgroup = cgroup_of(task);
 	found.merged_pages = BPF_CORE_READ(mm, ksm_merging_pages);
 	found.pid = BPF_CORE_READ(task, tgid);
+	found.tid = BPF_CORE_READ(task, pid);
 	BPF_CORE_READ_STR_INTO(&found.name, task, group_leader, comm);
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;

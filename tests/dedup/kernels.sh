@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 50, lane: vm
+# budget: 60, lane: vm
 # Merging on another kernel than the running one, Debian's 6.12, in a VM. KERNELS: on these, two VMs at a time;
 # tests/dedup/kernels_long.sh has all.
 . "$(dirname "$0")/../harness/lib.sh"

@@ -100,7 +100,8 @@ for i in 1 2 3 4 5 6; do
 done
 ok "dedup: rounds go on after helpers were killed" await_round ours "done"
 policy 'dedup: {mode: off}'
-is "dedup: mode off restores the settings of KSM" "$before" "$(ksm_settings)"
+is_as_before() { [ "$(ksm_settings)" = "$before" ]; }
+ok "dedup: mode off restores the settings of KSM" until_ok 10 is_as_before
 
 # ---- undone
 within "dedup: merged pages stay merged without rounds" 4096 "$(shared_frames a b)" $((2048 * 4096))
@@ -119,10 +120,10 @@ stops_at_work() { # the helper, while KSM is at work
 ok "dedup: KSM runs during a round" until_ok 60 stops_at_work
 kill -KILL "$agent_pid" "$stopped" # in this order: it would put back what its helper left
 wait "$agent_pid" 2> /dev/null
-ok "dedup: KSM goes on if agent and helper are killed" at_work
+ok "dedup: KSM is still set to run if agent and helper are killed" at_work
 agent_start --policy "$T/policy.d"
 policy 'dedup: {mode: off}'
-is "dedup: the next agent restores the settings of KSM" "$before" "$(ksm_settings)"
+ok "dedup: the next agent restores the settings of KSM" until_ok 10 is_as_before
 agent_stop
 
 for name in a b c; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 80, lane: machine
+# budget: 110, lane: machine
 # Owners of all kinds, while their memory is compared and merged: in namespaces of their own, with children, with half of the
 # mappings that they may have, with memory that KSM does not take, or that nobody can read. What is left out is counted, by its reason.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -69,21 +69,41 @@ else
 	skip "dedup: hugetlbfs" "there are none to be had"
 fi
 
-# ---- memory that nobody can read
+# ---- memory that comes only if its userfaultfd answers, and a memory map that is held for ever
 starts good/a 1024 50 8
 starts good/b 1024 50 8
-mkdir -p "$CG/$base/stuck/a" && defer rmdir "$CG/$base/stuck/a" "$CG/$base/stuck"
-bash -c 'echo $$ > "$1/cgroup.procs"; exec "$2"' - "$CG/$base/stuck/a" "$ROOT/build/tests/tools/nofault" > "$T/stuck" 2>&1 &
-stuck=$!
-defer kill -KILL $stuck
-if until_ok 10 grep -q ready "$T/stuck"; then
+awkward() { # awkward NAME PROGRAM ARGUMENT…: an owner, or nobody's process, that does not follow dups
+	mkdir -p "$CG/$base/$1/a" && defer rmdir "$CG/$base/$1/a" "$CG/$base/$1"
+	bash -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' - "$CG/$base/$1/a" "${@:2}" > "$T/$1" 2>&1 &
+	pid[$1]=$!
+	defer kill -KILL ${pid[$1]}
+}
+awkward missing "$ROOT/build/tests/tools/nofault"
+mkdir "$T/mount"
+awkward stuck "$ROOT/build/tests/tools/badvm" stuck "$T/mount"
+holds_map() { [ "$(awk '{ print $3 }' "/proc/${pid[stuck]}/stat")" = D ]; }
+if until_ok 10 grep -q ready "$T/missing"; then
+	policy "dedup: {mode: monitor, interval: 1s, cpu: 100, max_pressure: 100, targets: [
+		{domain: missing, container: '/$base/missing/*'}]}"
+	ok "dedup: memory that has to be asked for: a round does not wait for it" await_round missing "done" 3
+	is "dedup: memory that has to be asked for: no round fails" 0 "$(rounds missing failed)"
+else
+	skip "dedup: memory that has to be asked for" "$(cat "$T/missing")"
+fi
+if until_ok 10 holds_map; then
+	rounds_of good
+	ok "dedup: an outsider that holds its memory map: rounds end beside it" await_round good "done"
+	within "dedup: an outsider that holds its memory map: container good/a is merged beside it" 480 "$(merged good/a)" 520
 	policy "dedup: {mode: monitor, interval: 1s, cpu: 100, max_pressure: 100, targets: [
 		{domain: stuck, container: '/$base/stuck/*'}, {domain: good, container: '/$base/good/*'}]}"
-	ok "dedup: memory that blocks its readers: the round is given up" until_ok 60 more_than stuck failed 0
-	ok "dedup: memory that blocks its readers: the log names the process" grep -q "process $stuck lets who reads its memory wait" "$AGENT_LOG"
-	ok "dedup: memory that blocks its readers: rounds over other domains go on" await_round good "done"
+	ok "dedup: an owner that holds its memory map: the round is given up" until_ok 60 more_than stuck failed 0
+	ok "dedup: an owner that holds its memory map: the log names the process" grep -q "process ${pid[stuck]} lets who reads its memory wait" "$AGENT_LOG"
+	is "dedup: an owner that holds its memory map: show names the process" "${pid[stuck]}" "$(ctl --json dedup show | jq -r '.[0].stuck | keys[0]')"
+	ok "dedup: an owner that holds its memory map: rounds over other domains go on" await_round good "done"
+	ok "dedup: an owner that holds its memory map: the next round over its domain ends" await_round stuck "done"
+	is "dedup: an owner that holds its memory map: the process is counted as left out" 1 "$(left_out stuck stuck_processes)"
 else
-	skip "dedup: memory that blocks its readers" "$(cat "$T/stuck")"
+	skip "dedup: an owner that holds its memory map" "$(cat "$T/stuck")"
 fi
 agent_stop
 leave good
