@@ -10,6 +10,7 @@
 #include "kfuncs/cache/dm.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/latency.h"
+#include "kfuncs/cache/number.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
@@ -24,7 +25,7 @@
 
 struct cached_device {
 	struct dm_dev *dev;
-	u8 number;
+	struct cache_number number;
 };
 
 enum io_kind {
@@ -51,7 +52,6 @@ struct cached_io {
 	};
 };
 
-static DEFINE_IDA(numbers);
 /* Ends reads: memory may be written back to a cached disk, and what that has to read first waits for it. */
 static struct workqueue_struct *reads;
 
@@ -324,16 +324,17 @@ static int cache_map(struct dm_target *ti, struct bio *bio)
 	struct cached_io *io = dm_per_bio_data(bio, sizeof(*io));
 	sector_t start = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	sector_t end = start + bio_sectors(bio);
+	int number = cache_number_value(&c->number);
 
 	bio_set_dev(bio, c->dev->bdev);
 	bio->bi_iter.bi_sector = start;
 	io->device = c;
 	io->kind = IO_OTHER;
 	io->iter = bio->bi_iter;
-	io->where = where_of(c->number, start >> SECTORS_SHIFT);
-	io->nr = ((end + BLOCK_SECTORS - 1) >> SECTORS_SHIFT) - (start >> SECTORS_SHIFT);
-	if (!bio_sectors(bio))
+	if (!bio_sectors(bio) || number < 0)
 		return DM_MAPIO_REMAPPED;
+	io->where = where_of(number, start >> SECTORS_SHIFT);
+	io->nr = ((end + BLOCK_SECTORS - 1) >> SECTORS_SHIFT) - (start >> SECTORS_SHIFT);
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
 		return map_read(bio, io);
@@ -373,10 +374,40 @@ static void cache_dtr(struct dm_target *ti)
 {
 	struct cached_device *c = ti->private;
 
-	cache_blocks_forget_device(c->number);
-	ida_free(&numbers, c->number);
+	cache_number_end(&c->number);
 	dm_put_device(ti, c->dev);
 	kfree(c);
+}
+
+/*
+ * Claims of one device by device-mapper's devices do not exclude each other. Tables of one mapped device share a claim, and
+ * a claim of a whole disk counts twice.
+ */
+static bool is_shared(struct block_device *bdev)
+{
+	return READ_ONCE(bdev->bd_holders) > (bdev_is_partition(bdev) ? 1 : 2);
+}
+
+/* Each error is one that nothing else makes: the kernel's log alone gets the text. */
+static int check_device(struct dm_target *ti, struct block_device *bdev)
+{
+	if (bdev_read_only(bdev) && (dm_table_get_mode(ti->table) & BLK_OPEN_WRITE)) {
+		ti->error = "the device is read-only and the table is not";
+		return -EROFS;
+	}
+	if (ti->len >> SECTORS_SHIFT > WHERE_MAX_BLOCK || bdev_logical_block_size(bdev) > 1U << BLOCK_SHIFT) {
+		ti->error = "the device is too large, or its sectors are";
+		return -EFBIG;
+	}
+	if (bdev_is_zoned(bdev)) {
+		ti->error = "a zoned device cannot be cached";
+		return -EOPNOTSUPP;
+	}
+	if (is_shared(bdev)) {
+		ti->error = "another mapped device uses the device";
+		return -EBUSY;
+	}
+	return 0;
 }
 
 static int open_device(struct dm_target *ti, struct cached_device *c, const char *path)
@@ -387,14 +418,10 @@ static int open_device(struct dm_target *ti, struct cached_device *c, const char
 		ti->error = "cannot open the device";
 		return r;
 	}
-	if (ti->len >> SECTORS_SHIFT > WHERE_MAX_BLOCK || bdev_logical_block_size(c->dev->bdev) > 1U << BLOCK_SHIFT)
-		ti->error = "the device is too large, or its sectors are";
-	else if (bdev_is_zoned(c->dev->bdev))
-		ti->error = "a zoned device cannot be cached";
-	else
-		return 0;
-	dm_put_device(ti, c->dev);
-	return -EINVAL;
+	r = check_device(ti, c->dev->bdev);
+	if (r)
+		dm_put_device(ti, c->dev);
+	return r;
 }
 
 static int set_up(struct dm_target *ti, const char *path)
@@ -415,12 +442,11 @@ static int set_up(struct dm_target *ti, const char *path)
 	r = open_device(ti, c, path);
 	if (r)
 		goto free;
-	r = ida_alloc_range(&numbers, 0, U8_MAX, GFP_KERNEL);
-	if (r < 0) {
+	r = cache_number_begin(&c->number, dm_disk(dm_table_get_md(ti->table)));
+	if (r) {
 		ti->error = "256 devices are cached already";
 		goto put;
 	}
-	c->number = r;
 	ti->private = c;
 	ti->per_io_data_size = sizeof(struct cached_io);
 	ti->num_flush_bios = 1;
@@ -502,15 +528,21 @@ int cache_dm_open(void)
 	reads = alloc_workqueue("nestor-reads", WQ_PER_CPU | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!reads)
 		return -ENOMEM;
-	r = dm_register_target(&cache_target);
+	r = cache_number_open();
 	if (r)
-		destroy_workqueue(reads);
+		goto queue;
+	r = dm_register_target(&cache_target);
+	if (!r)
+		return 0;
+	cache_number_close();
+queue:
+	destroy_workqueue(reads);
 	return r;
 }
 
 void cache_dm_close(void)
 {
 	dm_unregister_target(&cache_target);
+	cache_number_close();
 	destroy_workqueue(reads);
-	ida_destroy(&numbers);
 }

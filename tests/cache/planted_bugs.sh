@@ -62,12 +62,12 @@ if [ "${1:-}" = --vm ]; then
 	bug "a write through the page cache leaves what the store has" '	if (id)
 		drop(id);
 	*ret_before' '	*ret_before'
-	bug "what a disk gets while it is out of the cache is not noticed" '	cache_blocks_forget_device(c->number);' ''
+	bug "what a disk gets while it is out of the cache is not noticed" '	cache_blocks_forget_device(i);' ''
 	bug "what the store has a part of is not read further" '	if (nr < io->nr)
 		dm_accept_partial_bio(bio, nr << SECTORS_SHIFT);' ''
 	bug "a page of the store is copied to all of its run" 'store->address(taken.places[i])' 'store->address(taken.places[0])'
 	bug "what a read brought is noted as the next block's" 'cache_blocks_read_end(where, nr' 'cache_blocks_read_end(where + 1, nr'
-	bug "blocks are counted from the wrong place" 'where_of(c->number, start >> SECTORS_SHIFT)' 'where_of(c->number, (start >> SECTORS_SHIFT) / 2)'
+	bug "blocks are counted from the wrong place" 'where_of(number, start >> SECTORS_SHIFT)' 'where_of(number, (start >> SECTORS_SHIFT) / 2)'
 	done_testing
 fi
 bug "a direct write or discard leaves what the store has" 'blind && i < nr' 'false && i < nr'
