@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,218 +10,192 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <libdevmapper.h>
-#include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 
 #include "agent/cache/ctl_disk.h"
-#include "agent/lib/json_text.h"
+#include "agent/cache/ctl_holder.h"
+#include "agent/cache/ctl_mapped.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
-#define TARGET "nestor-cache"
-#define UUID_PREFIX "NESTOR-CACHE-"
-
-/* A device of ours, as device-mapper tells of it. */
-struct slot_window {
-	char name[64]; /* below /dev/mapper */
-	char target[DM_MAX_TYPE_NAME];
-	char below[32]; /* MAJOR:MINOR of the disk */
-	uint64_t sectors;
-	bool exists, open;
-};
-
-/* libdevmapper would print what the caller says better. */
-static void silent(int level, const char *file, int line, int err, const char *fmt, ...)
-{
-	(void)level;
-	(void)file;
-	(void)line;
-	(void)err;
-	(void)fmt;
-}
-
-static void task_free(struct dm_task **t)
-{
-	if (*t)
-		dm_task_destroy(*t);
-}
-
-#define _task_ __attribute__((cleanup(task_free)))
-
-/* NULL: device-mapper does not answer. */
-static struct dm_task *new_task(int type, const char *name)
-{
-	struct dm_task *t;
-
-	dm_log_with_errno_init(silent);
-	t = dm_task_create(type);
-	if (t && name && !dm_task_set_name(t, name)) {
-		dm_task_destroy(t);
-		return NULL;
-	}
-	return t;
-}
-
-/* Runs it, and waits for udev to have made or removed the node. 0 or -errno. */
-static int run_task(struct dm_task *t)
-{
-	uint32_t cookie = 0;
-	int err = 0;
-
-	if (!t)
-		return -EOPNOTSUPP;
-	if (!dm_task_set_cookie(t, &cookie, 0))
-		return -ENOMEM;
-	if (!dm_task_run(t))
-		err = -(dm_task_get_errno(t) ?: EIO);
-	dm_udev_wait(cookie);
-	return err;
-}
-
-static int simple_task(int type, const char *name)
-{
-	_task_ struct dm_task *t = new_task(type, name);
-
-	if (type != DM_DEVICE_SUSPEND && type != DM_DEVICE_CLEAR)
-		return run_task(t);
-	return t && dm_task_run(t) ? 0 : -(t ? dm_task_get_errno(t) : EOPNOTSUPP);
-}
-
-/* What there is of that name. 0 or -errno; it need not exist. */
-static int look(const char *name, struct slot_window *ret)
-{
-	_task_ struct dm_task *t = new_task(DM_DEVICE_TABLE, name);
-	char *target = NULL, *params = NULL;
-	struct dm_info info;
-	uint64_t start;
-
-	*ret = (struct slot_window){ 0 };
-	snprintf(ret->name, sizeof(ret->name), "%s", name);
-	if (!t)
-		return -EOPNOTSUPP;
-	if (!dm_task_run(t) || !dm_task_get_info(t, &info))
-		return dm_task_get_errno(t) == ENXIO ? 0 : -(dm_task_get_errno(t) ?: EIO);
-	ret->exists = info.exists;
-	ret->open = info.open_count > 0;
-	if (!info.exists)
-		return 0;
-	dm_get_next_target(t, NULL, &start, &ret->sectors, &target, &params);
-	snprintf(ret->target, sizeof(ret->target), "%s", target ?: "");
-	sscanf(params ?: "", "%31s", ret->below);
-	return 0;
-}
-
-/* Our devices have a uuid that says so, also while they are plain ones. */
-static bool is_ours(const char *name)
-{
-	_task_ struct dm_task *t = new_task(DM_DEVICE_INFO, name);
-
-	return t && dm_task_run(t) && !strncmp(dm_task_get_uuid(t) ?: "", UUID_PREFIX, strlen(UUID_PREFIX));
-}
-
-static int load_table(struct dm_task *t, const struct slot_window *m, const char *target)
-{
-	char params[64];
-
-	if (!t)
-		return -EOPNOTSUPP;
-	snprintf(params, sizeof(params), "%s%s", m->below, strcmp(target, TARGET) ? " 0" : "");
-	return dm_task_add_target(t, 0, m->sectors, target, params) ? 0 : -ENOMEM;
-}
-
-static int create(const struct slot_window *m)
-{
-	_task_ struct dm_task *t = new_task(DM_DEVICE_CREATE, m->name);
-	char uuid[DM_UUID_LEN];
-	int err = load_table(t, m, TARGET);
-
-	if (err)
-		return err;
-	snprintf(uuid, sizeof(uuid), UUID_PREFIX "%s", m->name);
-	if (!dm_task_set_uuid(t, uuid) || !dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE))
-		return -ENOMEM;
-	return run_task(t);
-}
-
-/* Puts another target under a device in use: what was begun ends before, what comes waits. */
-static int swap_table(const struct slot_window *m, const char *target)
-{
-	_task_ struct dm_task *t = new_task(DM_DEVICE_RELOAD, m->name);
-	int err = load_table(t, m, target), resumed;
-
-	if (!err && !dm_task_run(t))
-		err = -(dm_task_get_errno(t) ?: EIO);
-	if (err)
-		return err;
-	err = simple_task(DM_DEVICE_SUSPEND, m->name);
-	if (err)
-		simple_task(DM_DEVICE_CLEAR, m->name);
-	resumed = simple_task(DM_DEVICE_RESUME, m->name);
-	return err ?: resumed;
-}
+#define TEXT_MAX (PATH_MAX + 256)
 
 static const char *reason(int err)
 {
-	return err == -EOPNOTSUPP
-		       ? "device-mapper does not answer: this kernel has none (modprobe dm-mod), or one has to be root"
-		       : strerror(-err);
+	switch (err) {
+	case -EOPNOTSUPP:
+		return "device-mapper does not answer; load it (modprobe dm-mod)";
+	case -EACCES:
+	case -EPERM:
+		return "only root may do that; try sudo";
+	default:
+		return strerror(-err);
+	}
+}
+
+/* ---- names ---- */
+
+/* Of the mapped device for a disk that is called @path; a path that stays over reboots makes such a name. False: too long. */
+static bool name_for(const char *path, char *ret, size_t size)
+{
+	const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	size_t len = strlen(last), suffix = strlen(CACHE_DISK_SUFFIX);
+	bool whole = len > suffix && !strcmp(last + len - suffix, CACHE_DISK_SUFFIX);
+
+	if (!len || (size_t)snprintf(ret, size, "%s%s", last, whole ? "" : CACHE_DISK_SUFFIX) >= size)
+		return false;
+	/* Others would be written in another way below /dev/mapper. */
+	for (char *c = ret; *c; c++)
+		if (!strchr("#+-.:=@_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", *c))
+			*c = '_';
+	return true;
+}
+
+/* False: @path is no block device. */
+static bool disk_number(const char *path, dev_t *ret)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISBLK(st.st_mode))
+		return false;
+	*ret = st.st_rdev;
+	return true;
+}
+
+struct search {
+	dev_t number; /* the disk's, or its own */
+	struct mapped found;
+};
+
+static bool is_the_one(const struct mapped *m, void *arg)
+{
+	struct search *s = arg;
+
+	if (m->disk != s->number && m->number != s->number)
+		return false;
+	s->found = *m;
+	return true;
+}
+
+/* Ours that is that device, or lies on it; it need not exist. */
+static int find_on(dev_t number, struct mapped *ret)
+{
+	struct search s = { .number = number };
+	int err = cache_mapped_for_each(is_the_one, &s);
+
+	*ret = s.found;
+	return err;
+}
+
+/* Ours that has the name, or is or lies on the disk, that @text tells. 0 or -errno; it need not exist. */
+static int find_named(const char *text, struct mapped *ret)
+{
+	char name[DM_NAME_LEN], path[PATH_MAX];
+	dev_t number;
+	int err = 0;
+
+	*ret = (struct mapped){ 0 };
+	snprintf(path, sizeof(path), "%s%s", strchr(text, '/') ? "" : "/dev/", text);
+	if (strchr(text, '/') && disk_number(path, &number))
+		err = find_on(number, ret);
+	if (!err && !ret->exists && name_for(text, name, sizeof(name)))
+		err = cache_mapped_find(name, ret);
+	if (!err && !ret->is_ours && disk_number(path, &number))
+		err = find_on(number, ret);
+	return err;
 }
 
 /* ---- attach ---- */
 
 /* 0, or an exit status after saying what is wrong. */
-static int describe_disk(const char *device, struct slot_window *m)
+static int describe_disk(const char *path, struct mapped *m)
 {
-	_free_ char *path = realpath(device, NULL);
 	_close_ int fd = -1;
-	struct stat st;
+	int read_only;
 	__u64 bytes;
 
-	if (!path || stat(path, &st))
-		return log_error(EXIT_FAILURE, "%s: %m", device);
-	if (!S_ISBLK(st.st_mode))
-		return log_error(EXIT_FAILURE, "%s is not a block device", device);
+	*m = (struct mapped){ 0 };
+	if (access(path, F_OK))
+		return log_error(EXIT_FAILURE, "cannot attach %s: %m", path);
+	if (!disk_number(path, &m->disk))
+		return log_error(EXIT_FAILURE, "cannot attach %s: it is not a block device", path);
+	if (!name_for(path, m->name, sizeof(m->name)))
+		return log_error(EXIT_FAILURE, "cannot attach %s: its name is too long; attach it by a shorter path", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes))
-		return log_error(EXIT_FAILURE, "%s: %m", device);
-	*m = (struct slot_window){ .sectors = bytes / 512 };
-	snprintf(m->name, sizeof(m->name), "%s" CACHE_DISK_SUFFIX, basename(path));
-	snprintf(m->below, sizeof(m->below), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) || ioctl(fd, BLKROGET, &read_only))
+		return log_error(EXIT_FAILURE, "cannot attach %s: %s", path, reason(-errno));
+	if (!bytes)
+		return log_error(EXIT_FAILURE, "cannot attach %s: it has no medium", path);
+	m->sectors = bytes / 512;
+	m->is_read_only = read_only;
 	return 0;
 }
 
-static int refused(const char *device, int err)
+/* 0, or an exit status after saying why @wanted cannot be made. */
+static int refuse(const char *path, const struct mapped *wanted)
 {
-	if (err == -EBUSY)
+	char text[TEXT_MAX];
+	struct mapped there;
+	int err = cache_mapped_find(wanted->name, &there);
+
+	if (err)
+		return log_error(EXIT_FAILURE, "cannot attach %s: %s", path, reason(err));
+	if (there.exists)
+		return log_error(EXIT_FAILURE, "cannot attach %s: /dev/mapper/%s exists and is another disk's", path,
+				 there.name);
+	if (cache_holder_find(wanted->disk, text, sizeof(text)))
+		return log_error(EXIT_FAILURE, "cannot attach %s: %s", path, text);
+	if (cache_holder_has_partitions(wanted->disk))
 		return log_error(EXIT_FAILURE,
-				 "%s is in use (mounted, swapped to, or below another device); a disk is attached before",
-				 device);
-	if (err == -EINVAL && access("/sys/module/nestor", F_OK))
-		return log_error(EXIT_FAILURE,
-				 "the kernel does not know the target " TARGET ": load the module nestor (modprobe nestor)");
-	if (err == -EACCES || err == -EPERM)
-		return log_error(EXIT_FAILURE, "only root can attach a disk; try sudo");
-	return log_error(EXIT_FAILURE, "cannot attach %s: %s", device, reason(err));
+				 "cannot attach %s: it has partitions; attach one of them, or wipe it (wipefs -a %s)", path,
+				 path);
+	return 0;
 }
 
-int cache_attach(const char *device)
+static int failed(const char *path, int err, const char *step)
 {
-	struct slot_window wanted, there;
-	int err = describe_disk(device, &wanted);
+	const char *why = reason(err);
+
+	if (!cache_mapped_has_target(MAPPED_TARGET))
+		why = "the kernel module nestor is not loaded; load it (modprobe nestor)";
+	else if (err == -EBUSY)
+		why = "another program or mount namespace uses it; stop that first";
+	else if (err == -EFBIG)
+		why = "the disk is larger than 4 PiB, or its sectors are larger than 4 KiB";
+	else if (err == -ENOSPC)
+		why = "256 disks are attached already; detach one first";
+	else if (err == -EOPNOTSUPP)
+		why = "zoned disks cannot be cached";
+	return log_error(EXIT_FAILURE, "cannot attach %s: cannot %s: %s", path, step, why);
+}
+
+int cache_attach(const char *path)
+{
+	struct mapped wanted, there;
+	const char *step;
+	int err = describe_disk(path, &wanted);
 
 	if (err)
 		return err;
-	err = look(wanted.name, &there);
-	if (!err && there.exists && (!is_ours(there.name) || strcmp(there.below, wanted.below) != 0))
-		return log_error(EXIT_FAILURE, "/dev/mapper/%s is there already, and is something else", there.name);
-	if (!err && there.exists && !strcmp(there.target, TARGET))
-		return log_error(EXIT_FAILURE, "%s is attached already, as /dev/mapper/%s", device, there.name);
-	if (!err)
-		err = there.exists ? swap_table(&wanted, TARGET) : create(&wanted);
+	err = find_on(wanted.disk, &there);
 	if (err)
-		return refused(device, err);
-	printf("/dev/mapper/%s\n", wanted.name);
+		return log_error(EXIT_FAILURE, "cannot attach %s: %s", path, reason(err));
+	if (there.number == wanted.disk)
+		return log_error(EXIT_FAILURE, "cannot attach %s: it is a device of the cache itself", path);
+	if (there.exists && !strcmp(there.target, MAPPED_TARGET))
+		return log_error(EXIT_FAILURE, "cannot attach %s: it is attached already, as /dev/mapper/%s", path, there.name);
+	if (there.exists) {
+		there.sectors = wanted.sectors;
+		err = cache_mapped_replace(&there, MAPPED_TARGET, &step);
+	} else {
+		there = wanted;
+		if (refuse(path, &wanted))
+			return EXIT_FAILURE;
+		err = cache_mapped_create(&wanted, &step);
+	}
+	if (err)
+		return failed(path, err, step);
+	printf("/dev/mapper/%s\n", there.name);
 	return EXIT_SUCCESS;
 }
 
@@ -232,57 +203,47 @@ int cache_attach(const char *device)
 
 int cache_detach(const char *name)
 {
-	const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-	size_t len = strlen(last);
-	bool whole = len > strlen(CACHE_DISK_SUFFIX) && !strcmp(last + len - strlen(CACHE_DISK_SUFFIX), CACHE_DISK_SUFFIX);
-	char full[64];
-	struct slot_window m;
-	int err;
+	const char *step = "remove it";
+	struct mapped m;
+	int err = find_named(name, &m);
 
-	snprintf(full, sizeof(full), "%s%s", last, whole ? "" : CACHE_DISK_SUFFIX);
-	err = look(full, &m);
-	if (!err && (!m.exists || !is_ours(full)))
-		return log_error(EXIT_FAILURE, "there is no /dev/mapper/%s of ours; see nestorctl cache list", full);
-	if (!err && m.open && strcmp(m.target, TARGET) != 0)
-		return log_error(EXIT_FAILURE, "%s is detached already, and in use", full);
-	if (!err)
-		err = m.open ? swap_table(&m, "linear") : simple_task(DM_DEVICE_REMOVE, full);
 	if (err)
-		return log_error(EXIT_FAILURE, "cannot detach %s: %s", full, reason(err));
-	if (m.open)
-		printf("/dev/mapper/%s is in use: it goes on without the cache\n", full);
+		return log_error(EXIT_FAILURE, "cannot detach %s: %s", name, reason(err));
+	if (!m.is_ours)
+		return log_error(EXIT_FAILURE, "cannot detach %s: it is not attached; see nestorctl cache list", name);
+	if (m.is_open && strcmp(m.target, MAPPED_TARGET) != 0)
+		return log_error(EXIT_FAILURE, "cannot detach %s: /dev/mapper/%s is detached already, and in use", name,
+				 m.name);
+	err = m.is_open ? cache_mapped_replace(&m, MAPPED_PLAIN, &step) : cache_mapped_remove(m.name);
+	if (err)
+		return log_error(EXIT_FAILURE, "cannot detach %s: cannot %s: %s", name, step, reason(err));
+	if (m.is_open)
+		printf("/dev/mapper/%s is in use: it goes on without the cache\n", m.name);
 	else
-		printf("/dev/mapper/%s is removed\n", full);
+		printf("/dev/mapper/%s is removed\n", m.name);
 	return EXIT_SUCCESS;
 }
 
 /* ---- list ---- */
 
-static json_t *describe(const struct slot_window *m)
+static bool append(const struct mapped *m, void *list)
 {
-	return json_pack("{s:o, s:s, s:I, s:b, s:b}", "device", json_sprintf("/dev/mapper/%s", m->name), "disk", m->below,
-			 "bytes", (json_int_t)m->sectors * 512, "cached", !strcmp(m->target, TARGET), "in_use", m->open);
+	json_t *one = json_pack("{s:o, s:o, s:I, s:b, s:b}", "device", json_sprintf("/dev/mapper/%s", m->name), "disk",
+				json_sprintf("%u:%u", major(m->disk), minor(m->disk)), "bytes", (json_int_t)m->sectors * 512,
+				"cached", !strcmp(m->target, MAPPED_TARGET), "in_use", m->is_open);
+
+	json_array_append_new(list, one);
+	return false;
 }
 
 json_t *cache_list(void)
 {
-	_task_ struct dm_task *t = new_task(DM_DEVICE_LIST, NULL);
-	const struct dm_names *names;
 	json_t *list = json_array();
-	struct slot_window m;
+	int err = cache_mapped_for_each(append, list);
 
-	names = t && dm_task_run(t) ? dm_task_get_names(t) : NULL;
-	if (!names) {
-		log_error(0, "cannot list: %s", reason(t ? -dm_task_get_errno(t) : -EOPNOTSUPP));
-		json_decref(list);
-		return NULL;
-	}
-	while (names->dev) {
-		if (is_ours(names->name) && !look(names->name, &m) && m.exists)
-			json_array_append_new(list, describe(&m));
-		if (!names->next)
-			break;
-		names = (const struct dm_names *)((const char *)names + names->next);
-	}
-	return list;
+	if (!err)
+		return list;
+	log_error(0, "cannot list: %s", reason(err));
+	json_decref(list);
+	return NULL;
 }
