@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 50, lane: vm
+# budget: 80, lane: vm
 # A user who may only read a file cannot change what others read of it through the cache. The module is built a second time
 # without its guard: then others do read the user's bytes.
 . "$(dirname "$0")/../harness/lib.sh"
 cd "$ROOT" || exit 1
 
 run_vm() { # run_vm MODULE [first]
-	tests/vm/run 6.12 --timeout 300 --disk 200 --disk 100 --tool bash --tool awk --tool dmsetup --tool mkfs.ext4 \
+	tests/vm/run 6.12 --timeout 300 --disk 200 --disk 100 --disk 120 --tool bash --tool awk --tool dmsetup --tool mkfs.ext4 \
+		--tool mkfs.btrfs --tool btrfs --tool xfs_io \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/poison --add "$1:/nestor.ko" \
-		--add tests/harness/lib.sh --add tests/cache/poison.guest.sh --module dm-mod --module ext4 -- tests/cache/poison.guest.sh "${@:2}"
+		--add tests/harness/lib.sh --add tests/cache/poison.guest.sh --module dm-mod --module ext4 --module btrfs --module xts --module cts -- tests/cache/poison.guest.sh "${@:2}"
 }
 
 module=$(tests/vm/module 6.12 2> "$T/why") || { ok "cache: the module builds" false; sed 's/^/# /' "$T/why"; done_testing; }
