@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Inside a VM with the module: what files read is what was written to them, whatever happens around; and the second-level
-# cache had a part in it. /dev/vda is the disk, /dev/vdb the SSD. tests/cache/coherence.sh boots it.
+# cache had a part in it. /dev/vda is the disk, /dev/vdb the SSD, /dev/vdc has files whose pages are buffers of direct I/O.
+# tests/cache/coherence.sh boots it.
 . "$(dirname "$0")/../harness/lib.sh"
 
 CG=/sys/fs/cgroup
@@ -9,7 +10,7 @@ MNT=$T/mnt
 place=$MNT # where files are fuzzed
 disk=/dev/vda MAPPED=/dev/mapper/vda-nestor
 policy=$T/policy.yaml
-mkdir "$MNT"
+mkdir "$MNT" "$T/other"
 mkdir $CG/one $CG/two
 defer rmdir $CG/one $CG/two
 
@@ -61,7 +62,7 @@ fuzz() { # fuzz NAME OPERATIONS: in $place, which is in what is mounted on $MNT
 	fuzzers=() hits=0 ssd_hits=0 transformed=0
 	for seed in 1 2 3 4; do
 		mkdir "$place/$seed"
-		"$ROOT/build/tests/tools/fsfuzz" "$place/$seed" "$((SEED * 100 + seed))" $(($2 / 4)) $CG/one > "$T/fuzz$seed" 2>&1 &
+		"$ROOT/build/tests/tools/fsfuzz" "$place/$seed" "$((SEED * 100 + seed))" $(($2 / 4)) $CG/one "$T/other/$seed" > "$T/fuzz$seed" 2>&1 &
 		fuzzers+=($!)
 	done
 	while running; do
@@ -160,6 +161,8 @@ on() { # on NAME OPERATIONS MKFS…: a file system on the cached disk
 SEED=${SEED:-1}
 echo "# SEED=$SEED OPERATIONS=$OPERATIONS"
 insmod /nestor.ko || exit 1
+mkfs.ext4 -q -F -b 4096 -O ^has_journal /dev/vdc && mount /dev/vdc "$T/other"
+defer umount "$T/other"
 echo 16M > $CG/one/memory.max
 echo 16M > $CG/two/memory.max
 store 3MiB /dev/vdb > "$policy"

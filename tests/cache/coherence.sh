@@ -12,7 +12,7 @@ run_vm() { # run_vm KERNEL MODULE
 	for name in dm-crypt xts cts; do
 		[ -z "$(find "$cached/lib" -name "$name.ko*")" ] || modules+=(--module "$name")
 	done
-	tests/vm/run "$1" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-3000}" --disk 400 --disk 64 \
+	tests/vm/run "$1" --mem "${MEM:-1024}" --timeout "${TIMEOUT:-3000}" --disk 400 --disk 64 --disk 32 \
 		--tool bash --tool awk --tool dmsetup --tool blockdev --tool mkfs.ext4 --tool mkfs.xfs --tool mkfs.btrfs \
 		--tool btrfs --tool xfs_io \
 		--add build/nestord --add build/nestorctl --add build/tests/tools/fsfuzz --add build/tests/tools/misuse \

@@ -57,6 +57,8 @@ bug() { # bug TEXT FROM TO [MODEL]: of the one file that has FROM, which is ther
 }
 
 if [ "${1:-}" = --vm ]; then
+	bug "any page is taken for one of the page cache that is being filled or written back" \
+		'return is_read ? !folio_test_uptodate(folio) && !folio_mapped(folio) : folio_test_writeback(folio);' 'return true;'
 	bug "a direct write or discard leaves what the store has" 'blind && i < nr' 'false && i < nr'
 	bug "the content is not compared with its hash" 'e->hash != hash' 'false'
 	bug "a write through the page cache leaves what the store has" '	if (id)

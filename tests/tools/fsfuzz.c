@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fsfuzz DIR SEED OPERATIONS [CGROUP]: does to files of its own in DIR all that files can have done to them, and compares what
- * it reads with a copy in memory. Its copy is in memory before it joins CGROUP, whose limit then is on the files' pages alone.
- * A second thread reads all the time what the first one writes. Ends with 1 at the first wrong byte, and says where.
+ * fsfuzz DIR SEED OPERATIONS [CGROUP [OTHER]]: does to files of its own in DIR all that files can have done to them, and
+ * compares what it reads with a copy in memory. Its copy is in memory before it joins CGROUP, whose limit then is on the files'
+ * pages alone. A second thread reads all the time what the first one writes. A third one stores to buffers of direct I/O: pages
+ * of the file OTHER, mapped, on another disk. Ends with 1 at the first wrong byte, and says where.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +47,8 @@ static aio_context_t aio;
 static struct io_uring ring;
 static bool has_ring;
 static volatile bool over;
+static int other = -1; /* LENGTH bytes */
+static unsigned char *aside; /* aligned, LENGTH */
 
 static uint32_t any(uint32_t below)
 {
@@ -265,6 +269,80 @@ static void op_map(struct file *f)
 	munmap(map, f->size);
 }
 
+/* What a second thread stores, over and over: @len bytes of scratch @to pages that are a buffer. */
+static struct {
+	pthread_mutex_t lock; /* of the rest */
+	pthread_cond_t changed;
+	unsigned char *to; /* NULL: nothing */
+	size_t len;
+	unsigned int rounds;
+} storing = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void *store_beside(void *unused)
+{
+	while (!over) {
+		pthread_mutex_lock(&storing.lock);
+		while (!storing.to && !over)
+			pthread_cond_wait(&storing.changed, &storing.lock);
+		if (storing.to)
+			memcpy(storing.to, scratch, storing.len);
+		storing.rounds++;
+		pthread_mutex_unlock(&storing.lock);
+		sched_yield();
+	}
+	return unused;
+}
+
+/* Returns when all has been stored once. */
+static void store_to(unsigned char *to, size_t len)
+{
+	unsigned int before;
+
+	pthread_mutex_lock(&storing.lock);
+	before = storing.rounds;
+	storing.to = to;
+	storing.len = len;
+	pthread_cond_signal(&storing.changed);
+	while (to && storing.rounds == before) {
+		pthread_mutex_unlock(&storing.lock);
+		sched_yield();
+		pthread_mutex_lock(&storing.lock);
+	}
+	pthread_mutex_unlock(&storing.lock);
+}
+
+/* Direct I/O whose buffer is another file's pages, while somebody stores to them. What a write left is read back. */
+static void op_direct_mapped(struct file *f)
+{
+	bool writes = any(2);
+	size_t at, len;
+	unsigned char *map;
+	ssize_t n;
+
+	if (f->direct < 0 || other < 0 || (!writes && f->size < PAGE))
+		return;
+	any_range(writes ? SIZE - PAGE : f->size / PAGE * PAGE, PAGE, &at, &len);
+	map = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
+	if (map == MAP_FAILED)
+		fail("mmap of the other file");
+	fill(len);
+	store_to(map, len);
+	n = writes ? pwrite(f->direct, map, len, (off_t)at) : pread(f->direct, map, len, (off_t)at);
+	store_to(map, len); /* all of it once more */
+	store_to(NULL, 0);
+	if (n < 0 && !is_refused())
+		fail("direct I/O of mapped pages");
+	if (writes && n > 0) {
+		if (pread(f->direct, aside, (size_t)n, (off_t)at) != n)
+			fail("direct read of what mapped pages left");
+		memcpy(scratch, aside, (size_t)n);
+		wrote(f, at, (size_t)n);
+	}
+	munmap(map, LENGTH);
+	fdatasync(other);
+	posix_fadvise(other, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static void op_truncate(struct file *f)
 {
 	size_t size = any(SIZE);
@@ -402,10 +480,10 @@ static const struct {
 	void (*run)(struct file *f);
 	unsigned int weight;
 } ops[] = {
-	{ op_read, 30 },     { op_read_all, 6 }, { op_direct_read, 8 }, { op_write, 20 }, { op_direct_write, 10 },
-	{ op_aio_write, 6 }, { op_map, 10 },	 { op_truncate, 2 },	{ op_zeroes, 3 }, { op_shift, 2 },
-	{ op_rename, 1 },    { op_new, 1 },	 { op_reflink, 1 },	{ op_sync, 4 },	  { op_drop, 6 },
-	{ op_ahead, 4 },     { op_ring, 10 },
+	{ op_read, 30 },     { op_read_all, 6 }, { op_direct_read, 8 },	  { op_write, 20 }, { op_direct_write, 10 },
+	{ op_aio_write, 6 }, { op_map, 10 },	 { op_truncate, 2 },	  { op_zeroes, 3 }, { op_shift, 2 },
+	{ op_rename, 1 },    { op_new, 1 },	 { op_reflink, 1 },	  { op_sync, 4 },   { op_drop, 6 },
+	{ op_ahead, 4 },     { op_ring, 10 },	 { op_direct_mapped, 4 },
 };
 
 static void one_operation(void)
@@ -442,6 +520,14 @@ static void *read_beside(void *buffer)
 	return NULL;
 }
 
+static void open_other(const char *name)
+{
+	other = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	aside = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (other < 0 || aside == MAP_FAILED || pwrite(other, scratch, LENGTH, 0) != LENGTH)
+		fail(name);
+}
+
 static void join_cgroup(const char *path)
 {
 	char procs[512];
@@ -457,10 +543,10 @@ int main(int argc, char **argv)
 {
 	static unsigned char beside[LENGTH];
 	unsigned long operations = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
-	pthread_t reader;
+	pthread_t reader, storer;
 
 	if (!operations || chdir(argv[1])) {
-		fprintf(stderr, "usage: fsfuzz DIR SEED OPERATIONS [CGROUP]\n");
+		fprintf(stderr, "usage: fsfuzz DIR SEED OPERATIONS [CGROUP [OTHER]]\n");
 		return 2;
 	}
 	state = strtoull(argv[2], NULL, 0) * 0x9e3779b97f4a7c15ULL + 1;
@@ -476,16 +562,20 @@ int main(int argc, char **argv)
 		snprintf(files[i].name, sizeof(files[i].name), "f%d", i);
 		open_file(&files[i], O_CREAT | O_TRUNC);
 	}
+	if (argc > 5)
+		open_other(argv[5]);
 	if (argc > 4)
 		join_cgroup(argv[4]);
-	if (pthread_create(&reader, NULL, read_beside, beside))
+	if (pthread_create(&reader, NULL, read_beside, beside) || pthread_create(&storer, NULL, store_beside, NULL))
 		fail("thread");
 	for (operation = 0; operation < operations; operation++)
 		one_operation();
 	for (int i = 0; i < FILES; i++)
 		op_read_all(&files[i]);
 	over = true;
+	store_to(NULL, 0);
 	pthread_join(reader, NULL);
+	pthread_join(storer, NULL);
 	printf("%lu operations%s\n", operation, has_ring ? "" : ", none by io_uring");
 	return 0;
 }
