@@ -11,6 +11,7 @@
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/latency.h"
 #include "kfuncs/cache/number.h"
+#include "kfuncs/cache/page.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd_io.h"
 #include "kfuncs/cache/store.h"
@@ -57,20 +58,6 @@ static struct workqueue_struct *reads;
 
 /* ---- pages of a bio ---- */
 
-/*
- * Is @page one of the page cache that is filled by this read, or written back by this write? Any other page is a buffer of
- * direct I/O, also if it is in the page cache: users map pages of files of their own, give them as buffers, and write to
- * them while the hash is taken. Such a page is up to date, or it could not be mapped. Swap and tmpfs have swap-backed pages.
- */
-static bool is_of_page_cache(struct page *page, bool is_read)
-{
-	struct folio *folio = page_folio(page);
-
-	if (!folio_mapping(folio) || folio_test_swapbacked(folio) || folio_test_swapcache(folio))
-		return false;
-	return is_read ? !folio_test_uptodate(folio) && !folio_mapped(folio) : folio_test_writeback(folio);
-}
-
 /* Whole blocks, each in a page of the page cache, which can be noted. */
 static bool is_cacheable(struct bio *bio)
 {
@@ -83,7 +70,7 @@ static bool is_cacheable(struct bio *bio)
 	bio_for_each_segment (bv, bio, iter) {
 		u64 frame = page_to_pfn(bv.bv_page);
 
-		if (bv.bv_len != 1U << BLOCK_SHIFT || bv.bv_offset || !is_of_page_cache(bv.bv_page, is_read))
+		if (bv.bv_len != 1U << BLOCK_SHIFT || bv.bv_offset || !page_is_of_cache(page_folio(bv.bv_page), is_read))
 			return false;
 		if (frame > U32_MAX || cache_index_note_prepare(frame, GFP_NOWAIT | __GFP_NOWARN))
 			return false;

@@ -47,7 +47,7 @@ bug() { # bug TEXT FROM TO [MODEL]: of the one file that has FROM, which is ther
 	[[ $1 =~ ${BUGS:-.} ]] || return 0
 	mkdir "$dir"
 	cp -r kfuncs "$dir/"
-	file=$(FROM=$2 perl -0ne 'print "$ARGV\n" if /\Q$ENV{FROM}\E/' "$dir"/kfuncs/{,*/}*.c)
+	file=$(FROM=$2 perl -0ne 'print "$ARGV\n" if /\Q$ENV{FROM}\E/' "$dir"/kfuncs/{,*/}*.[ch])
 	[ -f "$file" ] && FROM=$2 TO=$3 perl -0pi -e '1 == s/\Q$ENV{FROM}\E/$ENV{TO}/g or exit 3' "$file" || {
 		ok "cache: the text to change is there once: $1" false
 		return
@@ -72,6 +72,10 @@ if [ "${1:-}" = --vm ]; then
 	bug "blocks are counted from the wrong place" 'where_of(number, start >> SECTORS_SHIFT)' 'where_of(number, (start >> SECTORS_SHIFT) / 2)'
 	done_testing
 fi
+guard='return is_read ? !folio_test_uptodate(folio) && !folio_mapped(folio) : folio_test_writeback(folio);'
+bug "a page that a user has mapped is taken for one that is being filled" "$guard" 'return is_read || folio_test_writeback(folio);'
+bug "a page that a user has mapped is taken for one that is being written back" "$guard" \
+	'return !is_read || (!folio_test_uptodate(folio) && !folio_mapped(folio));'
 bug "a direct write or discard leaves what the store has" 'blind && i < nr' 'false && i < nr'
 bug "a direct write over one that is under way is not noticed" 'if (entry_state(e) == ENTRY_WRITING) {
 		entry_set(e, entry_where(e), 0, ENTRY_CONTESTED);

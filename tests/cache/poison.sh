@@ -18,8 +18,8 @@ subtests "cache on 6.12" run_vm "$module"
 
 guard='is_read ? !folio_test_uptodate(folio) && !folio_mapped(folio) : folio_test_writeback(folio)'
 cp -r "${module%/*}" "$T/kfuncs"
-is "cache: the guard stands where this test takes it out" 1 "$(grep -cF "$guard" "$T/kfuncs/cache/dm.c")"
-GUARD=$guard perl -pi -e 's/\Q$ENV{GUARD}\E/true/' "$T/kfuncs/cache/dm.c"
+is "cache: the guard stands where this test takes it out" 1 "$(grep -cF "$guard" "$T/kfuncs/cache/page.h")"
+GUARD=$guard perl -pi -e 's/\Q$ENV{GUARD}\E/true/' "$T/kfuncs/cache/page.h"
 make -s -C "$(tests/vm/kernel 6.12)/headers" M="$T/kfuncs" modules > "$T/make" 2>&1 || sed 's/^/# /' "$T/make"
 run_vm "$T/kfuncs/nestor.ko" first > "$T/unguarded" 2>&1
 text="cache: without the guard others read the user's bytes"

@@ -2,7 +2,8 @@
 /*
  * budget: 40, lane: free
  * The rules of kfuncs/cache/blocks.c against a model of disk and page cache: I/O that begins, reaches the disk and ends in any
- * order, pages that are dirtied meanwhile, changed in place, dropped unseen. Whatever the store gives is what the disk has.
+ * order, pages that are dirtied meanwhile, changed in place, dropped unseen, and buffers of direct I/O that are pages of
+ * another disk's file, to which a user stores meanwhile. Whatever the store gives is what the disk has.
  *
  * usage: cachemodel [SEED [STEPS]]
  */
@@ -11,6 +12,7 @@
 #include "kfuncs/cache/blocks.h"
 #include "kfuncs/cache/index.h"
 #include "kfuncs/cache/memory.h"
+#include "kfuncs/cache/page.h"
 #include "kfuncs/cache/pool.h"
 #include "kfuncs/cache/ssd.h"
 #include "kfuncs/cache/store.h"
@@ -388,6 +390,47 @@ void wait_a_tick(void)
 			go_on(&flights[i]);
 }
 
+/* ---- direct I/O of a page of another disk's file, which a user has mapped ---- */
+
+static void read_into_mapped(u32 block, u32 frame, bool is_noted)
+{
+	struct block_page page = { .frame = frame };
+	struct ticket ticket;
+
+	cache_blocks_read_begin(where(block), 1, &ticket);
+	*content(frame) = one_in(2) ? disk[block] : ++versions;
+	page.hash = cache_blocks_hash(content(frame));
+	if (is_noted)
+		cache_blocks_read_end(where(block), 1, &page, &ticket);
+}
+
+static void write_from_mapped(u32 block, u32 frame, bool is_noted)
+{
+	u64 before = *content(frame) = ++versions;
+	struct block_page page = { frame, cache_blocks_hash(content(frame)) };
+	u32 ids = is_noted ? cache_index_alloc(1) : 0;
+
+	cache_blocks_write_begin(where(block), 1, !ids);
+	if (ids)
+		cache_blocks_write_pages(where(block), 1, &page, ids);
+	disk[block] = one_in(2) ? before : ++versions;
+	if (ids)
+		cache_blocks_write_pages_end(where(block), 1, &frame, true);
+	cache_blocks_write_end(where(block), !ids);
+}
+
+static void direct_mapped(void)
+{
+	struct folio folio = { .mapping = true, .uptodate = true, .mapped = one_in(2) };
+	u32 frame = page_to_pfn(alloc_page(GFP_KERNEL));
+	bool is_read = one_in(2);
+
+	cache_index_note_prepare(frame, GFP_KERNEL);
+	(is_read ? read_into_mapped : write_from_mapped)(any(BLOCKS), frame, page_is_of_cache(&folio, is_read));
+	cache_blocks_put(frame, cache_pool_by_id(any(POOLS)), NESTOR_CACHE_MEMORY);
+	__free_page(pfn_to_page(frame));
+}
+
 /* ---- what else happens ---- */
 
 static void spoil(void)
@@ -455,7 +498,9 @@ static void step(void)
 		change_policy();
 	else if (what < 616)
 		spoil();
-	else if (what < 620)
+	else if (what < 618)
+		direct_mapped();
+	else if (what < 622)
 		end_ssd_write(1 + any(SEGMENTS));
 	else if (flights[i = any(FLIGHTS)].kind)
 		go_on(&flights[i]);

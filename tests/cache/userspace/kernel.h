@@ -88,6 +88,17 @@ static inline u64 page_to_pfn(const struct page *page)
 	return (u64)((const char *)page - kernel_memory) >> 12;
 }
 
+/* What is asked of a page of the page cache. */
+struct folio {
+	bool mapping, swapbacked, swapcache, uptodate, mapped, writeback;
+};
+#define folio_mapping(f) ((f)->mapping)
+#define folio_test_swapbacked(f) ((f)->swapbacked)
+#define folio_test_swapcache(f) ((f)->swapcache)
+#define folio_test_uptodate(f) ((f)->uptodate)
+#define folio_mapped(f) ((f)->mapped)
+#define folio_test_writeback(f) ((f)->writeback)
+
 /* ---- locks ---- */
 
 typedef struct {
