@@ -85,7 +85,7 @@ fi
 ctl cache attach /dev/vdc > "$T/said" 2>&1 || sed 's/^/# /' "$T/said"
 [ -e /dev/mapper/vdc-nestor ] || dmsetup mknodes
 mkdir "$T/btrfs"
-mkfs.btrfs -q -f /dev/mapper/vdc-nestor > "$T/said" 2>&1 && mount -o compress-force=zlib /dev/mapper/vdc-nestor "$T/btrfs"
+mkfs.btrfs -q -f /dev/mapper/vdc-nestor > "$T/said" 2>&1 && mount -o compress=zlib /dev/mapper/vdc-nestor "$T/btrfs"
 chmod 755 "$T/btrfs"
 mkdir -m 1777 "$T/btrfs/user"
 attack "cache: direct reads into a mapped file that the file system compresses" direct map "$T/btrfs/user" 4

