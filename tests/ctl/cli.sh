@@ -250,8 +250,8 @@ refused "nestorctl cache attach without a disk" 2 "cache takes" "$NESTORCTL" cac
 refused "nestorctl cache with an unknown verb" 2 "cache takes" "$NESTORCTL" cache remove vdb
 refused "nestorctl cache attach of a missing file" 1 "/nowhere: No such file" "$NESTORCTL" cache attach /nowhere
 refused "nestorctl cache attach of a directory" 1 "is not a block device" "$NESTORCTL" cache attach "$T"
-refused "nestorctl cache detach of a disk that is not attached" 1 "there is no /dev/mapper/nowhere-nestor of ours|device-mapper does not answer" "$NESTORCTL" cache detach nowhere
-refused "nestorctl cache attach without the kernel module" 1 "the kernel does not know the target nestor-cache: load the module|device-mapper does not answer" \
+refused "nestorctl cache detach of a disk that is not attached" 1 "it is not attached; see nestorctl cache list|device-mapper does not answer" "$NESTORCTL" cache detach nowhere
+refused "nestorctl cache attach without the kernel module" 1 "the kernel module nestor is not loaded|device-mapper does not answer" \
 	"$NESTORCTL" cache attach "$loop"
 refused "nestorctl gpu without a verb" 2 "gpu takes list or bench" "$NESTORCTL" gpu
 refused "nestorctl gpu with an unknown verb" 2 "gpu takes" "$NESTORCTL" gpu frob
