@@ -45,6 +45,7 @@ struct broker {
 	enum shares_rule share;
 	enum sched_rule rule;
 	bool enforce;
+	__u64 memory, memory_used; /* bytes that all calls together may have, and have, uploads among them */
 	double slice_limit;
 	unsigned int nr_tenants;
 	struct source agent, tick, changes, settle; /* of the library: that there are any, and that they are over */

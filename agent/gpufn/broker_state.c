@@ -9,14 +9,15 @@ static json_t *tenant_state(const struct tenant *t)
 {
 	const struct tenant_counts *n = &t->counts;
 
-	return json_pack("{s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant",
+	return json_pack("{s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant",
 			 json_text(t->name), "weight", t->weight, "memory_bytes", (json_int_t)t->memory_used,
 			 "memory_limit_bytes", (json_int_t)t->memory, "queued", (json_int_t)t->nr_calls, "calls",
 			 (json_int_t)n->calls, "done", (json_int_t)n->done, "late", (json_int_t)n->late, "dropped",
 			 (json_int_t)n->dropped, "failed", (json_int_t)n->failed, "cancelled", (json_int_t)n->cancelled,
 			 "refused_early", (json_int_t)n->refused_early, "refused_queue", (json_int_t)n->refused_queue,
-			 "refused_memory", (json_int_t)n->refused_memory, "slices", (json_int_t)n->slices, "device_seconds",
-			 n->device_seconds, "wasted_seconds", n->wasted_seconds);
+			 "refused_memory", (json_int_t)n->refused_memory, "refused_ceiling", (json_int_t)n->refused_ceiling,
+			 "slices", (json_int_t)n->slices, "device_seconds", n->device_seconds, "wasted_seconds",
+			 n->wasted_seconds);
 }
 
 static json_t *slices_of(const struct device *d, double since)
@@ -85,7 +86,8 @@ json_t *broker_state(struct broker *b)
 		json_array_append_new(devices, device_state(&b->devices[i], now));
 	for (unsigned int i = 0; i < HIST_SLOTS; i++)
 		json_array_append_new(lateness, json_integer((json_int_t)b->lateness.slots[i]));
-	return json_pack("{s:f, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "policy",
+	return json_pack("{s:f, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "now", now, "memory_bytes",
+			 (json_int_t)b->memory_used, "memory_limit_bytes", (json_int_t)b->memory, "policy",
 			 json_incref(json_object_get(b->names, "nr")) ?: json_integer(0), "functions", (json_int_t)b->library.n,
 			 "functions_refused", (json_int_t)b->library.refused, "executors_started",
 			 (json_int_t)b->executors_started, "executors_killed", (json_int_t)b->executors_killed,

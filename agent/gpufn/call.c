@@ -153,20 +153,35 @@ static int open_parts(struct call *c, const struct plan *plan)
 static void free_call(struct call *c)
 {
 	TAILQ_REMOVE(&c->broker->calls, c, entry);
-	c->tenant->memory_used -= call_bytes(&c->fn);
+	tenant_give_memory(c->broker, c->tenant, call_bytes(&c->fn));
 	close(c->data);
 	free(c);
 }
 
+enum call_refusal call_room(struct broker *b, struct tenant *t, __u64 bytes)
+{
+	__u64 most = b->enforce ? b->memory : b->memory / 2; /* without limits of their own, none takes all from the others */
+
+	if (b->enforce && t->memory_used + bytes > t->memory) {
+		t->counts.refused_memory++;
+		return CALL_TOO_LARGE;
+	}
+	if (b->memory_used + bytes <= b->memory && t->memory_used + bytes <= most)
+		return CALL_TAKEN;
+	t->counts.refused_ceiling++;
+	return bytes > most ? CALL_NEVER : CALL_NO_ROOM;
+}
+
 static enum call_refusal admit(struct broker *b, struct tenant *t, const struct fn_call *fn)
 {
-	bool many = t->nr_calls >= t->queue, large = t->memory_used + call_bytes(fn) > t->memory;
+	bool many = t->nr_calls >= t->queue;
 
 	t->counts.refused_queue += many;
-	t->counts.refused_memory += !many && large;
-	if (!b->enforce)
-		return CALL_TAKEN;
-	return many ? CALL_TOO_MANY : large ? CALL_TOO_LARGE : CALL_TAKEN;
+	if (many && b->enforce)
+		return CALL_TOO_MANY;
+	/* In mode monitor just counted: what enforce would have refused. */
+	t->counts.refused_memory += !b->enforce && !many && t->memory_used + call_bytes(fn) > t->memory;
+	return call_room(b, t, call_bytes(fn));
 }
 
 static enum call_refusal begin(struct broker *b, struct tenant *t, const struct fn_call *fn, const char *values, int data,
@@ -184,7 +199,7 @@ static enum call_refusal begin(struct broker *b, struct tenant *t, const struct 
 	c->arrived = now_s();
 	c->deadline = c->arrived + deadline;
 	TAILQ_INSERT_TAIL(&b->calls, c, entry);
-	t->memory_used += call_bytes(fn);
+	tenant_take_memory(b, t, call_bytes(fn));
 	t->nr_calls++;
 	t->counts.calls++;
 	if (open_parts(c, plan)) {

@@ -58,7 +58,19 @@ struct call {
 
 extern const char *const call_end_names[];
 
-enum call_refusal { CALL_TAKEN, CALL_TOO_MANY, CALL_TOO_LARGE, CALL_TOO_LATE, CALL_NO_DEVICE, CALL_NO_MEMORY };
+enum call_refusal {
+	CALL_TAKEN,
+	CALL_TOO_MANY, /* calls of the tenant */
+	CALL_TOO_LARGE, /* for what the tenant has left */
+	CALL_NO_ROOM, /* for what all tenants have left */
+	CALL_NEVER, /* larger than all that tenants may have together */
+	CALL_TOO_LATE,
+	CALL_NO_DEVICE,
+	CALL_NO_MEMORY,
+};
+
+/* Is there room for @bytes of @t's? A refusal is counted. Asked before an upload, and again when it is there. */
+enum call_refusal call_room(struct broker *b, struct tenant *t, __u64 bytes);
 
 /*
  * A call by @t of @fn, which @values tells in words, with @data that the caller filled with inputs; it is the call's from now

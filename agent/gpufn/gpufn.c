@@ -107,14 +107,19 @@ static json_t *users_json(const struct gpufn_policy *p)
 	return all;
 }
 
+static __u64 memory_of_all(const struct gpufn_policy *p)
+{
+	return p->memory_all ?: (__u64)sysconf(_SC_PHYS_PAGES) * (__u64)sysconf(_SC_PAGESIZE) / 2;
+}
+
 static json_t *table_json(struct gpufn *g)
 {
 	const struct gpufn_policy *p = policy_of(g);
 
-	return json_pack("{s:I, s:o, s:b, s:o, s:s, s:s, s:b, s:f, s:o*}", "nr", (json_int_t)g->told + 1, "paths",
-			 paths_json(g, p), "memory_v1", g->env->kernel.memory_v1, "users", users_json(p), "share",
-			 shares_rule_names[p->share], "rule", sched_rule_names[p->rule], "enforce", p->mode == MODE_ENFORCE,
-			 "slice_limit", (double)p->slice_limit / 1e9, "profiles",
+	return json_pack("{s:I, s:I, s:o, s:b, s:o, s:s, s:s, s:b, s:f, s:o*}", "nr", (json_int_t)g->told + 1, "memory",
+			 (json_int_t)memory_of_all(p), "paths", paths_json(g, p), "memory_v1", g->env->kernel.memory_v1,
+			 "users", users_json(p), "share", shares_rule_names[p->share], "rule", sched_rule_names[p->rule],
+			 "enforce", p->mode == MODE_ENFORCE, "slice_limit", (double)p->slice_limit / 1e9, "profiles",
 			 g->told ? NULL : gpufn_profiles_list(&g->profiles)); /* the first: what brokers before learnt */
 }
 

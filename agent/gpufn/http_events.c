@@ -16,7 +16,7 @@ struct listener {
 	struct tenant *tenant;
 	struct buf text;
 	size_t sent;
-	bool suspended, overrun;
+	bool suspended, overrun, closing;
 };
 
 static ssize_t read_events(void *data, uint64_t at, char *to, size_t max)
@@ -27,6 +27,8 @@ static ssize_t read_events(void *data, uint64_t at, char *to, size_t max)
 	(void)at;
 	if (l->overrun)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (!n && l->closing)
+		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (!n) {
 		l->suspended = true;
 		MHD_suspend_connection(l->connection);
@@ -51,6 +53,13 @@ static void free_listener(void *data)
 	free(l);
 }
 
+static void resume(struct listener *l)
+{
+	if (l->suspended)
+		MHD_resume_connection(l->connection);
+	l->suspended = false;
+}
+
 static void tell(struct listener *l, const char *text)
 {
 	if (l->text.len > EVENTS_MAX)
@@ -58,9 +67,7 @@ static void tell(struct listener *l, const char *text)
 	else
 		buf_str(&l->text, text);
 	l->overrun |= l->text.failed;
-	if (l->suspended)
-		MHD_resume_connection(l->connection);
-	l->suspended = false;
+	resume(l);
 }
 
 enum MHD_Result http_events_listen(struct listeners *all, struct MHD_Connection *c, struct tenant *t)
@@ -105,4 +112,14 @@ void http_events_beat(struct listeners *all)
 
 	LIST_FOREACH (l, &all->list, entry)
 		tell(l, ":\n\n");
+}
+
+void http_events_close(struct listeners *all)
+{
+	struct listener *l;
+
+	LIST_FOREACH (l, &all->list, entry) {
+		l->closing = true;
+		resume(l);
+	}
 }

@@ -19,5 +19,7 @@ enum MHD_Result http_events_listen(struct listeners *all, struct MHD_Connection 
 /* Connections are resumed, which libmicrohttpd sees to at its next run. */
 void http_events_tell(struct listeners *all, const struct call *c);
 void http_events_beat(struct listeners *all); /* a sign of life, at which dead connections are found */
+/* All end with what they have been told so far: MHD_stop_daemon() aborts if a connection is suspended. */
+void http_events_close(struct listeners *all);
 
 #endif

@@ -30,8 +30,9 @@ static void open_tenants(struct metrics *m, struct tenant_families *f)
 	*f = (struct tenant_families){
 		.calls = metrics_family(m, "nestor_gpufn_calls_total", METRIC_COUNTER,
 					"Calls of functions that ended: done in time, late, dropped, failed or cancelled."),
-		.refused = metrics_family(m, "nestor_gpufn_refused_total", METRIC_COUNTER,
-					  "Calls refused, or that would have been: for their deadline, queue or memory."),
+		.refused = metrics_family(
+			m, "nestor_gpufn_refused_total", METRIC_COUNTER,
+			"Calls refused, or that would have been: for their deadline, queue, memory, or memory of all."),
 		.seconds = metrics_family(m, "nestor_gpufn_device_seconds_total", METRIC_COUNTER, "Time of devices used."),
 		.wasted = metrics_family(m, "nestor_gpufn_wasted_seconds_total", METRIC_COUNTER,
 					 "Of that, for calls that were not done in time."),
@@ -49,7 +50,8 @@ static void collect_tenant(const json_t *t, double weights, struct metrics *m, c
 	static const char *const ends[] = { "done", "late", "dropped", "failed", "cancelled" };
 	static const char *const reasons[][2] = { { "deadline", "refused_early" },
 						  { "queue", "refused_queue" },
-						  { "memory", "refused_memory" } };
+						  { "memory", "refused_memory" },
+						  { "ceiling", "refused_ceiling" } };
 	const char *name = text(t, "tenant"), *labels;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
@@ -144,6 +146,9 @@ void gpufn_stats_collect(const json_t *state, unsigned int restarts, struct metr
 	metrics_double(metrics_family(m, "nestor_gpufn_functions_refused", METRIC_GAUGE,
 				      "Descriptions in it that are not understood."),
 		       "", number(state, "functions_refused"));
+	metrics_double(metrics_family(m, "nestor_gpufn_memory_limit_bytes", METRIC_GAUGE,
+				      "Memory that all calls together may have, in bytes."),
+		       "", number(state, "memory_limit_bytes"));
 	collect_tenants(json_object_get(state, "tenants"), m);
 	collect_devices(json_object_get(state, "devices"), m);
 	collect_lateness(state, m);

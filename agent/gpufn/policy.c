@@ -10,7 +10,9 @@ static const struct policy_key tenant_keys[] = {
 	{ GLOB(container, struct gpufn_tenant), .help = "Containers, by name. Who is in a VM cannot call." },
 	{
 		STRING(user, struct gpufn_tenant, "name or number", USER_LEN_MAX),
-		.help = "A user, whose processes that are in no container that is a tenant.",
+		.help = "A user; applies to processes that are in no container. What a service or a session of systemd runs is "
+			"in "
+			"none.",
 	},
 	{
 		STRING(name, struct gpufn_tenant, "name", TENANT_LEN_MAX),
@@ -39,9 +41,8 @@ static const struct policy_key keys[] = {
 		.usual = "off",
 		.help = "Whether functions can be called. enforce holds tenants to their queue and memory, and refuses at once "
 			"what "
-			"cannot be done by its deadline; monitor takes all calls that there is room for, and only counts what "
-			"enforce "
-			"would have refused.",
+			"cannot be done by its deadline; monitor takes all calls that there is room for (memory_all), and only "
+			"counts what enforce would have refused.",
 	},
 	{
 		STRING(functions, struct gpufn_policy, "path or auto", POLICY_PATH_MAX),
@@ -100,6 +101,14 @@ static const struct policy_key keys[] = {
 		.help = "What a tenant's calls may have at a time, on devices and for what comes and goes, unless its entry "
 			"says "
 			"otherwise. Inputs and outputs count twice, for they are in both places.",
+	},
+	{
+		SIZE(memory_all, struct gpufn_policy, "1MiB", "16TiB"),
+		.or_zero = true,
+		.usual = "0",
+		.help = "Memory that the calls of all tenants may have at a time, in monitor, too, where one tenant may have "
+			"half of it. 0 is half of the machine's memory. A call that finds no room is refused before its inputs "
+			"are sent.",
 	},
 	{
 		UINT(queue, struct gpufn_policy, "number", "1", "10000"),

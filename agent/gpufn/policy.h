@@ -28,6 +28,7 @@ struct gpufn_policy {
 	enum sched_rule rule;
 	__u64 slice_limit; /* nanoseconds */
 	__u64 memory; /* bytes that a tenant's calls may have at a time */
+	__u64 memory_all; /* bytes that all calls may have at a time; 0: half of the machine's memory */
 	__u32 queue; /* calls that it may have at a time */
 	struct gpufn_tenant *tenants;
 	unsigned int tenants_count;

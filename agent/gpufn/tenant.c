@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who is which tenant, as policy says, and what tenants may have. */
-#include <fcntl.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/gpufn/broker.h"
+#include "agent/gpufn/peer.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
@@ -53,6 +52,18 @@ static struct tenant *get_tenant(struct broker *b, const char *name)
 	return t;
 }
 
+void tenant_take_memory(struct broker *b, struct tenant *t, __u64 bytes)
+{
+	t->memory_used += bytes;
+	b->memory_used += bytes;
+}
+
+void tenant_give_memory(struct broker *b, struct tenant *t, __u64 bytes)
+{
+	t->memory_used -= bytes;
+	b->memory_used -= bytes;
+}
+
 /* {"tenant": …, "weight": …, "priority": …, "memory": …, "queue": …} */
 static const char *name_in(const json_t *o)
 {
@@ -71,39 +82,28 @@ static struct tenant *take_limits(struct tenant *t, const json_t *o)
 	return t;
 }
 
-/* Of /proc/PID/cgroup the line of the hierarchy that containers are known by. */
-static void cgroup_of(pid_t pid, bool memory_v1, char *ret, size_t size)
-{
-	char name[64], text[8192], *line, *save;
-
-	*ret = '\0';
-	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
-	if (util_read_file_at(AT_FDCWD, name, text, sizeof(text)) <= 0)
-		return;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *path = strchr(line, ':');
-
-		path = path ? strchr(path + 1, ':') : NULL;
-		if (path && (memory_v1 ? strstr(line, "memory") && strstr(line, "memory") < path : !strncmp(line, "0::", 3)))
-			snprintf(ret, size, "%s", path + 1);
-	}
-}
-
 /* The innermost container: "/a/b/c", then "/a/b", then "/a". */
-struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid)
+static const json_t *find_container(const struct broker *b, char *path)
 {
 	const json_t *paths = json_object_get(b->names, "paths"), *o = NULL;
-	char path[PATH_MAX], user[16], *slash;
 
-	cgroup_of(pid, json_is_true(json_object_get(b->names, "memory_v1")), path, sizeof(path));
-	while (*path && !(o = json_object_get(paths, path))) {
-		slash = strrchr(path, '/');
-		*(slash ?: path) = '\0';
-	}
-	if (!o) {
-		snprintf(user, sizeof(user), "%u", uid);
+	while (*path && !(o = json_object_get(paths, path)))
+		*(strrchr(path, '/') ?: path) = '\0';
+	return o;
+}
+
+struct tenant *tenant_of(struct broker *b, int connection)
+{
+	struct peer_process peer;
+	const json_t *o;
+	char user[16];
+
+	if (peer_process_look(connection, json_is_true(json_object_get(b->names, "memory_v1")), &peer))
+		return NULL;
+	o = find_container(b, peer.cgroup);
+	snprintf(user, sizeof(user), "%u", peer.uid);
+	if (!o && !peer.contained)
 		o = json_object_get(b->users, user);
-	}
 	return o ? take_limits(get_tenant(b, name_in(o)), o) : NULL;
 }
 
@@ -147,6 +147,7 @@ void tenant_take_policy(struct broker *b, json_t *policy)
 	}
 	json_decref(b->names);
 	b->names = policy;
+	b->memory = (__u64)json_integer_value(json_object_get(policy, "memory"));
 	LIST_FOREACH (t, &b->tenants, entry)
 		t->named = false;
 	take_all_limits(b, json_object_get(policy, "paths"));

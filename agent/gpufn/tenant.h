@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <sys/queue.h>
-#include <sys/types.h>
 
 #include <jansson.h>
 #include <linux/types.h>
@@ -18,6 +17,7 @@ struct broker;
 struct tenant_counts {
 	__u64 calls, done, late, dropped, failed, cancelled; /* calls, and how they ended; late ones are not among done */
 	__u64 refused_early, refused_queue, refused_memory; /* no time, too many calls, too much memory */
+	__u64 refused_ceiling; /* too much memory with what others have */
 	__u64 slices;
 	double device_seconds, wasted_seconds; /* the latter for calls that were not in time */
 };
@@ -40,7 +40,13 @@ struct tenant {
  * up when they change, which may take long where they come from a directory service.
  */
 void tenant_take_policy(struct broker *b, json_t *policy);
-/* Who is at the other end of a connection: by its cgroup, else its user. NULL: nobody whom policy knows. */
-struct tenant *tenant_of(struct broker *b, pid_t pid, uid_t uid);
+/*
+ * Whose the process is that made a connection: by its cgroup, else, if it is in no container, by its user. NULL: policy names
+ * neither, or the process has ended.
+ */
+struct tenant *tenant_of(struct broker *b, int connection);
+/* Both count what calls have for their tenant and for all together. */
+void tenant_take_memory(struct broker *b, struct tenant *t, __u64 bytes);
+void tenant_give_memory(struct broker *b, struct tenant *t, __u64 bytes);
 
 #endif

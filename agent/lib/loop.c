@@ -20,13 +20,23 @@ void loop_close(struct loop *l)
 	l->epoll = -1;
 }
 
-int loop_add(struct loop *l, struct source *s)
+static int add(struct loop *l, struct source *s, __u32 events)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
+	struct epoll_event event = { .events = events, .data.ptr = s };
 
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, s->fd, &event))
 		return log_error(-errno, "cannot wait for file descriptor %d: %m", s->fd);
 	return 0;
+}
+
+int loop_add(struct loop *l, struct source *s)
+{
+	return add(l, s, EPOLLIN);
+}
+
+int loop_add_hangup(struct loop *l, struct source *s)
+{
+	return add(l, s, 0); /* EPOLLHUP is always told */
 }
 
 void loop_remove(struct loop *l, struct source *s)

@@ -26,6 +26,8 @@ void loop_close(struct loop *l);
 int loop_run(struct loop *l); /* 0 once l->stop is set, or -errno, logged */
 
 int loop_add(struct loop *l, struct source *s); /* 0 or -errno, logged */
+/* The same, but @s is called only when the other end of its socket is closed for both directions. */
+int loop_add_hangup(struct loop *l, struct source *s);
 void loop_remove(struct loop *l, struct source *s); /* closes s->fd, and sets it to -1 */
 
 /* A timerfd that expires first after @first_ns (0: not yet), then every @every_ns (0: once). -errno if there is none. */

@@ -294,7 +294,7 @@ static int take_scalar(const struct fn_argument *a, const char *text, double *re
 	char *end;
 	double v = strtod(text, &end);
 
-	if (end == text || *end || !isfinite(v))
+	if (isspace((unsigned char)*text) || end == text || *end || !isfinite(v))
 		return REFUSE("%s: '%.40s' is no number", a->name, text);
 	if (!is_float(a->type) && v != floor(v))
 		return REFUSE("%s: '%.40s' is no whole number", a->name, text);

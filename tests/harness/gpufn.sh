@@ -38,7 +38,7 @@ curl_as() { # curl_as WHO PATH OPTION…: $code, and the body in $T/result
 	local user=$1 path=$2
 	shift 2
 	# shellcheck disable=SC2034 # for the tests
-	code=$(as "$user" curl -s -o "$T/result" -w '%{http_code}' --unix-socket "$NESTOR_GPUFN_SOCKET" "$@" "http://x$path")
+	code=$(as "$user" curl -s -w '%{stderr}%{http_code}' --unix-socket "$NESTOR_GPUFN_SOCKET" "$@" "http://x$path" 2>&1 > "$T/result")
 }
 
 gpufn_show() { ctl --json gpufn show 2> /dev/null | jq -r "$1"; }

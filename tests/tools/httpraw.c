@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * httpraw HOST PORT: sends what it reads from stdin, byte for byte, then ends its side and prints what
- * comes back. Exit status 1 if the server has not closed the connection after 15 seconds.
+ * httpraw [--orphan] HOST PORT | SOCKET
+ *
+ * Sends what it reads from stdin, byte for byte, then ends its side and prints what comes back. Exit status 1 if the server has
+ * not closed the connection after 15 seconds. --orphan: a child does that, and the process that connected has ended before.
  */
 #include <netdb.h>
 #include <poll.h>
@@ -9,7 +11,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define TIMEOUT_MS 15000
@@ -29,6 +33,30 @@ static int connect_to(const char *host, const char *port)
 	}
 	freeaddrinfo(ai);
 	return fd;
+}
+
+static int connect_to_path(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	return fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -1 : fd;
+}
+
+/* In the child, when its parent is no more. */
+static void leave_to_child(void)
+{
+	int pipe_fds[2];
+	char byte;
+
+	if (pipe(pipe_fds))
+		exit(2);
+	if (fork())
+		_exit(0);
+	close(pipe_fds[1]);
+	if (read(pipe_fds[0], &byte, 1) < 0)
+		exit(2);
 }
 
 /* A server that has had enough resets the connection: then there is nothing more to send. */
@@ -59,18 +87,24 @@ static bool print_answer(int fd)
 int main(int argc, char **argv)
 {
 	static char request[REQUEST_MAX];
+	bool orphan;
 	size_t len;
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (argc != 3)
+	orphan = argc > 1 && !strcmp(argv[1], "--orphan");
+	argv += orphan;
+	argc -= orphan;
+	if (argc != 2 && argc != 3)
 		return 2;
 	len = fread(request, 1, sizeof(request), stdin);
-	fd = connect_to(argv[1], argv[2]);
+	fd = argc == 3 ? connect_to(argv[1], argv[2]) : connect_to_path(argv[1]);
 	if (fd < 0) {
 		perror("httpraw");
 		return 2;
 	}
+	if (orphan)
+		leave_to_child();
 	send_all(fd, request, len);
 	return print_answer(fd) ? 0 : 1;
 }
