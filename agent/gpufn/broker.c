@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The broker's life: what the agent tells it, and the library. */
+/* The broker's life: what the agent tells it, and devices. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <cap-ng.h>
 
 #include "agent/gpufn/broker.h"
+#include "agent/gpufn/watch.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
 #include "agent/lib/child.h"
@@ -25,7 +25,6 @@
 #include "agent/lib/util.h"
 
 #define SECOND_NS 1000000000ULL
-#define SETTLE_NS (SECOND_NS / 5) /* after the last change of the library: an editor writes more than one file */
 
 /* ---- the agent ---- */
 
@@ -104,69 +103,6 @@ static void on_agent(struct source *s)
 	send_state(b);
 }
 
-/* ---- the library ---- */
-
-static void complain(const char *why)
-{
-	log_warning("%s", why);
-}
-
-static void load_library(struct broker *b)
-{
-	struct library fresh;
-	char why[256];
-
-	if (library_load(b->functions_dir, complain, &fresh, why)) {
-		log_error(0, "%s; functions stay as they are", why);
-		return;
-	}
-	log_info("%zu functions in %s", fresh.n, b->functions_dir);
-	library_free(&b->before);
-	b->before = b->library;
-	b->library = fresh;
-	b->library_nr++;
-	executor_retire_all(b);
-}
-
-static void on_change(struct source *s)
-{
-	struct broker *b = s->data;
-	char events[4096];
-
-	while (read(s->fd, events, sizeof(events)) > 0)
-		;
-	loop_timer_rearm(b->settle.fd, SETTLE_NS, 0);
-}
-
-/* While calls of the library before that one are under way, that one stays, too. */
-static void on_settled(struct source *s)
-{
-	struct broker *b = s->data;
-	const struct call *c;
-	bool used = false;
-
-	loop_timer_drain(s->fd);
-	for (size_t i = 0; i < b->before.n; i++)
-		TAILQ_FOREACH (c, &b->calls, entry)
-			used |= c->fn.f == b->before.functions[i];
-	if (used)
-		loop_timer_rearm(s->fd, SETTLE_NS, 0);
-	else
-		load_library(b);
-}
-
-static int watch_library(struct broker *b)
-{
-	b->changes = (struct source){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .ready = on_change, .data = b };
-	b->settle = (struct source){ .fd = loop_timer_open(0, 0), .ready = on_settled, .data = b };
-	if (b->changes.fd < 0 || b->settle.fd < 0)
-		return log_error(-errno, "cannot watch %s: %m", b->functions_dir);
-	if (inotify_add_watch(b->changes.fd, b->functions_dir,
-			      IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
-		return log_error(-errno, "%s: %m", b->functions_dir);
-	return loop_add(&b->loop, &b->changes) ?: loop_add(&b->loop, &b->settle);
-}
-
 /* ---- devices ---- */
 
 static int open_devices(struct broker *b)
@@ -206,6 +142,7 @@ static void on_second(struct source *s)
 	loop_timer_drain(s->fd);
 	send_state(s->data);
 	gpufn_http_tick(s->data);
+	watch_directory(s->data);
 	executor_tend(s->data);
 }
 
@@ -223,10 +160,7 @@ static int open_all(struct broker *b)
 	b->agent = (struct source){ .fd = GPUFN_AGENT_FD, .ready = on_agent, .data = b };
 	err = err ?: open_devices(b);
 	err = err ?: watch_library(b);
-	if (err)
-		return err;
-	load_library(b);
-	err = loop_add(&b->loop, &b->agent);
+	err = err ?: loop_add(&b->loop, &b->agent);
 	err = err ?: add_timer(b, &b->tick, on_tick, 0);
 	err = err ?: add_timer(b, &second, on_second, SECOND_NS);
 	return err ?: gpufn_http_open(b);

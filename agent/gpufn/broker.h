@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -31,7 +32,10 @@ struct broker {
 	struct loop loop;
 	const char *functions_dir, *state_dir;
 	struct library library, before; /* the latter for calls that began before the library changed */
-	unsigned int library_nr; /* how often it was read */
+	unsigned int library_nr; /* how often it was another one */
+	struct stat watched; /* its directory */
+	int watch; /* of that */
+	double changed_at; /* when the first change came that is not taken up yet; 0: there is none */
 	struct device *devices;
 	unsigned int nr_devices;
 	const struct executor_ops *executor_ops;

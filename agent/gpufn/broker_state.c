@@ -9,15 +9,15 @@ static json_t *tenant_state(const struct tenant *t)
 {
 	const struct tenant_counts *n = &t->counts;
 
-	return json_pack("{s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tenant",
-			 json_text(t->name), "weight", t->weight, "memory_bytes", (json_int_t)t->memory_used,
-			 "memory_limit_bytes", (json_int_t)t->memory, "queued", (json_int_t)t->nr_calls, "calls",
-			 (json_int_t)n->calls, "done", (json_int_t)n->done, "late", (json_int_t)n->late, "dropped",
-			 (json_int_t)n->dropped, "failed", (json_int_t)n->failed, "cancelled", (json_int_t)n->cancelled,
-			 "refused_early", (json_int_t)n->refused_early, "refused_queue", (json_int_t)n->refused_queue,
-			 "refused_memory", (json_int_t)n->refused_memory, "refused_ceiling", (json_int_t)n->refused_ceiling,
-			 "slices", (json_int_t)n->slices, "device_seconds", n->device_seconds, "wasted_seconds",
-			 n->wasted_seconds);
+	return json_pack("{s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}",
+			 "tenant", json_text(t->name), "compile_seconds", n->compile_seconds, "weight", t->weight,
+			 "memory_bytes", (json_int_t)t->memory_used, "memory_limit_bytes", (json_int_t)t->memory, "queued",
+			 (json_int_t)t->nr_calls, "calls", (json_int_t)n->calls, "done", (json_int_t)n->done, "late",
+			 (json_int_t)n->late, "dropped", (json_int_t)n->dropped, "failed", (json_int_t)n->failed, "cancelled",
+			 (json_int_t)n->cancelled, "refused_early", (json_int_t)n->refused_early, "refused_queue",
+			 (json_int_t)n->refused_queue, "refused_memory", (json_int_t)n->refused_memory, "refused_ceiling",
+			 (json_int_t)n->refused_ceiling, "slices", (json_int_t)n->slices, "device_seconds", n->device_seconds,
+			 "wasted_seconds", n->wasted_seconds);
 }
 
 static json_t *slices_of(const struct device *d, double since)

@@ -17,10 +17,19 @@
 #define COMPILE_SECONDS 60
 #define TICK_NS (20ULL * 1000000)
 
-const char *const call_end_names[] = {
+static const char *const end_names[] = {
 	[CALL_RUNS] = "runs",	    [CALL_DONE] = "done",     [CALL_LATE] = "late",
 	[CALL_DROPPED] = "dropped", [CALL_FAILED] = "failed", [CALL_CANCELLED] = "cancelled",
 };
+
+const char *call_state(const struct call *c)
+{
+	bool compiles = c->end == CALL_RUNS;
+
+	for (unsigned int i = 0; i < c->nr_parts; i++)
+		compiles &= !c->parts[i].compiled;
+	return compiles ? "compiles" : end_names[c->end];
+}
 
 __u64 call_bytes(const struct fn_call *fn)
 {
@@ -106,7 +115,7 @@ static bool make_plan(struct broker *b, struct tenant *t, const struct fn_call *
 static int open_part(struct call *c, struct device *d, __u64 first, __u64 groups)
 {
 	struct part *p = &c->parts[c->nr_parts];
-	struct gpufn_order o = { .op = GPUFN_OPEN, .call = ++c->broker->last_part };
+	struct gpufn_order o = { .op = GPUFN_COMPILE, .call = ++c->broker->last_part, .hash = c->fn.f->hash };
 	struct executor *e = executor_get(c->broker, c->tenant, d);
 	int err;
 
@@ -116,10 +125,12 @@ static int open_part(struct call *c, struct device *d, __u64 first, __u64 groups
 	p->since = now_s();
 	snprintf(o.function, sizeof(o.function), "%s", c->function);
 	memcpy(o.values, c->values, sizeof(o.values));
-	err = executor_order(e, &o, c->data);
+	p->compiled = executor_has_compiled(e, o.hash);
+	err = p->compiled ? 0 : executor_order(e, &o, -1);
+	o.op = GPUFN_OPEN;
+	err = err ?: executor_order(e, &o, c->data);
 	if (err)
 		return err;
-	e->opening++;
 	LIST_INSERT_HEAD(&e->parts, p, of_executor);
 	d->memory_used += c->fn.device_bytes;
 	c->nr_parts++;
@@ -305,6 +316,17 @@ void call_free(struct call *c)
 
 /* ---- what executors say ---- */
 
+static void on_compiled(struct executor *e, struct part *p, const struct gpufn_report *r)
+{
+	double seconds = (double)r->ns / 1e9;
+
+	executor_note_compiled(e, p->call->fn.f->hash);
+	p->compiled = true;
+	p->since = now_s();
+	p->call->compile_seconds += seconds;
+	p->call->tenant->counts.compile_seconds += seconds;
+}
+
 static void on_opened(struct part *p, const struct gpufn_report *r)
 {
 	struct device *d = p->device;
@@ -349,7 +371,6 @@ static void on_report(struct executor *e, const struct gpufn_report *r)
 	struct device *d = e->device;
 	struct part *p;
 
-	e->opening -= r->op == GPUFN_OPEN;
 	if (r->op == GPUFN_RUN)
 		e->astray = 0;
 	LIST_FOREACH (p, &e->parts, of_executor)
@@ -360,11 +381,14 @@ static void on_report(struct executor *e, const struct gpufn_report *r)
 		return;
 	}
 	if (r->err) {
+		p->call->stale = r->err == -ESTALE;
 		call_finish(p->call, CALL_FAILED, r->text);
 		device_next(d);
 		return;
 	}
-	if (r->op == GPUFN_OPEN)
+	if (r->op == GPUFN_COMPILE)
+		on_compiled(e, p, r);
+	else if (r->op == GPUFN_OPEN)
 		on_opened(p, r);
 	else if (r->op == GPUFN_RUN)
 		on_ran(p, r);
@@ -405,15 +429,35 @@ static void check_slice(struct device *d, double now)
 		device_let_go(d);
 }
 
+/* Seconds for what an executor is at, and what that is: it does its orders one after the other. */
+static double limit_of(const struct broker *b, const struct executor *e, const char **ret_what)
+{
+	switch (owed_next(&e->owed)) {
+	case GPUFN_READY:
+		*ret_what = "opening the device";
+		return COMPILE_SECONDS;
+	case GPUFN_COMPILE:
+		*ret_what = "compiling";
+		return COMPILE_SECONDS;
+	case GPUFN_OPEN:
+		*ret_what = "copying inputs";
+		return COMPILE_SECONDS;
+	default:
+		*ret_what = "it";
+		return b->slice_limit;
+	}
+}
+
 /* False: it is dead, and so may others be. */
 static bool check_executor(struct broker *b, struct executor *e, double now)
 {
-	double limit = b->slice_limit + (e->opening || !e->ready ? COMPILE_SECONDS : 0), since = e->astray ?: e->busy_since;
+	const char *what;
+	double limit = limit_of(b, e, &what), since = e->astray ?: e->busy_since;
 	char why[80];
 
 	if (!executor_is_mute(e, now) && (!e->owed.nr || now - since <= limit))
 		return true;
-	snprintf(why, sizeof(why), "it did not end within %g s", limit);
+	snprintf(why, sizeof(why), "%s did not end within %g s", what, limit);
 	b->executors_killed++;
 	executor_kill(e, why);
 	return false;

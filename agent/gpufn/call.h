@@ -24,6 +24,7 @@ struct part {
 	__u64 ran; /* groups */
 	__u64 astray; /* groups of a slice that others no longer wait for; 0: none */
 	double astray_at; /* when that slice began */
+	bool compiled; /* its function is */
 	bool there; /* its data is */
 	double since; /* when it was opened, when its last group had run */
 	double moving; /* seconds from when it was opened until its data was there */
@@ -46,8 +47,9 @@ struct call {
 	int data; /* memfd */
 	unsigned int priority;
 	double arrived, deadline, ended; /* deadline: INFINITY if there is none */
-	double device_seconds;
+	double device_seconds, compile_seconds;
 	__u64 slices;
+	bool stale; /* it failed because its function has changed */
 	struct part parts[PARTS_MAX];
 	unsigned int nr_parts, parts_left;
 	enum call_end end;
@@ -56,7 +58,8 @@ struct call {
 	void *data_of_done;
 };
 
-extern const char *const call_end_names[];
+/* "done" and the like; of one that has not ended "runs", or "compiles" before anything of it runs. */
+const char *call_state(const struct call *c);
 
 enum call_refusal {
 	CALL_TAKEN,

@@ -31,6 +31,7 @@ static void forget(struct executor *e)
 	if (e->end.fd >= 0)
 		loop_remove(&e->broker->loop, &e->end);
 	gpufn_remove_dir(e->dir);
+	free(e->compiled);
 	free(e);
 }
 
@@ -228,6 +229,26 @@ int executor_order(struct executor *e, struct gpufn_order *o, int fd)
 	if (!e->owed.nr)
 		e->busy_since = now;
 	return owed_add(&e->owed, o->op, o->call, now);
+}
+
+bool executor_has_compiled(const struct executor *e, __u64 hash)
+{
+	unsigned int i = 0;
+
+	while (i < e->nr_compiled && e->compiled[i] != hash)
+		i++;
+	return i < e->nr_compiled;
+}
+
+/* Without memory it is asked to compile again, which it need not do. */
+void executor_note_compiled(struct executor *e, __u64 hash)
+{
+	__u64 *more = executor_has_compiled(e, hash) ? NULL : reallocarray(e->compiled, e->nr_compiled + 1, sizeof(*more));
+
+	if (!more)
+		return;
+	e->compiled = more;
+	more[e->nr_compiled++] = hash;
 }
 
 void executor_tend(struct broker *b)

@@ -34,7 +34,8 @@ struct executor {
 	double used_at; /* when it had something to do */
 	double busy_since; /* since when it owes a report; 0: it owes none */
 	struct owed owed;
-	unsigned int opening; /* calls whose opening it has not reported; it may have to compile for them */
+	__u64 *compiled; /* hashes of functions */
+	unsigned int nr_compiled;
 	double astray; /* since when a slice that others no longer wait for runs; 0: none does */
 	LIST_HEAD(, part) parts;
 };
@@ -43,6 +44,9 @@ struct executor {
 struct executor *executor_get(struct broker *b, struct tenant *t, struct device *d);
 /* 0 or -errno, -EAGAIN: it does not take any more now; @fd: -1, or what goes with it. */
 int executor_order(struct executor *e, struct gpufn_order *o, int fd);
+/* Has it said that it has compiled the function of that hash? */
+bool executor_has_compiled(const struct executor *e, __u64 hash);
+void executor_note_compiled(struct executor *e, __u64 hash);
 /* Kills it; its calls fail at once, for @why. @e must not be used any more. */
 void executor_kill(struct executor *e, const char *why);
 /* Its socket has been closed for long, and it has not ended. */

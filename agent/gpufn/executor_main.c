@@ -70,32 +70,48 @@ static int compile(struct executor *e, struct compiled *c)
 	return err;
 }
 
-static int find(struct executor *e, const char *name, struct compiled **ret)
+static struct compiled *find(struct executor *e, const struct gpufn_order *o)
 {
 	struct compiled *c;
-	char why[256];
-	int err;
 
 	LIST_FOREACH (c, &e->compiled, entry)
-		if (!strcmp(c->f->name, name))
+		if (c->f->hash == o->hash && !strcmp(c->f->name, o->function))
 			break;
-	*ret = c;
-	if (c)
-		return 0;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	err = function_load(e->functions, name, &c->f, why);
+	return c;
+}
+
+/* What is read here must be what the broker has read: sizes follow from it. */
+static int load(struct executor *e, const struct gpufn_order *o, struct function **ret)
+{
+	char why[256];
+	int err = function_load(e->functions, o->function, ret, why);
+
 	if (err)
 		snprintf(e->why, sizeof(e->why), "%s", why);
+	else if ((*ret)->hash != o->hash)
+		snprintf(e->why, sizeof(e->why), "%s has changed meanwhile; try again", o->function);
+	return err ?: (*ret)->hash == o->hash ? 0 : -ESTALE;
+}
+
+static int compile_for(struct executor *e, const struct gpufn_order *o, uint64_t *ret_ns)
+{
+	struct compiled *c = find(e, o) ? NULL : calloc(1, sizeof(*c));
+	uint64_t began = now_ns();
+	int err;
+
+	if (!c)
+		return find(e, o) ? 0 : -ENOMEM;
+	err = load(e, o, &c->f);
 	err = err ?: compile(e, c);
+	if (!err && (err = fn_program_try(e->gpu, c->f, &c->program)))
+		fail(e, err);
+	*ret_ns = now_ns() - began;
 	if (err) {
 		function_free(c->f);
 		free(c);
 		return err;
 	}
 	LIST_INSERT_HEAD(&e->compiled, c, entry);
-	*ret = c;
 	return 0;
 }
 
@@ -138,12 +154,14 @@ static int map_data(struct executor *e, struct call *c, int fd)
 static int open_call(struct executor *e, const struct gpufn_order *o, int fd, uint64_t *ret_ns)
 {
 	struct call *c = calloc(1, sizeof(*c));
-	struct compiled *compiled;
+	const struct compiled *compiled = find(e, o);
 	int err;
 
 	if (!c)
 		return -ENOMEM;
-	err = find(e, o->function, &compiled);
+	if (!compiled)
+		snprintf(e->why, sizeof(e->why), "%s is not compiled", o->function);
+	err = compiled ? 0 : -ENOENT;
 	err = err ?: fn_call_parse(compiled->f, o->values, &c->call, e->why);
 	err = err ?: map_data(e, c, fd);
 	if (err) {
@@ -255,7 +273,9 @@ static void obey(struct executor *e, const struct gpufn_order *o, int fd)
 	int err;
 
 	e->why[0] = '\0';
-	if (o->op == GPUFN_OPEN)
+	if (o->op == GPUFN_COMPILE)
+		err = compile_for(e, o, &ns);
+	else if (o->op == GPUFN_OPEN)
 		err = open_call(e, o, fd, &ns);
 	else if (o->op == GPUFN_RUN)
 		err = run_slice(e, o, &ns);

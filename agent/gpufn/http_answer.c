@@ -65,6 +65,7 @@ static enum MHD_Result answer_outputs(struct MHD_Connection *c, const struct cal
 		return MHD_NO;
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
 	add_header(r, "Nestor-Seconds", "%.6f", call->ended - call->arrived);
+	add_header(r, "Nestor-Compile-Seconds", "%.6f", call->compile_seconds);
 	add_header(r, "Nestor-Device-Seconds", "%.6f", call->device_seconds);
 	add_header(r, "Nestor-Slices", "%.0f", (double)call->slices);
 	add_header(r, "Nestor-Devices", "%.0f", call->nr_parts);
@@ -77,13 +78,17 @@ enum MHD_Result http_answer_ended(struct MHD_Connection *c, const struct call *c
 {
 	if (call->end == CALL_DONE || call->end == CALL_LATE)
 		return answer_outputs(c, call);
-	return http_answer_error(c, call->end == CALL_DROPPED ? MHD_HTTP_GATEWAY_TIMEOUT : MHD_HTTP_INTERNAL_SERVER_ERROR, "%s",
-				 call->why);
+	return http_answer_error(c,
+				 call->end == CALL_DROPPED ? MHD_HTTP_GATEWAY_TIMEOUT
+				 : call->stale		   ? MHD_HTTP_SERVICE_UNAVAILABLE
+							   : MHD_HTTP_INTERNAL_SERVER_ERROR,
+				 "%s", call->why);
 }
 
 json_t *http_answer_call_json(const struct call *c)
 {
-	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->function, "state",
-			 call_end_names[c->end], "seconds", (c->end == CALL_RUNS ? now_s() : c->ended) - c->arrived,
-			 "device_seconds", c->device_seconds, "slices", (json_int_t)c->slices, "error", json_text(c->why));
+	return json_pack("{s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:o}", "call", (json_int_t)c->id, "function", c->function,
+			 "state", call_state(c), "seconds", (c->end == CALL_RUNS ? now_s() : c->ended) - c->arrived,
+			 "compile_seconds", c->compile_seconds, "device_seconds", c->device_seconds, "slices",
+			 (json_int_t)c->slices, "error", json_text(c->why));
 }

@@ -35,7 +35,8 @@ struct request {
 	struct source hangup; /* of the connection while it is suspended */
 };
 
-/* Its head is there: 100 Continue, or why it is refused. Memory for all that the call takes is reserved before any input comes. */
+/* Its head is there: 100 Continue, or why it is refused. Memory for all that the call takes is reserved before any input comes.
+ */
 enum MHD_Result http_call_open(struct request *q, const char *function);
 /* False: there is no room for these @n bytes of inputs, and the connection is to be closed. */
 bool http_call_upload(struct request *q, const char *bytes, size_t n);

@@ -22,7 +22,7 @@ static const char *text(const json_t *o, const char *key)
 /* ---- tenants ---- */
 
 struct tenant_families {
-	struct family *calls, *refused, *seconds, *wasted, *slices, *memory, *queued, *entitlement;
+	struct family *calls, *refused, *compiling, *seconds, *wasted, *slices, *memory, *queued, *entitlement;
 };
 
 static void open_tenants(struct metrics *m, struct tenant_families *f)
@@ -33,6 +33,8 @@ static void open_tenants(struct metrics *m, struct tenant_families *f)
 		.refused = metrics_family(
 			m, "nestor_gpufn_refused_total", METRIC_COUNTER,
 			"Calls refused, or that would have been: for their deadline, queue, memory, or memory of all."),
+		.compiling = metrics_family(m, "nestor_gpufn_compile_seconds_total", METRIC_COUNTER,
+					    "Time that compiling functions took, which is no time of devices."),
 		.seconds = metrics_family(m, "nestor_gpufn_device_seconds_total", METRIC_COUNTER, "Time of devices used."),
 		.wasted = metrics_family(m, "nestor_gpufn_wasted_seconds_total", METRIC_COUNTER,
 					 "Of that, for calls that were not done in time."),
@@ -60,6 +62,7 @@ static void collect_tenant(const json_t *t, double weights, struct metrics *m, c
 		metrics_double(f->refused, metrics_labels(m, "tenant", name, "reason", reasons[i][0], NULL),
 			       number(t, reasons[i][1]));
 	labels = metrics_labels(m, "tenant", name, NULL);
+	metrics_double(f->compiling, labels, number(t, "compile_seconds"));
 	metrics_double(f->seconds, labels, number(t, "device_seconds"));
 	metrics_double(f->wasted, labels, number(t, "wasted_seconds"));
 	metrics_double(f->slices, labels, number(t, "slices"));

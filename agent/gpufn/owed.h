@@ -21,6 +21,11 @@ struct owed {
 	unsigned int first, nr;
 };
 
+/* The order that it is at; only if it owes a report. */
+static inline __u32 owed_next(const struct owed *o)
+{
+	return o->orders[o->first].op;
+}
 /* 0, or -EAGAIN: it owes as many reports as it may. */
 int owed_add(struct owed *o, __u32 op, __u32 call, double now);
 /*

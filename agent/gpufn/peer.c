@@ -65,7 +65,8 @@ static bool has_runtime_id(const char *path)
 	return false;
 }
 
-/* Its numbers in all namespaces, from ours inwards. A process that has them cut off, by thousands of groups, has something to hide.
+/* Its numbers in all namespaces, from ours inwards. A process that has them cut off, by thousands of groups, has something to
+ * hide.
  */
 static bool has_own_pid_namespace(const char *status)
 {

@@ -10,7 +10,8 @@
 struct peer_process {
 	uid_t uid;
 	char cgroup[PATH_MAX]; /* from the mount of the hierarchy that containers are known by */
-	/* It has a PID namespace of its own, or its cgroup's path has a component with the id that a container runtime gives. */
+	/* It has a PID namespace of its own, or its cgroup's path has a component with the id that a container runtime gives.
+	 */
 	bool contained;
 };
 

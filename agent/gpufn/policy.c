@@ -93,7 +93,7 @@ static const struct policy_key keys[] = {
 		.usual = "10s",
 		.help = "For how long a slice of a function may run before it is taken for one that does not end, and its "
 			"process is "
-			"killed. Compiling has a minute more.",
+			"killed. Compiling has a minute of its own.",
 	},
 	{
 		SIZE(memory, struct gpufn_policy, "1MiB", "16TiB"),

@@ -19,7 +19,7 @@ struct tenant_counts {
 	__u64 refused_early, refused_queue, refused_memory; /* no time, too many calls, too much memory */
 	__u64 refused_ceiling; /* too much memory with what others have */
 	__u64 slices;
-	double device_seconds, wasted_seconds; /* the latter for calls that were not in time */
+	double compile_seconds, device_seconds, wasted_seconds; /* the last of the device, for calls that were not in time */
 };
 
 struct tenant {

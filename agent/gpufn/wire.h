@@ -17,6 +17,8 @@
 
 enum gpufn_op {
 	GPUFN_READY, /* reported once: the device is open. ns: what a launch costs at least */
+	GPUFN_COMPILE, /* reads a function and compiles it, if that is not done yet. -ESTALE: it has another hash. ns: how long
+			  it took */
 	GPUFN_OPEN, /* with a memfd: inputs, then outputs from the next page on. Takes memory, copies the inputs. ns: how long
 		       the latter took */
 	GPUFN_RUN, /* a slice. ns: how long the device took */
@@ -28,7 +30,8 @@ struct gpufn_order {
 	__u32 op, call; /* @call is the broker's number */
 	__u32 kernel, pad;
 	__u64 first, groups;
-	char function[40]; /* of an OPEN, these */
+	__u64 hash; /* of a COMPILE and an OPEN, these: of the function's description and code, which the broker goes by */
+	char function[40];
 	char values[GPUFN_VALUES_MAX]; /* "width=64 height=48" */
 };
 
@@ -40,7 +43,7 @@ struct gpufn_report {
 	char text[GPUFN_TEXT_MAX]; /* of an error */
 };
 
-_Static_assert(sizeof(struct gpufn_order) == 584, "");
+_Static_assert(sizeof(struct gpufn_order) == 592, "");
 _Static_assert(sizeof(struct gpufn_report) == 504, "");
 
 /* Where outputs begin in a call's memfd. */

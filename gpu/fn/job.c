@@ -148,3 +148,22 @@ int fn_job_launch(struct fn_job *j, unsigned int kernel, uint32_t first, uint32_
 	}
 	return gpu_launch(j->gpu, 0, &j->program->kernels[kernel], first, groups, args, f->arguments_count, done);
 }
+
+int fn_program_try(struct gpu *g, const struct function *f, const struct fn_program *p)
+{
+	struct fn_call call;
+	struct fn_job job;
+	char why[192];
+	int err = fn_call_parse(f, f->checks[0], &call, why);
+
+	err = err ?: fn_job_open(g, &call, p, &job);
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < f->kernels_count && !err; i++) {
+		struct gpu_event done = { 0 };
+
+		err = fn_job_launch(&job, i, 0, 1, &done) ?: gpu_wait(g, &done, NULL);
+	}
+	fn_job_close(&job);
+	return err;
+}

@@ -40,6 +40,12 @@ void fn_program_close(struct gpu *g, struct fn_program *p);
 int fn_job_open(struct gpu *g, const struct fn_call *call, const struct fn_program *program, struct fn_job *ret);
 void fn_job_close(struct fn_job *j);
 
+/*
+ * A group of each kernel with the numbers of the function's first check and inputs of zeroes: some drivers compile a kernel
+ * when it runs first. As those of gpu.h.
+ */
+int fn_program_try(struct gpu *g, const struct function *f, const struct fn_program *p);
+
 /* Inputs, and outputs, are one after the other in the order of the arguments, without gaps. Both return when all is there. */
 int fn_job_write(struct fn_job *j, const void *inputs);
 int fn_job_read(struct fn_job *j, void *outputs);

@@ -29,9 +29,8 @@ static void load_one(struct library *l, int dir, const char *file, void (*compla
 	complain(why);
 }
 
-int library_load(const char *path, void (*complain)(const char *why), struct library *ret, char why[256])
+int library_load_at(int dir, const char *path, void (*complain)(const char *why), struct library *ret, char why[256])
 {
-	_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **entries;
 	int n;
 
@@ -52,6 +51,22 @@ int library_load(const char *path, void (*complain)(const char *why), struct lib
 	}
 	free(entries);
 	return ret->functions ? 0 : n > LIBRARY_MAX ? -E2BIG : (snprintf(why, 256, "out of memory"), -ENOMEM);
+}
+
+int library_load(const char *path, void (*complain)(const char *why), struct library *ret, char why[256])
+{
+	_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return library_load_at(dir, path, complain, ret, why);
+}
+
+bool library_same(const struct library *a, const struct library *b)
+{
+	bool same = a->n == b->n && a->refused == b->refused;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = a->functions[i]->hash == b->functions[i]->hash && !strcmp(a->functions[i]->name, b->functions[i]->name);
+	return same;
 }
 
 void library_free(struct library *l)

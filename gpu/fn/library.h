@@ -14,11 +14,14 @@ struct library {
 };
 
 /*
- * All that *.yaml of @path describes. Of one that is not understood @complain is told why, and the others are there all the
- * same. 0, or -errno with @why.
+ * All that *.yaml of directory @dir, named @path, describes. Of one that is not understood @complain is told why, and the
+ * others are there all the same. 0, or -errno with @why.
  */
+int library_load_at(int dir, const char *path, void (*complain)(const char *why), struct library *ret, char why[256]);
 int library_load(const char *path, void (*complain)(const char *why), struct library *ret, char why[256]);
 void library_free(struct library *l);
+/* Have both the same functions, by their names and hashes? */
+bool library_same(const struct library *a, const struct library *b);
 
 /* NULL: there is none of that name. */
 const struct function *library_find(const struct library *l, const char *name);

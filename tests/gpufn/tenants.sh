@@ -60,7 +60,7 @@ done
 is "gpufn: of 400 containers that are born at once none is refused" 0 $refused
 
 # ---- who made a connection, when that cannot be asked any more
-raw() { build/tests/tools/httpraw "$@" "$NESTOR_GPUFN_SOCKET"; }
+raw() { build/tests/tools/httpraw "$NESTOR_GPUFN_SOCKET"; }
 list='GET /v1/functions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 status_of() { head -1 "$1" | cut -d' ' -f2; }
 # orphan WHO COMMAND…: of a connection whose process ends before the broker looks; the command runs in between, with its number
@@ -81,7 +81,7 @@ inherit() { # inherit PID: a process of a tenant's container gets the number
 	local i
 	for ((i = 0; i < 200; i++)); do
 		echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid
-		(echo $BASHPID > "$groups/nestor-tenants-$ID-1/cgroup.procs" && exec sleep 60) &
+		(echo $BASHPID > "$groups/nestor-tenants-$ID-1/cgroup.procs" && exec tail -f /dev/null) &
 		heir=$!
 		[ $heir != "$1" ] || break
 		kill $heir
@@ -134,7 +134,7 @@ for mode in enforce monitor; do
 	uploads=()
 	# Of each byte of input there are four: input and output, on the device and beside.
 	if [ $mode = enforce ]; then upload 0 15000000 && reserved=60000000; else upload 0 11000000 && upload 65534 11000000 && reserved=88000000; fi
-	ok "gpufn: $mode: memory is reserved before the inputs come" until_ok 10 has_reserved $reserved
+	ok "gpufn: $mode: memory is reserved before the inputs come" until_ok 10 has_reserved "$reserved"
 	ask 2 12000000
 	is "gpufn: $mode refuses an upload for which all calls have no room left" 503 "$code"
 	like "gpufn: $mode says that all calls have no room left" 'all calls have [0-9]+ of the 100663296 that they may have' "$(cat "$T/result")"
