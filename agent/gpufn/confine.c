@@ -80,7 +80,7 @@ static const int allowed[] = {
 	/* files, which Landlock bounds: headers, libraries, what the compiler writes, devices */
 	SCMP_SYS(open),		SCMP_SYS(openat),	SCMP_SYS(creat),	SCMP_SYS(close),	SCMP_SYS(close_range),
 	SCMP_SYS(read),		SCMP_SYS(write),	SCMP_SYS(readv),	SCMP_SYS(writev),	SCMP_SYS(pread64),
-	SCMP_SYS(pwrite64),	SCMP_SYS(lseek),	SCMP_SYS(stat),		SCMP_SYS(fstat),	SCMP_SYS(lstat),
+	SCMP_SYS(preadv),	SCMP_SYS(pwritev),	SCMP_SYS(pwrite64),	SCMP_SYS(lseek),	SCMP_SYS(stat),		SCMP_SYS(fstat),	SCMP_SYS(lstat),
 	SCMP_SYS(newfstatat),	SCMP_SYS(statx),	SCMP_SYS(statfs),	SCMP_SYS(fstatfs),	SCMP_SYS(access),
 	SCMP_SYS(faccessat),	SCMP_SYS(faccessat2),	SCMP_SYS(readlink),	SCMP_SYS(readlinkat),	SCMP_SYS(getdents),
 	SCMP_SYS(getdents64),	SCMP_SYS(getcwd),	SCMP_SYS(chdir),	SCMP_SYS(fchdir),	SCMP_SYS(mkdir),
@@ -108,7 +108,8 @@ static const int allowed[] = {
 	/* who and where it is */
 	SCMP_SYS(getpid),	SCMP_SYS(getppid),	SCMP_SYS(gettid),	SCMP_SYS(getpgrp),	SCMP_SYS(getpgid),
 	SCMP_SYS(getuid),	SCMP_SYS(geteuid),	SCMP_SYS(getgid),	SCMP_SYS(getegid),	SCMP_SYS(getgroups),
-	SCMP_SYS(getresuid),	SCMP_SYS(getresgid),	SCMP_SYS(uname),	SCMP_SYS(sysinfo),	SCMP_SYS(getrandom),
+	SCMP_SYS(getresuid),	SCMP_SYS(getresgid),	SCMP_SYS(capget),	SCMP_SYS(getpriority),	SCMP_SYS(times),
+	SCMP_SYS(getsockname),	SCMP_SYS(getsockopt),	SCMP_SYS(uname),	SCMP_SYS(sysinfo),	SCMP_SYS(getrandom),
 	/* orders, and what else it waits for */
 	SCMP_SYS(recvmsg),	SCMP_SYS(recvfrom),	SCMP_SYS(sendto),	SCMP_SYS(sendmsg),	SCMP_SYS(shutdown),
 	SCMP_SYS(socketpair),	SCMP_SYS(poll),		SCMP_SYS(ppoll),	SCMP_SYS(select),	SCMP_SYS(pselect6),
