@@ -70,27 +70,38 @@ static int sort_here(struct dedup_pages *pages)
 
 /* ---- by a device ---- */
 
-/* Those that have a double first, as @found has them, then the others as they were. */
-static int arrange(struct dedup_pages *pages, const struct doubles *found)
+/* Each number once, and of a page that there is: a device may compute wrongly. */
+static bool take_first(const struct dedup_pages *pages, const uint32_t *numbers, size_t n, struct dedup_page *sorted,
+		       bool *taken)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (numbers[i] >= pages->n || taken[numbers[i]])
+			return false;
+		sorted[i] = pages->all[numbers[i]];
+		taken[numbers[i]] = true;
+	}
+	return true;
+}
+
+int dedup_sort_first(struct dedup_pages *pages, const uint32_t *numbers, size_t n)
 {
 	struct dedup_page *sorted = malloc(pages->n * sizeof(*sorted));
 	bool *taken = calloc(pages->n, sizeof(*taken));
-	size_t n = 0;
+	int err = sorted && taken ? 0 : -ENOMEM;
+	size_t next = n;
 
-	if (sorted && taken) {
-		for (uint32_t i = 0; i < found->n; i++) {
-			sorted[n++] = pages->all[found->numbers[i]];
-			taken[found->numbers[i]] = true;
-		}
+	if (!err && (n > pages->n || !take_first(pages, numbers, n, sorted, taken)))
+		err = -EIO;
+	if (!err) {
 		for (size_t i = 0; i < pages->n; i++)
 			if (!taken[i])
-				sorted[n++] = pages->all[i];
-		memcpy(pages->all, sorted, n * sizeof(*sorted));
-		sort_runs(pages->all, found->n, 0);
+				sorted[next++] = pages->all[i];
+		memcpy(pages->all, sorted, pages->n * sizeof(*sorted));
+		sort_runs(pages->all, n, 0);
 	}
 	free(taken);
 	free(sorted);
-	return sorted && taken ? 0 : -ENOMEM;
+	return err;
 }
 
 static int sort_there(struct dedup_pages *pages, struct gpu *g, uint64_t *device_ns)
@@ -107,7 +118,11 @@ static int sort_there(struct dedup_pages *pages, struct gpu *g, uint64_t *device
 			log_warning("dedup: sorting here: %s", gpu_error(g));
 	}
 	free(hashes);
-	err = err ?: arrange(pages, &found);
+	if (!err) {
+		err = dedup_sort_first(pages, found.numbers, found.n);
+		if (err == -EIO)
+			log_warning("dedup: sorting here: the device named pages that are not there, or one twice");
+	}
 	*device_ns += found.device_ns;
 	free(found.numbers);
 	return err;

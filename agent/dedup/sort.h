@@ -11,4 +11,10 @@
  */
 int dedup_sort(struct dedup_pages *pages, struct gpu *g, uint64_t *device_ns);
 
+/*
+ * The @n pages with these numbers come first, in that order, with those of one hash and frame next to each other; the others
+ * stay in order. 0; -EIO: a number is none of a page, or is there twice, and nothing has changed; -ENOMEM.
+ */
+int dedup_sort_first(struct dedup_pages *pages, const uint32_t *numbers, size_t n);
+
 #endif

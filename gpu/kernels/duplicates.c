@@ -95,6 +95,8 @@ static int bring(struct search *s, struct doubles *ret)
 
 	if (err)
 		return err;
+	if (ret->n > s->n)
+		return gpu_fail(s->gpu, -EIO, "it computes wrongly: it found more hashes than there are");
 	ret->numbers = malloc((ret->n ?: 1) * sizeof(*ret->numbers));
 	if (!ret->numbers)
 		return gpu_fail(s->gpu, -ENOMEM, "no memory");

@@ -19,8 +19,8 @@
 #include "tests/dedup/victim.h"
 
 #define RANGES 8000 /* for which an injection takes dozens of steps */
-#define PLACE ((uint8_t *)0x100000000000) /* where the vDSO of a program is, and then the text of another one */
-#define PLACE_SIZE 65536
+#define TEXT_SIZE 32768
+#define IMAGE 0x555555554000 /* where the kernel puts a program without randomization */
 #define BUSY_TRIES 20 /* a busy machine may not run a thread for as long as the injector waits for its stop */
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
@@ -67,12 +67,21 @@ static void await_first_calls(pid_t pid)
 
 static int memory; /* of *told */
 
+/* Of the program that is executed, and where it has that. */
+static const volatile uint8_t text[TEXT_SIZE] __attribute__((aligned(PAGE))) = { [0 ... TEXT_SIZE - 1] = 0x5a };
+extern const uint8_t __executable_start[];
+
+static uint8_t *place_of_text(void)
+{
+	return (uint8_t *)IMAGE + ((uintptr_t)text - (uintptr_t)__executable_start);
+}
+
 static void share_told(void)
 {
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 }
 
-/* Executes this program without its vDSO, once it is told. */
+/* Moves its vDSO to where the program that it executes, once it is told, has its text. */
 static void round_exec(void)
 {
 	static bool moved;
@@ -81,7 +90,7 @@ static void round_exec(void)
 	if (!moved) {
 		uint8_t *vdso = (uint8_t *)getauxval(AT_SYSINFO_EHDR);
 
-		moved = mremap(vdso, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, PLACE) == PLACE;
+		moved = mremap(vdso, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, place_of_text()) == place_of_text();
 		told->wrong += !moved;
 	}
 	syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
@@ -92,18 +101,15 @@ static void round_exec(void)
 	_exit(1);
 }
 
-/* What was executed: it has its text where the other program had its vDSO, and looks whether that is written to. */
+/* What was executed looks whether its text is written to. */
 static _Noreturn void be_text(const char *number)
 {
-	uint8_t *text = mmap(PLACE, PLACE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
 	memory = atoi(number);
 	share_told();
-	memset(text, 0x5a, PLACE_SIZE);
-	mprotect(text, PLACE_SIZE, PROT_READ | PROT_EXEC);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (told->ready = 2;; told->rounds++)
-		for (size_t i = 0; i < PLACE_SIZE; i++)
+	told->ready = text == place_of_text() ? 2 : 3;
+	for (;; told->rounds++)
+		for (size_t i = 0; i < TEXT_SIZE; i++)
 			if (text[i] != 0x5a)
 				wrong("a byte of its text", text[i]);
 }
@@ -133,6 +139,7 @@ static void test_exec(void)
 		end(pid);
 		pid = exec_meanwhile(&id);
 	}
+	ok(told->ready == 2, "inject: executed program: it runs where the former one had its vDSO");
 	is_u64(ESTALE, (uint64_t)told->result - 1, "inject: executed program: the injection ends as changed");
 	is_alive(pid, "executed program");
 	is_u64(0, mergeable(pid), "inject: executed program: it is not advised");
@@ -192,6 +199,22 @@ static void test_user_changed(void)
 	is_u64(ESTALE, (uint64_t)inject_now(&id), "inject: user changed: the process is refused");
 	is_u64(0, mergeable(pid), "inject: user changed: the process is not advised");
 	is_alive(pid, "user changed");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- a deadline ---- */
+
+static void test_deadline(void)
+{
+	struct identity id;
+	struct injection done = {};
+	pid_t pid = victim_of(round_poll, &id);
+	int err = -inject_madvise(&id, MADV_MERGEABLE, ranges, RANGES, 50, &done);
+
+	is_u64(ETIMEDOUT, (uint64_t)err, "inject: deadline: an injection that takes longer is given up");
+	ok(done.calls < RANGES, "inject: deadline: not all ranges are advised");
+	is_alive(pid, "deadline");
 	identity_close(&id);
 	end(pid);
 }
@@ -321,6 +344,7 @@ int main(int argc, char **argv)
 	test_exec();
 	test_number_used_again();
 	test_user_changed();
+	test_deadline();
 	test_dispatch();
 	test_step_ends();
 	test_loop();

@@ -16,6 +16,7 @@
 
 #include "agent/dedup/groups.h"
 #include "agent/dedup/pages.h"
+#include "agent/dedup/sort.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 #include "tests/harness/tap.h"
@@ -381,6 +382,31 @@ static void test_devices(void)
 	}
 }
 
+/* ---- what a device may name ---- */
+
+static void test_numbers(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t numbers[5];
+		size_t n;
+	} wrong[] = {
+		{ "number behind the last page", { 0, 4 }, 2 },
+		{ "largest number", { UINT32_MAX }, 1 },
+		{ "number that is there twice", { 1, 2, 1 }, 3 },
+		{ "more numbers than pages", { 0, 1, 2, 3, 0 }, 5 },
+	};
+	struct dedup_page all[4] = { { .hash = 4 }, { .hash = 1 }, { .hash = 3 }, { .hash = 1 } };
+	struct dedup_pages pages = { .all = all, .n = 4 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		is_u64(EIO, (uint64_t)-dedup_sort_first(&pages, wrong[i].numbers, wrong[i].n),
+		       text(wrong[i].name, "a device that answers so is not believed"));
+	ok(all[0].hash == 4 && all[2].hash == 3, "dedup: numbers that are refused change no order");
+	is_u64(0, (uint64_t)-dedup_sort_first(&pages, (const uint32_t[]){ 1, 3 }, 2), "dedup: right numbers are taken");
+	ok(all[0].hash == 1 && all[1].hash == 1 && all[2].hash == 4, "dedup: right numbers come first");
+}
+
 int main(void)
 {
 	log_open("dedup", LOG_LEVEL_WARNING);
@@ -390,6 +416,7 @@ int main(void)
 	test_reading(NULL, "read by the processor");
 	test_sums(NULL);
 	test_ended();
+	test_numbers();
 	test_devices();
 	return done_testing();
 }
