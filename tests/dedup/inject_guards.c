@@ -5,20 +5,25 @@
  * call dispatch and no seccomp filter sees the calls, and event loops go on.
  */
 #include <elf.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <linux/filter.h>
+#include <linux/fuse.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
 #include "tests/dedup/victim.h"
 
-#define RANGES 8000 /* for which an injection takes dozens of steps */
+#define RANGES 5000 /* for which an injection takes dozens of steps */
 #define TEXT_SIZE 32768
 #define IMAGE 0x555555554000 /* where the kernel puts a program without randomization */
 #define BUSY_TRIES 20 /* a busy machine may not run a thread for as long as the injector waits for its stop */
@@ -139,6 +144,8 @@ static void test_exec(void)
 		end(pid);
 		pid = exec_meanwhile(&id);
 	}
+	while (told->ready < 2 && !waitpid(pid, NULL, WNOHANG))
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	ok(told->ready == 2, "inject: executed program: it runs where the former one had its vDSO");
 	is_u64(ESTALE, (uint64_t)told->result - 1, "inject: executed program: the injection ends as changed");
 	is_alive(pid, "executed program");
@@ -215,6 +222,126 @@ static void test_deadline(void)
 	is_u64(ETIMEDOUT, (uint64_t)err, "inject: deadline: an injection that takes longer is given up");
 	ok(done.calls < RANGES, "inject: deadline: not all ranges are advised");
 	is_alive(pid, "deadline");
+	identity_close(&id);
+	end(pid);
+}
+
+/* ---- a process that keeps the lock of its memory ---- */
+
+static const char mount_point[] = "/etc/passwd"; /* for this test and its children */
+
+static void answer(int fuse, const struct fuse_in_header *in, const void *data, size_t size)
+{
+	struct fuse_out_header head = { .len = (uint32_t)(sizeof(head) + size), .unique = in->unique };
+	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)data, size } };
+
+	if (writev(fuse, parts, 2) < 0)
+		_exit(1);
+}
+
+/* Of a file system whose only file is its root: the second one who opens it gets direct I/O. Reads are never answered. */
+static void serve(int fuse)
+{
+	static uint8_t request[1 << 20];
+	const struct fuse_in_header *in = (void *)request;
+	struct fuse_init_out init = { .major = 7, .minor = 31, .max_write = PAGE };
+	struct fuse_attr_out attr = { .attr_valid = 1000,
+				      .attr = { .ino = 1, .mode = S_IFREG | 0600, .nlink = 1, .size = PAGE } };
+	struct fuse_open_out opened = { .open_flags = FOPEN_KEEP_CACHE };
+
+	while (read(fuse, request, sizeof(request)) > 0)
+		if (in->opcode == FUSE_INIT) {
+			answer(fuse, in, &init, sizeof(init));
+		} else if (in->opcode == FUSE_GETATTR) {
+			answer(fuse, in, &attr, sizeof(attr));
+		} else if (in->opcode == FUSE_OPEN) {
+			answer(fuse, in, &opened, sizeof(opened));
+			opened.open_flags |= FOPEN_DIRECT_IO;
+		} else if (in->opcode == FUSE_READ) {
+			told->ready = 2;
+		}
+}
+
+/* Whoever waits for the file system goes on once this is killed. */
+static pid_t start_server(void)
+{
+	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char options[96];
+	pid_t pid;
+
+	snprintf(options, sizeof(options), "fd=%d,rootmode=100600,user_id=0,group_id=0", fuse);
+	if (fuse < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("inject", mount_point, "fuse", 0, options))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve(fuse);
+		_exit(0);
+	}
+	close(fuse);
+	return pid;
+}
+
+/* Of a page that is being read, the mapping waits, and has the lock. */
+static void *take_lock(void *unused)
+{
+	int fd;
+
+	until(&told->go);
+	fd = open(mount_point, O_RDONLY);
+	told->go = 2;
+	(void)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	return unused;
+}
+
+static void round_locked(void)
+{
+	static pthread_t thread;
+
+	if (!thread && pthread_create(&thread, NULL, take_lock, NULL))
+		_exit(1);
+	syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+static pid_t read_file(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		char byte;
+
+		_exit(read(open(mount_point, O_RDONLY), &byte, 1) != 1);
+	}
+	return pid;
+}
+
+static void test_lock(void)
+{
+	struct identity id;
+	struct injection done;
+	pid_t server = start_server(), pid, reader;
+	int err = 0;
+
+	if (server < 0) {
+		ok(true, "inject: kept lock # SKIP there is no FUSE");
+		return;
+	}
+	pid = victim_of(round_locked, &id);
+	reader = read_file();
+	while (told->ready != 2)
+		;
+	told->go = 1;
+	while (told->go == 1)
+		;
+	for (int i = 0; i < BUSY_TRIES && (!err || err == EBUSY); i++) /* it may not have the lock yet */
+		err = -inject_madvise(&id, MADV_MERGEABLE, ranges, 1, 1000, &done);
+	is_u64(ETIMEDOUT, (uint64_t)err, "inject: kept lock: an injection that waits for it is given up");
+	end(server);
+	umount2(mount_point, MNT_DETACH);
+	waitpid(reader, NULL, 0);
+	is_alive(pid, "kept lock");
+	is_u64(0, (uint64_t)inject_now(&id), "inject: kept lock: all ranges are advised afterwards");
 	identity_close(&id);
 	end(pid);
 }
@@ -345,6 +472,7 @@ int main(int argc, char **argv)
 	test_number_used_again();
 	test_user_changed();
 	test_deadline();
+	test_lock();
 	test_dispatch();
 	test_step_ends();
 	test_loop();

@@ -46,6 +46,15 @@ is "dedup: mappings: a process with many is counted as missed" 1 "$(metric 'nest
 is "dedup: mappings: a process with many is not merged" 0 "$(merged maps/a)"
 leave maps
 
+# ---- with system calls that are dispatched to the process
+DISPATCH=1 starts dispatch/a 1024 50 8
+starts dispatch/b 1024 50 8
+rounds_of dispatch
+ok "dedup: dispatched system calls: a round ends" await_round dispatch "done"
+is "dedup: dispatched system calls: the process is counted as missed" 1 "$(metric 'nestor_dedup_missed_processes{domain="dispatch",reason="dispatch"}')"
+is "dedup: dispatched system calls: the process is not merged" 0 "$(merged dispatch/a)"
+leave dispatch
+
 # ---- shared memory
 KIND=shared starts shared/a 1024 50 8
 starts shared/b 1024 50 8

@@ -9,6 +9,7 @@
  *	KIND		memory is of that kind: "shared", or "hugetlb"
  *	MAPPINGS	it has so many more, of a page each
  *	FORKS		it always has a child, each for half a second
+ *	DISPATCH	its system calls may be dispatched to itself, though none is
  */
 #include <signal.h>
 #include <stdint.h>
@@ -23,7 +24,12 @@
 
 #include "tests/tools/pages.h"
 
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
 static volatile sig_atomic_t stopped;
+static char selector; /* 0: this call is not dispatched */
 
 static void on_term(int nr)
 {
@@ -130,6 +136,8 @@ int main(int argc, char **argv)
 	m.memory = map(pages * PAGE);
 	m.contents = malloc(pages * sizeof(*m.contents));
 	if (!m.memory || !m.contents || make_mappings(strtoul(getenv("MAPPINGS") ?: "0", NULL, 10)))
+		return 2;
+	if (getenv("DISPATCH") && prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &selector))
 		return 2;
 	if (getenv("MERGEABLE") && madvise(m.memory, pages * PAGE, MADV_MERGEABLE))
 		return 2;
