@@ -219,6 +219,7 @@ void who_collect(struct who *w, struct metrics *m)
 	i.family = metrics_family(m, "nestor_vm_vouched", METRIC_GAUGE, "Whether policy may name the VM: 1, or 0.");
 	vm_list_for_each(workloads_vms(w->census), emit_vouched, &i);
 	vm_list_collect(workloads_vms(w->census), m);
+	workloads_collect(w->census, m);
 	looker_collect(w->looker, m);
 }
 

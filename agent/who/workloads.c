@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/env.h"
+#include "agent/base/metrics.h"
 #include "agent/who/who.h"
 #include "agent/who/vm_list.h"
 #include "agent/who/workloads.h"
@@ -16,6 +17,9 @@
 
 #define BUCKETS 1024
 #define CONTAINERS_MAX 16384
+/* Of users but root, who make cgroups where systemd or a runtime lets them: of all of them, and of one. */
+#define CONTAINERS_USERS_MAX (CONTAINERS_MAX / 2)
+#define CONTAINERS_USER_MAX 1024
 #define UNBORN_MAX 256
 
 /* So often names that are not final are asked for again; those of older ones less often: each time a little later. */
@@ -28,6 +32,7 @@
 /* A container's own cgroup, in the hierarchy that tasks are known by. */
 struct place {
 	__u64 id;
+	__u32 uid; /* who owns the cgroup's directory: who made it, as a rule */
 	struct container_name name;
 	struct workload one;
 	__u64 since_ns, asked_ns; /* asked: for its name */
@@ -51,6 +56,9 @@ struct workloads {
 	LIST_HEAD(, place) places[BUCKETS];
 	LIST_HEAD(, who_watch) watches;
 	unsigned int nr_places, nr_unsettled;
+	unsigned int nr_users; /* places that are not root's */
+	unsigned int by_user[BUCKETS]; /* the same, by the user's number */
+	__u64 over_limit; /* cgroups that found no place */
 	bool full; /* and it was logged */
 	__u64 unborn[UNBORN_MAX]; /* told of, but not found yet */
 	unsigned int nr_unborn, asked; /* asked: times, since there were none */
@@ -116,6 +124,8 @@ static void remove_place(struct workloads *c, struct place *p)
 		tell_gone(c, &p->one);
 	LIST_REMOVE(p, in_bucket);
 	c->nr_places--;
+	c->nr_users -= p->uid != 0;
+	c->by_user[p->uid % BUCKETS]--;
 	free(p);
 }
 
@@ -164,6 +174,27 @@ static void ask_name(struct place *p)
 	looker_ask(p->list->looker, &p->look);
 }
 
+static unsigned int count_of(const struct workloads *c, __u32 uid)
+{
+	const struct place *p;
+	unsigned int nr = 0;
+
+	if (c->by_user[uid % BUCKETS] < CONTAINERS_USER_MAX) /* as a rule: so there are no more of this one either */
+		return 0;
+	for (unsigned int i = 0; i < BUCKETS; i++)
+		LIST_FOREACH (p, &c->places[i], in_bucket)
+			nr += p->uid == uid;
+	return nr;
+}
+
+/* No user takes the places of others. */
+static bool has_place(const struct workloads *c, __u32 uid)
+{
+	if (c->nr_places >= CONTAINERS_MAX)
+		return false;
+	return !uid || (c->nr_users < CONTAINERS_USERS_MAX && count_of(c, uid) < CONTAINERS_USER_MAX);
+}
+
 static void init_place(struct workloads *c, struct place *p, __u64 id, const struct container_name *name)
 {
 	__u32 uid = container_name_user(name->path);
@@ -180,7 +211,8 @@ static void init_place(struct workloads *c, struct place *p, __u64 id, const str
 	p->look.group = uid;
 }
 
-static void add_place(struct workloads *c, __u64 id, const char *path)
+/* @uid: who owns the cgroup */
+static void add_place(struct workloads *c, __u64 id, __u32 uid, const char *path)
 {
 	struct container_name name;
 	struct place *p;
@@ -188,14 +220,19 @@ static void add_place(struct workloads *c, __u64 id, const char *path)
 	container_name(NULL, path, &name);
 	if (!is_container(path, &name))
 		return;
-	p = c->nr_places < CONTAINERS_MAX ? calloc(1, sizeof(*p)) : NULL;
+	p = has_place(c, uid) ? calloc(1, sizeof(*p)) : NULL;
 	if (!p) {
+		c->over_limit++;
 		if (!c->full)
-			log_warning("who: more than %d containers; policy does not reach the others", CONTAINERS_MAX);
+			log_warning("who: more than %d containers, or %d of user %u; policy does not reach the others",
+				    CONTAINERS_MAX, CONTAINERS_USER_MAX, uid);
 		c->full = true;
 		return;
 	}
 	init_place(c, p, id, &name);
+	p->uid = uid;
+	c->nr_users += uid != 0;
+	c->by_user[uid % BUCKETS]++;
 	LIST_INSERT_HEAD(&c->places[id % BUCKETS], p, in_bucket);
 	c->nr_places++;
 	if (!p->waits)
@@ -212,11 +249,13 @@ static bool find_born(struct workloads *c, __u64 id)
 {
 	const struct kernel *k = &c->env->kernel;
 	char path[OWNER_PATH_MAX];
+	struct stat st;
+	_close_ int fd = kernel_open_cgroup(k, k->task_hierarchy, id, &st);
 
-	if (kernel_cgroup_path(k, k->task_hierarchy, id, path, sizeof(path)))
+	if (fd < 0 || kernel_cgroup_path(k, k->task_hierarchy, id, path, sizeof(path)))
 		return false;
 	if (!find_place(c, id))
-		add_place(c, id, path);
+		add_place(c, id, st.st_uid, path);
 	return true;
 }
 
@@ -292,7 +331,7 @@ static void scan_cgroups(struct workloads *c)
 		if (p)
 			p->seen = true;
 		else
-			add_place(c, entry->fts_statp->st_ino, entry->fts_path + strlen(h->mount));
+			add_place(c, entry->fts_statp->st_ino, entry->fts_statp->st_uid, entry->fts_path + strlen(h->mount));
 	}
 	if (tree)
 		fts_close(tree);
@@ -327,6 +366,15 @@ void workloads_for_each_container(struct workloads *c, void (*emit)(void *data, 
 		LIST_FOREACH (p, &c->places[i], in_bucket)
 			if (!p->waits)
 				emit(data, &p->name);
+}
+
+void workloads_collect(const struct workloads *c, struct metrics *m)
+{
+	struct family *f =
+		metrics_family(m, "nestor_containers_over_limit_total", METRIC_COUNTER,
+			       "Cgroups that policy does not reach, as there are too many; each time they are seen.");
+
+	metrics_u64(f, "", c->over_limit);
 }
 
 /* ---- VMs ---- */

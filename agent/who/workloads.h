@@ -26,6 +26,7 @@ void workloads_scan(struct workloads *c);
 void workloads_cgroup_born(struct workloads *c, const struct owner *owner);
 void workloads_cgroup_gone(struct workloads *c, const struct owner *owner);
 
+void workloads_collect(const struct workloads *c, struct metrics *m);
 struct vm_list *workloads_vms(const struct workloads *c);
 
 /* Fills in name and path of VM @id. False: there is no such VM any more. */

@@ -4,11 +4,13 @@
  *
  * badvm fds NUMBER [ARGUMENT…]: has that many descriptors open, until it is ended.
  * badvm stuck DIR [ARGUMENT…]: as a process whose memory nobody can read: it maps a file of a FUSE file system on DIR, whose
- *	server, another process in a user namespace of its own, never answers. Ends when the server does, with this process.
+ *	server, another process in a user namespace of its own, never answers. Goes on, to its end, when the server ends: by a
+ *	signal, or with the process that started this one, such as a test.
  * badvm lease FILE: holds a write lease on it, says "held", and does not give it up.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -82,12 +85,13 @@ static void serve_one(const struct fuse_in_header *in)
 	}
 }
 
-static _Noreturn void serve(void)
+/* What is stuck cannot end by itself: this does when @starter, a pidfd, says that the test is gone. */
+static _Noreturn void serve(int starter)
 {
 	static char buf[1 << 20] __attribute__((aligned(8)));
+	struct pollfd fds[] = { { .fd = fuse, .events = POLLIN }, { .fd = starter, .events = POLLIN } };
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (read(fuse, buf, sizeof(buf)) > 0 || errno == EINTR)
+	while (poll(fds, 2, -1) > 0 && !fds[1].revents && read(fuse, buf, sizeof(buf)) > 0)
 		serve_one((const struct fuse_in_header *)buf);
 	_exit(EXIT_SUCCESS);
 }
@@ -119,14 +123,14 @@ static void mount_own(const char *dir)
 }
 
 /* One process reads, and waits with a page locked; then this one waits for the page, with its memory locked. */
-static void be_stuck(const char *dir)
+static void be_stuck(const char *dir, int starter)
 {
 	char path[4096], byte;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/file", dir);
 	if (!fork())
-		serve();
+		serve(starter);
 	close(fuse); /* so that its end, with the server's, lets all go on */
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
@@ -168,8 +172,10 @@ int main(int argc, char **argv)
 	if (argc > 2 && !strcmp(argv[1], "fds")) {
 		open_many(strtoul(argv[2], NULL, 10));
 	} else if (argc > 2 && !strcmp(argv[1], "stuck")) {
+		int starter = (int)syscall(SYS_pidfd_open, getppid(), 0); /* before it gets a namespace of its own */
+
 		mount_own(argv[2]);
-		be_stuck(argv[2]);
+		be_stuck(argv[2], starter);
 	} else if (argc > 2 && !strcmp(argv[1], "lease")) {
 		hold(argv[2]);
 	} else {

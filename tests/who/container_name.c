@@ -473,6 +473,27 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+/* JSON takes some 40 times as much memory as its text: what is parsed of the list of all containers is one entry, and short. */
+static void test_large_list(void)
+{
+	static const char head[] = "[{\"id\":\"abc\",\"x\":[", tail[] = "],\"names\":[\"web\"]}]";
+	char name[OWNER_NAME_MAX] = "";
+
+	for (size_t kib = 32; kib <= 16384; kib *= 512) {
+		size_t len = kib << 10;
+		_free_ char *list = malloc(len);
+
+		memset(list, '[', len);
+		memcpy(list, head, sizeof(head) - 1);
+		for (char *p = list + sizeof(head) - 1; p < list + len; p += 2)
+			memcpy(p, "1,", 2);
+		list[len - sizeof(tail)] = '1';
+		memcpy(list + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+		ok(runtime_record_parse_podman(list, len, "abc", name) == (kib == 32),
+		   "container names: an entry of %zu KiB in podman's list is %s", kib, kib == 32 ? "read" : "refused");
+	}
+}
+
 int main(void)
 {
 	if (!mkdtemp(root))
@@ -490,5 +511,6 @@ int main(void)
 	test_damaged_records();
 	test_cost();
 	nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_large_list();
 	return done_testing();
 }

@@ -103,6 +103,20 @@ within "stuck: VMs beyond a user's 64 are counted" 1 "$(metric nestor_vms_over_l
 ok "stuck: the agent answers while 70 VMs have thousands of descriptors each" answers 5 true
 kill "${crowd[@]}"
 
+# ---- more cgroups than one user may have
+chown 65534 "$cg/nestor-stuck-$ID"
+remove_many() { (cd "$cg/nestor-stuck-$ID" && rmdir many*); }
+defer remove_many
+(cd "$cg/nestor-stuck-$ID" && exec "${as_user[@]}" mkdir many{1..1100})
+many() { [ "$(ctl --json containers | jq "[.[] | select(.path | startswith(\"/nestor-stuck-$ID/many\"))] | length")" = "$1" ]; }
+ok "containers: 1024 cgroups of a user are containers, of 1100" until_ok 10 many 1024 ||
+	ctl --json containers | jq "[.[] | select(.path | startswith(\"/nestor-stuck-$ID/many\"))] | length"
+within "containers: cgroups beyond a user's 1024 are counted" 76 "$(metric nestor_containers_over_limit_total)" 100000
+mkdir "$cg/nestor-stuck-$ID-root"
+defer rmdir "$cg/nestor-stuck-$ID-root"
+has_roots() { ctl containers | grep -q "nestor-stuck-$ID-root"; }
+ok "containers: root's new cgroup is a container beside a user's 1100" until_ok 5 has_roots
+
 # ---- a looker that does not answer
 has_looker() { # it starts when it is needed; at the latest for the next look at all VMs
 	stopped=$(looker)
