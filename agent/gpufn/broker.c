@@ -16,6 +16,7 @@
 #include <cap-ng.h>
 
 #include "agent/gpufn/broker.h"
+#include "agent/gpufn/confine.h"
 #include "agent/gpufn/watch.h"
 #include "agent/gpufn/workdir.h"
 #include "agent/gpufn/profiles.h"
@@ -218,6 +219,7 @@ int gpufn_broker_main(char **argv)
 	err = err ?: gpufn_make_dir(argv[3], own_dir, sizeof(own_dir));
 	b.state_dir = own_dir;
 	err = err ?: open_all(&b);
+	err = err ?: confine_broker();
 	err = err ?: loop_run(&b.loop);
 	close_all(&b);
 	if (*own_dir)

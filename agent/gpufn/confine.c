@@ -129,21 +129,22 @@ static int allow_calls(scmp_filter_ctx ctx)
 /* Arguments that the kernel cuts to 32 bits, and so have to be compared without the others. */
 #define LOW 0xffffffff
 
-/* What the allowed ones must not do. @value: of argument @arg, among the bits of @mask. */
-static const struct {
+/* What a call must not do. @value: of argument @arg, among the bits of @mask. */
+struct refused {
 	int call;
 	unsigned int arg;
 	__u64 mask, value;
-} refused[] = {
+};
+
+static const struct refused signals[] = {
 	/* a signal to whoever owns a descriptor's events, sent by the kernel, whatever the sender may */
-	{ SCMP_SYS(fcntl), 1, LOW, F_SETOWN },
-	{ SCMP_SYS(fcntl), 1, LOW, F_SETOWN_EX },
-	{ SCMP_SYS(fcntl), 1, LOW, F_SETSIG },
-	{ SCMP_SYS(fcntl), 1, LOW, F_SETLEASE },
-	{ SCMP_SYS(fcntl), 1, LOW, F_NOTIFY },
-	{ SCMP_SYS(ioctl), 1, LOW, FIOSETOWN },
-	{ SCMP_SYS(ioctl), 1, LOW, SIOCSPGRP },
-	{ SCMP_SYS(ioctl), 1, LOW, FIOASYNC },
+	{ SCMP_SYS(fcntl), 1, LOW, F_SETOWN },	{ SCMP_SYS(fcntl), 1, LOW, F_SETOWN_EX },
+	{ SCMP_SYS(fcntl), 1, LOW, F_SETSIG },	{ SCMP_SYS(fcntl), 1, LOW, F_SETLEASE },
+	{ SCMP_SYS(fcntl), 1, LOW, F_NOTIFY },	{ SCMP_SYS(ioctl), 1, LOW, FIOSETOWN },
+	{ SCMP_SYS(ioctl), 1, LOW, SIOCSPGRP }, { SCMP_SYS(ioctl), 1, LOW, FIOASYNC },
+};
+
+static const struct refused others[] = {
 	/* input to a terminal */
 	{ SCMP_SYS(ioctl), 1, LOW, TIOCSTI },
 	{ SCMP_SYS(ioctl), 1, LOW, TIOCLINUX },
@@ -161,18 +162,25 @@ static const struct {
 	{ SCMP_SYS(clone), 0, CLONE_NEWCGROUP, CLONE_NEWCGROUP },
 };
 
-static int refuse_arguments(scmp_filter_ctx ctx)
+static int refuse_all(scmp_filter_ctx ctx, const struct refused *r, size_t nr)
 {
-	const struct scmp_arg_cmp others = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()), another = SCMP_A0(SCMP_CMP_NE, 0);
-	const __u32 refuse = SCMP_ACT_ERRNO(EPERM);
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(refused) && !err; i++)
-		err = seccomp_rule_add(ctx, refuse, refused[i].call, 1,
-				       SCMP_CMP(refused[i].arg, SCMP_CMP_MASKED_EQ, refused[i].mask, refused[i].value));
+	for (size_t i = 0; i < nr && !err; i++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), r[i].call, 1,
+				       SCMP_CMP(r[i].arg, SCMP_CMP_MASKED_EQ, r[i].mask, r[i].value));
+	return err;
+}
+
+static int refuse_arguments(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp not_it = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()), another = SCMP_A0(SCMP_CMP_NE, 0);
+	const __u32 refuse = SCMP_ACT_ERRNO(EPERM);
+	int err = refuse_all(ctx, signals, ARRAY_SIZE(signals)) ?: refuse_all(ctx, others, ARRAY_SIZE(others));
+
 	/* Itself it may signal, by abort(); and have limits. */
-	err = err ?: seccomp_rule_add(ctx, refuse, SCMP_SYS(kill), 1, others);
-	err = err ?: seccomp_rule_add(ctx, refuse, SCMP_SYS(tgkill), 1, others);
+	err = err ?: seccomp_rule_add(ctx, refuse, SCMP_SYS(kill), 1, not_it);
+	err = err ?: seccomp_rule_add(ctx, refuse, SCMP_SYS(tgkill), 1, not_it);
 	err = err ?: seccomp_rule_add(ctx, refuse, SCMP_SYS(prlimit64), 1, another);
 	/* Its flags are in memory, where no filter sees them: the C library falls back to the older one. */
 	return err ?: seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -193,6 +201,42 @@ static int bind_calls(void)
 {
 	return load_filter(SCMP_ACT_ALLOW, refuse_arguments) ?: load_filter(SCMP_ACT_ERRNO(EPERM), allow_calls);
 }
+
+/* ---- of the broker ---- */
+
+/* clang-format off */
+/* What neither it needs nor what an executor does before it is confined itself, as that is bound by this, too. */
+static const int unneeded[] = {
+	SCMP_SYS(socket),	SCMP_SYS(connect),	SCMP_SYS(bind),		SCMP_SYS(listen),
+	SCMP_SYS(ptrace),	SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise),
+	SCMP_SYS(kcmp),		SCMP_SYS(pidfd_getfd),	SCMP_SYS(setns),	SCMP_SYS(pivot_root),	SCMP_SYS(chroot),
+	SCMP_SYS(bpf),		SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(io_uring_setup),
+	SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key),
+	SCMP_SYS(name_to_handle_at), SCMP_SYS(open_by_handle_at), SCMP_SYS(migrate_pages), SCMP_SYS(move_pages),
+};
+/* clang-format on */
+
+static int refuse_unneeded(scmp_filter_ctx ctx)
+{
+	int err = refuse_all(ctx, signals, ARRAY_SIZE(signals));
+
+	for (size_t i = 0; i < ARRAY_SIZE(unneeded) && !err; i++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), unneeded[i], 0);
+	return err;
+}
+
+int confine_broker(void)
+{
+	int err = load_filter(SCMP_ACT_ALLOW, refuse_unneeded);
+
+	if (err)
+		return log_error(err, "cannot filter system calls: %s", strerror(-err));
+	return socket(AF_UNIX, SOCK_STREAM, 0) < 0
+		       ? 0
+		       : log_error(-EPERM, "what confines the broker leaks: it could make a socket");
+}
+
+/* ---- of an executor ---- */
 
 /* As agent/http/sandbox.c: one that is not tried is not one. */
 static int self_test(void)

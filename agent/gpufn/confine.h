@@ -10,4 +10,11 @@
  */
 int confine(const char *readable, const char *writable);
 
+/*
+ * For the broker, once its sockets are open. It parses what tenants send, and starts executors, which need namespaces, a
+ * compiler and drivers: so it is refused what nobody of these needs, sockets and other processes' memory among it, rather than
+ * allowed what it needs. 0, or -errno, logged; the caller must exit then.
+ */
+int confine_broker(void);
+
 #endif
