@@ -23,7 +23,7 @@
 #include "agent/core/documents.h"
 #include "agent/lib/util.h"
 
-#define RESTART_PAUSE_NS 1000000000ULL
+#define RESTART_PAUSE_NS 1000000000ULL /* between two starts */
 #define END_TIMEOUT_MS 500 /* for httpd to end by itself */
 #define SILENCE_NS (8ULL * 1000000000) /* several times HTTPD_ALIVE_NS */
 #define BACKEND_BUFFER 8192 /* bytes: a few dozen answers that httpd has not read, each of which keeps its text in memory */
@@ -37,6 +37,7 @@ struct http {
 	struct source backend; /* our end of the socket pair to httpd; fd -1: no httpd */
 	struct source restart; /* timer */
 	struct source check; /* timer */
+	__u64 started; /* httpd, in ns of CLOCK_MONOTONIC */
 	bool heard; /* from httpd, since the last check */
 	pid_t pid;
 	struct buf out; /* the last answer */
@@ -154,6 +155,7 @@ static int spawn(struct http *h)
 		return log_error(err, "cannot start httpd: %s", strerror(-err));
 	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	h->heard = true;
+	h->started = now_ns();
 	h->backend = (struct source){ .fd = sock, .ready = on_request, .data = h };
 	err = loop_add(h->loop, &h->backend);
 	if (err)
@@ -170,8 +172,9 @@ static void on_request(struct source *s)
 	int status;
 
 	n = recv(s->fd, &request, sizeof(request), MSG_DONTWAIT);
-	if (n <= 0) { /* it died; SIGCHLD does the rest */
+	if (n <= 0) { /* it has ended, or closed its side; SIGCHLD does the rest */
 		loop_remove(h->loop, s);
+		child_kill(h->pid);
 		return;
 	}
 	h->heard = true;
@@ -209,6 +212,14 @@ static void on_restart(struct source *timer)
 		loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
 }
 
+/* At once, unless one has just been started: one that ends again and again is not to take the processor. */
+static void start_again(struct http *h)
+{
+	__u64 lived = now_ns() - h->started;
+
+	loop_timer_rearm(h->restart.fd, lived < RESTART_PAUSE_NS ? RESTART_PAUSE_NS - lived : 1, 0);
+}
+
 void http_reap(struct http *h)
 {
 	int status;
@@ -220,7 +231,7 @@ void http_reap(struct http *h)
 		loop_remove(h->loop, &h->backend);
 	log_warning("http: httpd ended (%s %d), starting it again", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	loop_timer_rearm(h->restart.fd, RESTART_PAUSE_NS, 0);
+	start_again(h);
 }
 
 /* ---- life ---- */
