@@ -7,13 +7,28 @@ readonly cgroups=/sys/fs/cgroup
 # Never has anything to read: a pause that needs no process.
 exec {never}<> <(:)
 
+# processes_with TMPDIR. Whoever reads what a process was started with waits for it if it is stuck in its memory, as tests have it:
+# then they are read one by one, and the stuck ones are known by their program.
+processes_with() {
+	local proc found
+	# The folder comes by standard input: grep itself must not have it in its arguments. Zombies have neither file.
+	# shellcheck disable=SC2062 # these are files
+	found=$(timeout 5 grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<< "$1")
+	if [ $? != 124 ]; then
+		cut -d/ -f3 <<< "$found" | sort -un
+		return
+	fi
+	for proc in /proc/[0-9]*; do
+		timeout 1 grep -qsaF -f - "$proc/environ" "$proc/cmdline" <<< "$1" || [[ $(readlink "$proc/exe") == "$1"/* ]] || continue
+		echo "${proc#/proc/}"
+	done
+}
+
 # leftovers TMPDIR ID: a line each, "KIND NAME"
 leftovers() {
 	local proc
-	# The folder comes by standard input: grep itself must not have it in its arguments. Zombies have neither file.
-	# shellcheck disable=SC2062 # these are files
-	for proc in $(grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<< "$1" | cut -d/ -f3 | sort -un); do
-		echo "process $proc $(tr '\0' ' ' 2> /dev/null < "/proc/$proc/cmdline")"
+	for proc in $(processes_with "$1"); do
+		echo "process $proc $(timeout 1 tr '\0' ' ' 2> /dev/null < "/proc/$proc/cmdline")"
 	done
 	grep -F "$1" /proc/self/mounts | cut -d' ' -f2 | tac | sed 's/^/mount /'
 	dmsetup ls 2> /dev/null | awk -v id="$2" 'index($1, id) { print "device-mapper " $1 }'
