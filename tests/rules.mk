@@ -25,6 +25,7 @@ $(CACHE_USERS): LDLIBS += -lxxhash
 $(B)/tests/tools/fsfuzz $(B)/tests/tools/poison: LDLIBS += -luring
 # Fails where the test has it fail.
 $(B)/tests/steer/put_back: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=%,cgroup_file_write disk_find cgroup_journal_append cgroup_journal_save)
+$(B)/tests/tools/takeover: LDLIBS += -lseccomp
 # As the kernel has it. private: the stamp of the flags, which they depend on, is of those that all have.
 $(CACHE_OBJS): private override CFLAGS += -Wno-unused-parameter -include tests/cache/userspace/kernel.h
 
