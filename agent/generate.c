@@ -43,7 +43,8 @@ static void print_needs(const struct policy_key *list)
 		return;
 	policy_print_needs(out, list);
 	fclose(out);
-	print_text(text);
+	if (*text)
+		print_text(text);
 }
 
 static void print_usual(const struct policy_key *key)

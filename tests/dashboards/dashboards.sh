@@ -96,9 +96,9 @@ done)"
 
 # Names end in their unit. These have none:
 #   states, 0 or 1
-unitless='nestor_(room_up|room_wanted|policy_last_reload_successful|pcache_approximate|net_limit_possible|net_limit_refused'
+unitless='nestor_(vm_vouched|room_up|room_wanted|policy_last_reload_successful|pcache_approximate|net_limit_possible|net_limit_refused'
 #   numbers of things that the name tells
-unitless+='|cache_index_entries|bpf_map_entries|bpf_map_capacity|blkio_limits_refused|blkio_target_lowered|net_limit_devices'
+unitless+='|lookers_stuck|cache_index_entries|bpf_map_entries|bpf_map_capacity|blkio_limits_refused|blkio_target_lowered|net_limit_devices'
 unitless+='|dedup_missed_processes|gpufn_queued_calls|gpufn_functions|gpufn_functions_refused'
 #   a label tells: kind: bytes or I/Os a second, or a weight; reason: pages, processes or mappings
 unitless+='|blkio_limit|dedup_left_out)'

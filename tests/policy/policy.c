@@ -102,7 +102,7 @@ static void test_defaults(void)
 static const char given[] =
 	"agent: {log_level: debug, max_containers: 7, linger: 0, min_age: 3, include: [a, 'b*'], exclude: "
 	"[\"\\u00e4\"], "
-	"self_stats: off}\n"
+	"self_stats: off, vmm: {users: [nobody, 7], cgroups: [/lab]}}\n"
 	"blkio:\n"
 	"  mode: enforce\n"
 	"  limits:\n"
@@ -156,7 +156,8 @@ static const char given[] =
 	"  - {user: render}\n";
 static const char expected[] =
 	"{\"agent\": {\"log_level\": \"debug\", \"max_containers\": 7, \"linger\": 0, \"min_age\": 3, "
-	"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\"}, "
+	"\"include\": [\"a\", \"b*\"], \"exclude\": [\"\xc3\xa4\"], \"self_stats\": \"off\", "
+	"\"vmm\": {\"users\": [\"nobody\", \"7\"], \"cgroups\": [\"/lab\"]}}, "
 	"\"blkio\": {\"mode\": \"enforce\", \"limits\": ["
 	"{\"container\": \"web\", \"device\": \"vda\", \"read\": 52428800, \"write\": 1000, \"read_iops\": 1, "
 	"\"write_iops\": 2, \"weight\": 10000}, "

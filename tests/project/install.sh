@@ -194,7 +194,7 @@ page_families() { # labels sorted as jq does
 		paste -d ' ' <(sed -n 's/^\.It Li \(nestor_[^ ]*\)$/\1/p' agent/man/nestord.8) - | while read -r series _ type; do
 		name=${series%%\{*} labels=${series#"$name"}
 		labels=$(tr -d '{}' <<< "$labels" | tr ',' '\n' | sort | paste -sd ,)
-		[[ $name =~ _limit(_|$)|_target_ && $name != *_possible ]] || echo "$name${labels:+{$labels\}} $type"
+		[[ $name =~ _limit(_|$)|_target_ && $name != *_possible && $name != *_over_limit_total ]] || echo "$name${labels:+{$labels\}} $type"
 	done | sort -u
 }
 families | sort > "$T/families"
