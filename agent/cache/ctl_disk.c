@@ -91,12 +91,13 @@ static int find_on(dev_t number, struct mapped *ret)
 static int find_named(const char *text, struct mapped *ret)
 {
 	char name[DM_NAME_LEN], path[PATH_MAX];
+	bool is_path = strchr(text, '/');
 	dev_t number;
 	int err = 0;
 
 	*ret = (struct mapped){ 0 };
-	snprintf(path, sizeof(path), "%s%s", strchr(text, '/') ? "" : "/dev/", text);
-	if (strchr(text, '/') && disk_number(path, &number))
+	snprintf(path, sizeof(path), is_path ? "%s" : "/dev/%s", text);
+	if (is_path && disk_number(path, &number))
 		err = find_on(number, ret);
 	if (!err && !ret->exists && name_for(text, name, sizeof(name)))
 		err = cache_mapped_find(name, ret);
