@@ -85,7 +85,16 @@ awkward() { # awkward NAME PROGRAM ARGUMENT…: an owner, or nobody's process, t
 	mkdir -p "$CG/$base/$1/a" && defer rmdir "$CG/$base/$1/a" "$CG/$base/$1"
 	bash -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' - "$CG/$base/$1/a" "${@:2}" > "$T/$1" 2>&1 &
 	pid[$1]=$!
-	defer kill -KILL ${pid[$1]}
+	defer ends_awkward "$1"
+}
+# With its children: one that holds its memory map is not ended before its server is. What reads the command lines of all
+# processes, as ps and pgrep do, waits until then.
+ends_awkward() {
+	[ "${pid[$1]}" ] || return 0
+	# shellcheck disable=SC2046 # its children
+	kill -KILL "${pid[$1]}" $(cat "/proc/${pid[$1]}/task/${pid[$1]}/children" 2> /dev/null) 2> /dev/null
+	wait "${pid[$1]}" 2> /dev/null
+	pid[$1]=
 }
 awkward missing "$ROOT/build/tests/tools/nofault"
 mkdir "$T/mount"
@@ -111,6 +120,7 @@ if until_ok 10 holds_map; then
 	ok "dedup: an owner that holds its memory map: rounds over other domains go on" await_round good "done"
 	ok "dedup: an owner that holds its memory map: the next round over its domain ends" await_round stuck "done"
 	is "dedup: an owner that holds its memory map: the process is counted as left out" 1 "$(left_out stuck stuck_processes)"
+	ends_awkward stuck
 else
 	skip "dedup: an owner that holds its memory map" "$(cat "$T/stuck")"
 fi
