@@ -459,6 +459,7 @@ static bool check_executor(struct broker *b, struct executor *e, double now)
 		return true;
 	snprintf(why, sizeof(why), "%s did not end within %g s", what, limit);
 	b->executors_killed++;
+	device_unlearn(e->device, e);
 	executor_kill(e, why);
 	return false;
 }

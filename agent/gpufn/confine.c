@@ -148,7 +148,8 @@ static const struct refused others[] = {
 	/* input to a terminal */
 	{ SCMP_SYS(ioctl), 1, LOW, TIOCSTI },
 	{ SCMP_SYS(ioctl), 1, LOW, TIOCLINUX },
-	/* being traced, and what of its memory shows elsewhere */
+	/* its end with the broker; being traced, and what of its memory shows elsewhere */
+	{ SCMP_SYS(prctl), 0, LOW, PR_SET_PDEATHSIG },
 	{ SCMP_SYS(prctl), 0, LOW, PR_SET_PTRACER },
 	{ SCMP_SYS(prctl), 0, LOW, PR_SET_DUMPABLE },
 	{ SCMP_SYS(prctl), 0, LOW, PR_SET_MM },

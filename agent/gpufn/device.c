@@ -25,6 +25,12 @@
 
 /* ---- profiles ---- */
 
+static void forget_profile(struct profile *p)
+{
+	p->beta = 0;
+	p->seen = 0;
+}
+
 /* What is known of another source under that name is forgotten. */
 static struct profile *device_profile(struct device *d, const char *function, __u64 source)
 {
@@ -42,8 +48,7 @@ static struct profile *device_profile(struct device *d, const char *function, __
 	}
 	if (p->source != source) {
 		p->source = source;
-		p->beta = 0;
-		p->seen = 0;
+		forget_profile(p);
 	}
 	return p;
 }
@@ -89,6 +94,17 @@ static void learn(struct device *d, const struct part *p, __u64 groups, __u64 ns
 		known->beta += (beta < known->beta ? FALLS : RISES) * (beta - known->beta);
 	else
 		known->beta = beta;
+}
+
+void device_unlearn(struct device *d, const struct executor *e)
+{
+	const struct part *p = d->running.part;
+	struct profile *known = NULL;
+
+	if (p && p->executor == e)
+		known = device_profile(d, p->call->function, p->call->fn.f->hash);
+	if (known)
+		forget_profile(known);
 }
 
 void device_note_handling(struct device *d, double seconds)

@@ -14,6 +14,7 @@
 #include "gpu/sched/shares.h"
 
 struct broker;
+struct executor;
 struct part;
 
 /* Who shares a device, by calls of one priority. */
@@ -95,6 +96,8 @@ void device_let_go(struct device *d);
 double device_wait(const struct device *d, const struct tenant *t, unsigned int priority, double now, double deadline);
 /* What another broker has learnt. */
 void device_take_profile(struct device *d, const char *function, __u64 source, double seconds, __u64 slices);
+/* The slice that @e has is too long: what other slices were said to take is not believed any more. */
+void device_unlearn(struct device *d, const struct executor *e);
 /* A part's handling took so long. */
 void device_note_handling(struct device *d, double seconds);
 double device_capacity(const struct device *d, double now);
