@@ -3,6 +3,7 @@
  * The names of VMs, from command lines and cgroups. Any user can run a program that is called qemu-system-x86_64 with
  * any arguments, so nothing in them is trusted.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -298,17 +299,49 @@ static bool firecracker_name(const struct cmdline *c, char *ret, size_t size)
 	return name_of_socket(path, ret, size);
 }
 
+static bool name_of_command(const char *vmm, const struct cmdline *c, char *ret, size_t size)
+{
+	if (!c->len)
+		return false;
+	if (!strcmp(vmm, "qemu"))
+		return qemu_name(c, ret, size);
+	return !strcmp(vmm, "cloud-hypervisor") ? cloud_hypervisor_name(c, ret, size) : firecracker_name(c, ret, size);
+}
+
+#define MACHINE_CUT 40 /* bytes: systemd cuts a machine's name at 64, libvirt's driver and number included */
+
+/* May @name be what libvirt made the machine's name @machine of? It leaves out what is in no host name, and long ones are cut.
+ */
+static bool is_whole_of(const char *name, const char *machine)
+{
+	size_t len = strlen(machine);
+
+	for (;; name++, machine++) {
+		while (*name && !isalnum((unsigned char)*name))
+			name++;
+		while (*machine && !isalnum((unsigned char)*machine))
+			machine++;
+		if (!*machine)
+			return !*name || len >= MACHINE_CUT;
+		if (*name != *machine)
+			return false;
+	}
+}
+
+/*
+ * In a cgroup that only libvirt and machined make, that tells the name: a process can change its command line, and start
+ * others there, which would have any VM's name by it.
+ */
 static bool find_name(const char *vmm, const struct cmdline *c, const char *path, char *ret, size_t size)
 {
-	bool found = false;
+	char machine[OWNER_PATH_MAX];
+	bool found = name_of_command(vmm, c, ret, size), in_machine = name_of_machine(path, machine, sizeof(machine));
 
-	if (c->len && !strcmp(vmm, "qemu"))
-		found = qemu_name(c, ret, size);
-	else if (c->len && !strcmp(vmm, "cloud-hypervisor"))
-		found = cloud_hypervisor_name(c, ret, size);
-	else if (c->len)
-		found = firecracker_name(c, ret, size);
-	return found || name_of_machine(path, ret, size);
+	if (in_machine && (!found || (vm_is_in_machine(path) && !is_whole_of(ret, machine)))) {
+		snprintf(ret, size, "%s", machine);
+		found = true;
+	}
+	return found;
 }
 
 /* A leading ~ marks names that are not a VM's, such as ~other. */

@@ -61,6 +61,8 @@ static void is_named(const char *expected, const char *vmm, const char *args, co
 	free(text);
 }
 
+#define LONG "a0123456789b0123456789c0123456789d0123456789e012345"
+
 static void test_qemu(void)
 {
 	static const char scope[] = "/machine.slice/machine-qemu\\x2d3\\x2dweb\\x2d1.scope";
@@ -74,9 +76,17 @@ static void test_qemu(void)
 	is_named("a,guest=b", "qemu", "qemu -name guest=a,,guest=b", "/");
 	is_named("db", "qemu", "qemu -name web -name guest=db", "/");
 	is_named("web", "qemu", "qemu -name web -name debug-threads=on", "/");
-	is_named("web", "qemu", "qemu -name web -uuid 1-2", scope);
-	is_named("1-2", "qemu", "qemu -name debug-threads=on -uuid 1-2", scope);
-	is_named("1-2", "qemu", "qemu -smbios type=1,manufacturer=a,,b,uuid=1-2", scope);
+	is_named("web", "qemu", "qemu -name web -uuid 1-2", "/");
+	is_named("1-2", "qemu", "qemu -name debug-threads=on -uuid 1-2", "/");
+	is_named("1-2", "qemu", "qemu -smbios type=1,manufacturer=a,,b,uuid=1-2", "/");
+	is_named("web-1", "qemu", "qemu -name db", scope); /* its cgroup is libvirt's word, its arguments are its own */
+	is_named("web-1", "qemu", "qemu -uuid 1-2", scope);
+	is_named("web-1", "qemu", "qemu -name web-11", scope);
+	is_named("web-1", "qemu", "qemu -name web", scope);
+	is_named("web_1", "qemu", "qemu -name web_1", scope); /* what libvirt leaves out of a machine's name */
+	is_named(LONG "-tail", "qemu", "qemu -name " LONG "-tail",
+		 "/machine.slice/machine-qemu\\x2d3\\x2d" LONG ".scope"); /* cut */
+	is_named("db", "qemu", "qemu -name db", "/user.slice/machine-qemu\\x2d3\\x2dweb.scope"); /* not libvirt's */
 	is_named("web-1", "qemu", "qemu -S", scope);
 	is_named("web-1", "qemu", "qemu -name debug-threads=on", scope);
 	is_named("web-1", "qemu", "", scope);
