@@ -15,6 +15,7 @@
 #include "agent/dedup/ksm.h"
 #include "agent/dedup/merge.h"
 #include "agent/lib/child.h"
+#include "agent/lib/json_text.h"
 #include "agent/lib/log.h"
 #include "agent/lib/util.h"
 
@@ -65,7 +66,7 @@ static int do_round(struct dedup_round *r, const json_t *job, int run_dir, json_
 		return 0;
 	err = dedup_merge(r, run_dir, json_is_true(json_object_get(job, "leave_huge")), &merged);
 	if (err)
-		json_object_set_new(*ret, "refused", json_string(err == -EINTR ? "stopped" : log_last_error()));
+		json_object_set_new(*ret, "refused", json_text(err == -EINTR ? "stopped" : log_last_error()));
 	else
 		json_object_set_new(*ret, "merge", merge_json(&merged));
 	return 0;
@@ -125,7 +126,8 @@ static json_t *stuck_json(pid_t pid)
 	char number[16];
 
 	snprintf(number, sizeof(number), "%d", pid);
-	return json_pack("{s:s, s:{s:I}}", "error", log_last_error(), "stuck", number, (json_int_t)dedup_round_start_of(pid));
+	return json_pack("{s:o, s:{s:I}}", "error", json_text(log_last_error()), "stuck", number,
+			 (json_int_t)dedup_round_start_of(pid));
 }
 
 /* A process may let whoever reads its memory wait for ever. To exit ends that, too. */
@@ -159,7 +161,7 @@ int dedup_main(char **argv)
 	if (!err)
 		err = json_object_get(job, "owners") ? run(job, run_dir, &result) : ksm_undo(run_dir);
 	if (err && !result)
-		result = json_pack("{s:s}", "error", log_last_error());
+		result = json_pack("{s:o}", "error", json_text(log_last_error()));
 	if (result)
 		say(result);
 	json_decref(job);
