@@ -10,6 +10,7 @@
 
 #include "agent/dedup/identity.h"
 #include "agent/lib/buf.h"
+#include "agent/lib/proc_status.h"
 #include "agent/lib/util.h"
 
 /* Fields of /proc/PID/stat that stay the same until the process ends or executes a program; see proc_pid_stat(5). */
@@ -30,28 +31,31 @@ static void add_stat(struct buf *to, char *text)
 	}
 }
 
-static void add_status(struct buf *to, char *text)
+/* Without one of the lines a process could change what that says unnoticed. */
+static int add_status(struct buf *to, int proc)
 {
-	static const char *const lines[] = { "Uid:", "Gid:", "CapPrm:", "CapEff:" };
-	char *line;
+	static const char *const keys[] = { "Uid", "Gid", "CapPrm", "CapEff" };
+	char text[512];
+	int err = proc_status_lines(proc, keys, ARRAY_SIZE(keys), text, sizeof(text));
 
-	while ((line = strsep(&text, "\n")))
-		for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-			if (!strncmp(line, lines[i], strlen(lines[i])))
-				buf_printf(to, "%s ", line);
+	if (err)
+		return err == -ENODATA || err == -E2BIG ? -ESTALE : -ESRCH;
+	buf_add(to, text, strlen(text));
+	return 0;
 }
 
 static int read_facts(int proc, struct buf *to, size_t *ret_cgroups)
 {
 	char text[4096];
 	ssize_t n;
+	int err;
 
 	if (util_read_file_at(proc, "stat", text, sizeof(text)) <= 0)
 		return -ESRCH;
 	add_stat(to, text);
-	if (util_read_file_at(proc, "status", text, sizeof(text)) <= 0)
-		return -ESRCH;
-	add_status(to, text);
+	err = add_status(to, proc);
+	if (err)
+		return err;
 	n = readlinkat(proc, "exe", text, sizeof(text)); /* none: a kernel thread, or one that has ended */
 	buf_add(to, text, n > 0 ? (size_t)n : 0);
 	*ret_cgroups = to->len;

@@ -20,6 +20,7 @@
 #include "agent/dedup/inject_code.h"
 #include "agent/dedup/inject_wait.h"
 #include "agent/lib/child.h"
+#include "agent/lib/proc_status.h"
 #include "agent/lib/util.h"
 
 #define STEP_NS 600000 /* after which a step is cut short: two stops and a call that is under way come on top */
@@ -155,15 +156,12 @@ static bool dispatches_calls(pid_t tid)
 	return !ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(conf), &conf) && conf.mode;
 }
 
+/* A filter that is overlooked may kill the process: if in doubt, it has one. */
 static bool has_filter(const struct tracee *t)
 {
-	char text[4096];
-	const char *mode;
+	__u64 mode;
 
-	if (util_read_file_at(t->id->proc, "status", text, sizeof(text)) <= 0)
-		return true;
-	mode = strstr(text, "\nSeccomp:");
-	return mode && strtoul(mode + strlen("\nSeccomp:"), NULL, 10);
+	return proc_status_number(t->id->proc, "Seccomp", &mode) || mode;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/dedup/inject_wait.h"
+#include "agent/lib/proc_status.h"
 #include "agent/lib/util.h"
 
 #define LOOK_NS 1000000
@@ -80,14 +81,9 @@ struct look {
 
 static uint64_t count_switches(int proc)
 {
-	static const char name[] = "\nvoluntary_ctxt_switches:";
-	char text[4096];
-	const char *at;
+	__u64 ret;
 
-	if (util_read_file_at(proc, "status", text, sizeof(text)) <= 0)
-		return 0;
-	at = strstr(text, name);
-	return at ? strtoull(at + sizeof(name) - 1, NULL, 10) : 0;
+	return proc_status_number(proc, "voluntary_ctxt_switches", &ret) ? 0 : ret;
 }
 
 /* The call first: one that begins between the two is taken for an older one, never the other way round. */

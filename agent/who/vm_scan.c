@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "agent/lib/proc_status.h"
 #include "agent/lib/util.h"
 #include "agent/who/vm_proc.h"
 #include "agent/who/vm_scan.h"
@@ -272,10 +273,13 @@ int vm_look(int pid, __u64 start, bool again, struct vm_look *ret)
 
 static int read_status(int proc, struct vm_status *ret)
 {
-	char text[4096];
-	ssize_t len = util_read_file_at(proc, "status", text, sizeof(text));
+	static const char *const keys[] = { "Tgid", "Uid", "NSpid" };
+	char text[1024];
+	int err = proc_status_lines(proc, keys, ARRAY_SIZE(keys), text, sizeof(text));
 
-	return len < 0 ? (int)len : vm_parse_status(text, ret);
+	if (err)
+		return err == -ENODATA ? -ESRCH : err;
+	return vm_parse_status(text, ret);
 }
 
 /* All through one descriptor of /proc/PID: its number may be another's by the next look, but not there. */

@@ -5,6 +5,7 @@
  * call dispatch and no seccomp filter sees the calls, and event loops go on.
  */
 #include <elf.h>
+#include <grp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/fuse.h>
 #include <linux/sched.h>
@@ -165,14 +167,19 @@ static void round_poll(void)
 		told->go = 2;
 }
 
-static int inject_now(const struct identity *id)
+static int inject_some(const struct identity *id, size_t n)
 {
 	struct injection done;
 	int err = EBUSY;
 
 	for (int i = 0; i < BUSY_TRIES && err == EBUSY; i++)
-		err = -inject_madvise(id, MADV_MERGEABLE, ranges, RANGES, INJECT_TIMEOUT_MS, &done);
+		err = -inject_madvise(id, MADV_MERGEABLE, ranges, n, INJECT_TIMEOUT_MS, &done);
 	return err;
+}
+
+static int inject_now(const struct identity *id)
+{
+	return inject_some(id, RANGES);
 }
 
 static void test_number_used_again(void)
@@ -414,6 +421,71 @@ static void test_step_ends(void)
 	end(pid);
 }
 
+/* ---- many groups: /proc/PID/status has them before the filter and the capabilities ---- */
+
+static void take_groups(void)
+{
+	static gid_t groups[2000];
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		groups[i] = 1000000000 + (gid_t)i;
+	if (setgroups(ARRAY_SIZE(groups), groups))
+		wrong("setgroups", -1);
+}
+
+static void round_groups_filtered(void)
+{
+	static bool begun;
+
+	if (!begun)
+		take_groups();
+	begun = true;
+	round_filtered();
+}
+
+static void test_groups_filter(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_groups_filtered, &id);
+
+	is_u64(0, (uint64_t)inject_some(&id, 20), "inject: many groups, filter that kills: all ranges are advised");
+	is_u64(20, mergeable(pid), "inject: many groups, filter that kills: the pages are mergeable");
+	is_alive(pid, "many groups, filter that kills");
+	identity_close(&id);
+	end(pid);
+}
+
+static void round_groups(void)
+{
+	static bool begun;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+
+	if (!begun)
+		take_groups();
+	begun = true;
+	syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (told->go == 1 && syscall(SYS_capset, &head, none))
+		wrong("capset", -1);
+	if (told->go == 1)
+		told->go = 2;
+}
+
+static void test_groups_capabilities(void)
+{
+	struct identity id;
+	pid_t pid = victim_of(round_groups, &id);
+
+	told->go = 1;
+	while (told->go == 1)
+		;
+	is_u64(ESTALE, (uint64_t)inject_some(&id, 20), "inject: many groups, capabilities changed: the process is refused");
+	is_u64(0, mergeable(pid), "inject: many groups, capabilities changed: the process is not advised");
+	is_alive(pid, "many groups, capabilities changed");
+	identity_close(&id);
+	end(pid);
+}
+
 /* ---- an event loop ---- */
 
 static _Atomic uint64_t *twin_rounds;
@@ -475,6 +547,8 @@ int main(int argc, char **argv)
 	test_lock();
 	test_dispatch();
 	test_step_ends();
+	test_groups_filter();
+	test_groups_capabilities();
 	test_loop();
 	return done_testing();
 }

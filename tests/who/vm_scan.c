@@ -2,7 +2,12 @@
 /* budget: 10, lane: free */
 /* The names of VMs, from command lines and cgroups, and the search of /proc on this test itself. */
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,6 +307,62 @@ static void test_proc(void)
 	is_u64(0, nr, "VMs: a scan does not find a test's process");
 }
 
+/* ---- a VM whose user has many groups ---- */
+
+static void copy(const char *from, const char *to)
+{
+	_close_ int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+
+	while (sendfile(out, in, NULL, 1 << 20) > 0)
+		;
+}
+
+/* Returns once the program runs. */
+static pid_t start_with_groups(const char *program)
+{
+	static gid_t groups[2000];
+	int started[2];
+	pid_t pid;
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		groups[i] = 1000000000 + (gid_t)i;
+	if (pipe2(started, O_CLOEXEC))
+		exit(1);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (!setgroups(ARRAY_SIZE(groups), groups))
+			execl(program, program, "100", NULL);
+		_exit(1);
+	}
+	close(started[1]);
+	(void)!read(started[0], &(char){ 0 }, 1);
+	close(started[0]);
+	return pid;
+}
+
+static void test_groups(void)
+{
+	char dir[] = "/tmp/vm_scan.XXXXXX", program[64];
+	struct vm_process process;
+	pid_t pid;
+
+	if (geteuid() || !mkdtemp(dir)) {
+		ok(true, "VMs: a process with 2000 groups # SKIP setgroups() needs root");
+		return;
+	}
+	snprintf(program, sizeof(program), "%s/qemu-system-x86_64", dir);
+	copy("/bin/sleep", program);
+	pid = start_with_groups(program);
+	is_u64(0, (uint64_t)-vm_identify(pid, &process), "VMs: a process with 2000 groups is found");
+	ok(process.one_uid && !process.uid && process.ours,
+	   "VMs: a process with 2000 groups is known as root's, and as the host's");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(program);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	test_programs();
@@ -315,5 +376,6 @@ int main(void)
 	test_vouch();
 	test_status();
 	test_proc();
+	test_groups();
 	return done_testing();
 }
