@@ -266,3 +266,26 @@ int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *
 	snprintf(path, size, "%s", full[mount_len] ? full + mount_len : "/");
 	return 0;
 }
+
+struct cgroup_user kernel_cgroup_user(const struct kernel *k, __u32 hierarchy, const char *path)
+{
+	const struct hierarchy *h = kernel_hierarchy(k, hierarchy);
+	char dir[PATH_MAX];
+	struct stat st;
+
+	for (const char *slash = strchr(path, '/'); h && slash; slash = strchr(slash + 1, '/')) {
+		size_t len = (size_t)(slash - path);
+
+		if (!len)
+			continue; /* the mount itself */
+		if (len >= sizeof(dir))
+			break;
+		memcpy(dir, path, len);
+		dir[len] = '\0';
+		if (fstatat(h->mount_fd, dir + 1, &st, AT_SYMLINK_NOFOLLOW))
+			break;
+		if (st.st_uid)
+			return (struct cgroup_user){ .uid = st.st_uid, .from = (__u32)len };
+	}
+	return (struct cgroup_user){};
+}

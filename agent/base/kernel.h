@@ -20,6 +20,15 @@ struct hierarchy {
 	char mount[128];
 };
 
+/*
+ * A directory of cgroups may be a user's, as systemd's Delegate= with User= makes it. That user makes the cgroups in it, and
+ * gives them any name.
+ */
+struct cgroup_user {
+	__u32 uid; /* 0: all directories on the path are root's */
+	__u32 from; /* the length of the path of the first directory that is not root's */
+};
+
 struct kernel {
 	struct utsname uts;
 	struct btf *btf; /* of vmlinux; NULL after kernel_drop_btf() */
@@ -62,6 +71,9 @@ int kernel_open_cgroup(const struct kernel *k, __u32 hierarchy, __u64 id, struct
  * Path of cgroup @id within @hierarchy, "/" for its root. 0, or as above.
  */
 int kernel_cgroup_path(const struct kernel *k, __u32 hierarchy, __u64 id, char *path, size_t size);
+
+/* Whose directories cgroup @path, from the mount of @hierarchy, is in. The cgroup's own owner does not matter. */
+struct cgroup_user kernel_cgroup_user(const struct kernel *k, __u32 hierarchy, const char *path);
 
 /*
  * @line of /proc/self/cgroup, "id:controllers:/path": is it of the v1 hierarchy that is mounted with @mount's options? Its id

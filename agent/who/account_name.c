@@ -97,11 +97,13 @@ static void on_name(struct look *look, const struct look_reply *reply)
 
 static void ask_name(const struct accounts *o, struct entry *e)
 {
-	__u32 uid = container_name_user(e->info.path);
+	const struct cgroup_user user = kernel_cgroup_user(&o->env->kernel, e->owner.hierarchy, e->info.path);
+	__u32 uid = container_name_user(e->info.path, &user);
 
 	if (e->look.asked)
 		return;
 	e->look = (struct look){ .type = LOOK_NAME, .path = e->info.path, .answer = on_name, .data = e };
+	e->look.user = user;
 	e->look.class = uid ? LOOK_OTHERS : LOOK_SAFE;
 	e->look.group = uid;
 	looker_ask(o->looker, &e->look);
@@ -113,6 +115,7 @@ static int name_cgroup(const struct accounts *o, struct entry *e)
 	struct owner_info *info = &e->info;
 	struct container_name found;
 	char path[OWNER_PATH_MAX];
+	struct cgroup_user user;
 	int err;
 
 	err = kernel_cgroup_path(&o->env->kernel, e->owner.hierarchy, e->owner.id, path, sizeof(path));
@@ -123,7 +126,8 @@ static int name_cgroup(const struct accounts *o, struct entry *e)
 	}
 	if (err || e->final)
 		return err;
-	container_name(NULL, path, &found);
+	user = kernel_cgroup_user(&o->env->kernel, e->owner.hierarchy, path);
+	container_name(NULL, path, &user, &found);
 	e->final = found.final || now_ns() - e->seen_ns > NAME_SETTLES_NS;
 	if (workloads_name_vms_cgroup(o->census, found.path, info)) {
 		e->final = true;

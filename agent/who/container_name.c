@@ -14,6 +14,7 @@
 /* A walk from the root to the cgroup. */
 struct walk {
 	struct records records;
+	struct cgroup_user user;
 	const char *path;
 	size_t end; /* of the component, in @path */
 	char part[NAME_MAX + 1]; /* the component */
@@ -67,6 +68,12 @@ static bool next_part(struct walk *w)
 	return true;
 }
 
+/* Did a user make the component, in a directory that is the user's? */
+static bool is_users(const struct walk *w)
+{
+	return w->user.uid && w->end > w->user.from;
+}
+
 /* From here on, what is below belongs to a user. */
 static void note_user(struct walk *w)
 {
@@ -75,8 +82,10 @@ static void note_user(struct walk *w)
 
 	if (w->records.uid)
 		return;
-	if ((sscanf(w->part, "user-%u.slice%n", &uid, &end) == 1 && end && !w->part[end]) ||
-	    (sscanf(w->part, "user@%u.service%n", &uid, &end) == 1 && end && !w->part[end]))
+	if (is_users(w)) /* whatever user this user calls it after */
+		w->records.uid = w->user.uid;
+	else if ((sscanf(w->part, "user-%u.slice%n", &uid, &end) == 1 && end && !w->part[end]) ||
+		 (sscanf(w->part, "user@%u.service%n", &uid, &end) == 1 && end && !w->part[end]))
 		w->records.uid = uid;
 }
 
@@ -295,11 +304,13 @@ static void found_unit(struct walk *w, const char *user, bool final)
 
 static bool find_unit(struct walk *w, bool final)
 {
-	char user[NAME_MAX + 1] = ""; /* a user's manager: what it runs are units, too */
+	char user[NAME_MAX + 1] = ""; /* a user's manager, which runs units, too; or who made what is below */
 	bool slices = true, any = false;
 
 	while (next_part(w)) {
 		slices &= is_slice(w->part);
+		if (is_users(w) && !user[0])
+			snprintf(user, sizeof(user), "user@%u", w->user.uid);
 		if (!is_unit(w->part))
 			continue;
 		found_unit(w, user, final);
@@ -309,7 +320,7 @@ static bool find_unit(struct walk *w, bool final)
 		memcpy(user, w->part, sizeof(user));
 	}
 	if (!any && slices && w->part[0]) {
-		found_unit(w, "", final);
+		found_unit(w, user, final);
 		any = true;
 	}
 	return any;
@@ -338,10 +349,14 @@ static void name_by_path(struct walk *w, bool final)
 	snprintf(w->ret->path, sizeof(w->ret->path), "%s", len ? w->path : "/");
 }
 
-void container_name(const char *root, const char *path, struct container_name *ret)
+void container_name(const char *root, const char *path, const struct cgroup_user *user, struct container_name *ret)
 {
 	struct walk containers = { .records = { .root = root }, .path = path, .ret = ret };
-	struct walk units = containers;
+	struct walk units;
+
+	if (user)
+		containers.user = *user;
+	units = containers;
 
 	*ret = (struct container_name){};
 	if (find_container(&containers) || find_unit(&units, !containers.missed))
@@ -349,9 +364,9 @@ void container_name(const char *root, const char *path, struct container_name *r
 	name_by_path(&units, !containers.missed);
 }
 
-__u32 container_name_user(const char *path)
+__u32 container_name_user(const char *path, const struct cgroup_user *user)
 {
-	struct walk w = { .path = path };
+	struct walk w = { .path = path, .user = *user };
 
 	while (next_part(&w))
 		note_user(&w);

@@ -7,6 +7,7 @@
 
 #include <linux/types.h>
 
+#include "agent/base/kernel.h"
 #include "bpf/owner.h"
 
 /*
@@ -34,12 +35,13 @@ struct container_name {
 /*
  * @path: of a cgroup, from the mount of its hierarchy. The container is the outermost component that a runtime made,
  * else the outermost service or scope of systemd, else the slice, else the path itself. @root: "" or a directory that
- * stands for / (tests). Reads files of the runtimes, and of users: it may wait for ever, so only the looker does this
- * (agent/who/looker.h). NULL: nothing is read, and nothing is final that a record might change.
+ * stands for / (tests). @user: what kernel_cgroup_user() says of @path; NULL: nothing. Reads files of the runtimes, and of
+ * users: it may wait for ever, so only the looker does this (agent/who/looker.h). NULL: nothing is read, and nothing is final
+ * that a record might change.
  */
-void container_name(const char *root, const char *path, struct container_name *ret);
+void container_name(const char *root, const char *path, const struct cgroup_user *user, struct container_name *ret);
 
 /* The user whose files container_name() may read, 0: none's but root's. */
-__u32 container_name_user(const char *path);
+__u32 container_name_user(const char *path, const struct cgroup_user *user);
 
 #endif

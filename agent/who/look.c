@@ -37,7 +37,19 @@ static bool is_vm(const struct look_request *request, const struct vm_look *vm)
 	       is_text(vm->path, sizeof(vm->path)) && !vm->taps[VM_TAPS_MAX];
 }
 
-/* The cgroup is the one that was asked for, or one that it is in. A user's is called after the user, in any case. */
+/* May a record of root's name the container @path, or one that it is in? */
+static bool is_recordable(const char *path, const struct cgroup_user *user)
+{
+	struct container_name plain;
+
+	container_name(NULL, path, user, &plain);
+	return !strcmp(plain.runtime, "path") && !plain.final && !container_name_user(path, user);
+}
+
+/*
+ * The cgroup is the one that was asked for, or one that it is in. A user's is called after the user, in any case; but the one
+ * that it is in may be root's.
+ */
 static bool is_name(const struct look_request *request, struct container_name *name)
 {
 	struct container_name plain;
@@ -52,9 +64,10 @@ static bool is_name(const struct look_request *request, struct container_name *n
 		return false;
 	memcpy(&final, &name->final, sizeof(final));
 	name->final = final == 1;
-	container_name(NULL, request->path, &plain);
+	container_name(NULL, request->path, &request->user, &plain);
 	len = strcspn(plain.name, "/");
-	return strncmp(plain.name, "user@", 5) || !strncmp(plain.name, name->name, len + 1);
+	return strncmp(plain.name, "user@", 5) || !strncmp(plain.name, name->name, len + 1) ||
+	       is_recordable(name->path, &request->user);
 }
 
 bool look_is_valid(const struct look_request *request, struct look_reply *reply)

@@ -17,7 +17,7 @@ enum look_type {
 	LOOK_SCAN, /* all processes: a part for each that runs a VMM, and for each helper */
 	LOOK_PROCESS, /* pid: a part, if it runs a VMM */
 	LOOK_VM, /* pid, start, again: a part */
-	LOOK_NAME, /* path: a part */
+	LOOK_NAME, /* path, user: a part */
 };
 
 struct look_request {
@@ -26,6 +26,7 @@ struct look_request {
 	int pid;
 	__u64 start;
 	__u64 again; /* not 0: its name is known */
+	struct cgroup_user user; /* of the path */
 	char path[OWNER_PATH_MAX];
 };
 

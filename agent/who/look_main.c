@@ -177,7 +177,7 @@ static int look(const struct look_request *request, struct look_reply *reply)
 		break;
 	case LOOK_NAME:
 		reply->part = LOOK_PART_NAME;
-		container_name("", request->path, &reply->name);
+		container_name("", request->path, &request->user, &reply->name);
 		break;
 	}
 	if (!err)

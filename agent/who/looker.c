@@ -198,6 +198,7 @@ static void send_request(struct looker *k, struct look *l)
 	k->request.pid = l->pid;
 	k->request.start = l->start;
 	k->request.again = l->again;
+	k->request.user = l->user;
 	memset(k->request.path, 0, sizeof(k->request.path));
 	if (l->path)
 		strncpy(k->request.path, l->path, sizeof(k->request.path) - 1);

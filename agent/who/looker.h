@@ -53,6 +53,7 @@ struct look {
 	__u64 start;
 	bool again;
 	const char *path; /* stays as long as the look is asked for */
+	struct cgroup_user user; /* of the path */
 	/*
 	 * Each part, and the end, which has error 0; -ESRCH: no such process; -ENODATA: not to be read; -ETIMEDOUT: it was
 	 * given up; -EBUSY: it is left alone; -EIO: the looker failed. After the end the look may be asked for again, or freed.

@@ -10,7 +10,7 @@ static bool is_in_container(const struct vm_process *one)
 {
 	struct container_name name;
 
-	container_name(NULL, one->path, &name);
+	container_name(NULL, one->path, NULL, &name);
 	return !one->ours || (strcmp(name.runtime, "systemd") != 0 && strcmp(name.runtime, "path") != 0) || name.short_id[0];
 }
 

@@ -195,9 +195,10 @@ static bool has_place(const struct workloads *c, __u32 uid)
 	return !uid || (c->nr_users < CONTAINERS_USERS_MAX && count_of(c, uid) < CONTAINERS_USER_MAX);
 }
 
-static void init_place(struct workloads *c, struct place *p, __u64 id, const struct container_name *name)
+static void init_place(struct workloads *c, struct place *p, __u64 id, const struct container_name *name,
+		       const struct cgroup_user *user)
 {
-	__u32 uid = container_name_user(name->path);
+	__u32 uid = container_name_user(name->path, user);
 
 	p->id = id;
 	p->list = c;
@@ -207,6 +208,7 @@ static void init_place(struct workloads *c, struct place *p, __u64 id, const str
 	p->seen = true;
 	p->waits = !name->final && name->short_id[0];
 	p->look = (struct look){ .type = LOOK_NAME, .path = p->name.path, .answer = on_name, .data = p };
+	p->look.user = *user;
 	p->look.class = uid ? LOOK_OTHERS : LOOK_SAFE;
 	p->look.group = uid;
 }
@@ -214,10 +216,12 @@ static void init_place(struct workloads *c, struct place *p, __u64 id, const str
 /* @uid: who owns the cgroup */
 static void add_place(struct workloads *c, __u64 id, __u32 uid, const char *path)
 {
+	const struct kernel *k = &c->env->kernel;
+	const struct cgroup_user user = kernel_cgroup_user(k, k->task_hierarchy, path);
 	struct container_name name;
 	struct place *p;
 
-	container_name(NULL, path, &name);
+	container_name(NULL, path, &user, &name);
 	if (!is_container(path, &name))
 		return;
 	p = has_place(c, uid) ? calloc(1, sizeof(*p)) : NULL;
@@ -229,7 +233,7 @@ static void add_place(struct workloads *c, __u64 id, __u32 uid, const char *path
 		c->full = true;
 		return;
 	}
-	init_place(c, p, id, &name);
+	init_place(c, p, id, &name, &user);
 	p->uid = uid;
 	c->nr_users += uid != 0;
 	c->by_user[uid % BUCKETS]++;

@@ -2,8 +2,8 @@
 /*
  * max_len: 600
  * The name of a container, from any path of a cgroup: there always is one, which can be shown, and no user can count for
- * the system's containers. Records of runtimes are not read but made up: the bits of the first byte say which there are, the
- * second line is the name in them.
+ * the system's containers. Records of runtimes are not read but made up: the low bits of the first byte say which there are,
+ * the second line is the name in them. The high bits say how much of the path is in a directory of a user's.
  */
 #include "agent/who/container_name.h"
 #include "agent/who/runtime_records.h"
@@ -11,6 +11,7 @@
 
 static uint8_t there;
 static const char *recorded;
+static struct cgroup_user user;
 
 /* In the place of agent/who/runtime_records.c's, by ld --wrap. */
 bool __wrap_runtime_record_docker(const struct records *r, const char *id, char *ret_name);
@@ -100,13 +101,20 @@ static void check_user(const char *path, const struct container_name *name)
 	size_t len, end;
 	long uid = 0;
 
-	if (!strcmp(name->runtime, "systemd") || !strcmp(name->runtime, "path"))
+	if (!strcmp(name->runtime, "path"))
 		return;
+	if (!strcmp(name->runtime, "systemd")) {
+		MUST(!user.uid || strlen(name->path) <= user.from || !strncmp(name->name, "user@", 5));
+		return;
+	}
 	for (const char *part = name->path; *part && !uid; part += len) {
 		part += strspn(part, "/");
 		len = strcspn(part, "/");
 		end = (size_t)(part - name->path) + len;
-		uid = path[end] && path[end] != '/' ? 0 : user_of(part, len);
+		if (user.uid && end > user.from)
+			uid = user.uid;
+		else
+			uid = path[end] && path[end] != '/' ? 0 : user_of(part, len);
 	}
 	if (uid <= 0)
 		return;
@@ -124,7 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	path = take_until(&in, '\n');
 	text = take_until(&in, '\n');
 	recorded = text;
-	container_name("", path, &name);
+	user = (struct cgroup_user){ .uid = there & 0xc0 ? 4321 : 0 };
+	user.from = (__u32)(strlen(path) * (4 - (there >> 6)) / 4);
+	container_name("", path, &user, &name);
 	MUST(name.name[0] && strlen(name.name) < OWNER_NAME_MAX && is_utf8(name.name) && !has_control(name.name));
 	check_runtime(name.runtime);
 	MUST(!name.short_id[0] || strspn(name.short_id, "0123456789abcdef") == 12);

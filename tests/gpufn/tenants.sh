@@ -22,6 +22,7 @@ policy() { # policy MODE
 		    - { user: nobody }
 		    - { user: 2 }
 		    - { container: "/nestor-tenants-$ID-*" }
+		    - { container: "shop-$ID" }
 		blkio: { mode: off }
 		cache: { mode: off }
 		dedup: { mode: off }
@@ -58,6 +59,23 @@ for i in 1 100 200 300 350 360 370 380 390 $births; do
 	[ "$code" = 200 ] || refused=$((refused + 1))
 done
 is "gpufn: of 400 containers that are born at once none is refused" 0 $refused
+
+# ---- a tenant's name, of a cgroup that root makes and of one that a user makes
+own=$groups/nestor-delegated-$ID
+mkdir "$own"
+remove_own() { find "$own" -depth -type d -exec rmdir {} +; }
+defer remove_own
+code_in() { in_group "$own/$1" curl -s -o "$T/result" -w '%{http_code}' --unix-socket "$NESTOR_GPUFN_SOCKET" http://x/v1/functions; }
+gets() { [ "$(code_in "$1")" = "$2" ]; }
+mkdir "$own/crun-shop-$ID.scope"
+chown 1 "$own/crun-shop-$ID.scope"
+ok "gpufn: a container of a tenant's name is the tenant, whoever owns its own cgroup" until_ok 10 gets "crun-shop-$ID.scope" 200
+rmdir "$own/crun-shop-$ID.scope"
+chown 1 "$own"
+(cd "$own" && exec setpriv --reuid 1 --regid 1 --clear-groups mkdir "crun-shop-$ID.scope")
+is_users() { ctl --json containers | jq -e "any(.[]; .container == \"user@1/shop-$ID\")" > "$T/result"; }
+ok "gpufn: (a user's container of a tenant's name is called after the user)" until_ok 10 is_users
+ok "gpufn: a user's container of a tenant's name is not the tenant" until_ok 10 gets "crun-shop-$ID.scope" 403
 
 # ---- who made a connection, when that cannot be asked any more
 raw() { build/tests/tools/httpraw "$NESTOR_GPUFN_SOCKET"; }

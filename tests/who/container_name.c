@@ -131,7 +131,7 @@ static void check(const struct expected *e)
 	const char *path = short_path(e->path);
 	struct container_name n;
 
-	container_name(root, e->path, &n);
+	container_name(root, e->path, NULL, &n);
 	is_str(e->name, n.name, named("container names: %s is %.40s", path, e->name));
 	is_str(e->runtime, n.runtime, named("container names: %s has its runtime", path));
 	is_str(e->short_id, n.short_id, named("container names: %s has its id", path));
@@ -277,6 +277,47 @@ static void test_users(void)
 	CHECK_ALL(list);
 }
 
+/* A service with User= and Delegate=: its cgroup is the user's, who makes the others in it. */
+static void test_delegated(void)
+{
+#define SERVICE "/system.slice/ci.service"
+	static const struct {
+		const char *path, *name, *own;
+		struct cgroup_user user;
+	} list[] = {
+		{ SERVICE, "ci.service", NULL, { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/worker", "ci.service", SERVICE, { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/crun-mail.scope", "user@1000/mail", NULL, { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/a/crun-mail.scope/b",
+		  "user@1000/mail",
+		  SERVICE "/a/crun-mail.scope",
+		  { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/docker-" DOCKER ".scope", "user@1000/d" SHORT, NULL, { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/docker-" ROOTLESS ".scope", "user@1000/web", NULL, { 1000, sizeof(SERVICE) - 1 } },
+		{ SERVICE "/user-7.slice/crun-mail.scope", "user@1000/mail", NULL, { 1000, sizeof(SERVICE) - 1 } },
+		{ "/a/default/" NERD, "user@1000/1" SHORT, NULL, { 1000, 2 } },
+		{ "/a/batch/by-ctr", "/a/batch/by-ctr", NULL, { 1000, 2 } },
+		{ "/a/cron.service", "user@1000/cron.service", NULL, { 1000, 2 } },
+		{ "/a.slice/system.slice", "user@1000/system.slice", NULL, { 1000, 8 } },
+		{ "/a/user@7.service/b.service", "user@1000/user@7.service", "/a/user@7.service", { 1000, 2 } },
+		{ USER "/app.slice/x.service", "user@1000.service/x.service", NULL, { 1000, sizeof(USER) - 1 } },
+		{ USER "/crun-mail.scope", "user@1000/mail", NULL, { 1000, sizeof(USER) - 1 } },
+		/* A runtime gives a container's own cgroup to the root of its user namespace. */
+		{ "/docker/" DOCKER "/crun-mail.scope", "web", "/docker/" DOCKER, { 100000, sizeof("/docker/" DOCKER) - 1 } },
+		{ "/rc1/docker-" DOCKER ".scope", "rc1", "/rc1", { 100000, 4 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		const char *path = short_path(list[i].path);
+		struct container_name n;
+
+		container_name(root, list[i].path, &list[i].user, &n);
+		is_str(list[i].name, n.name, named("container names: %s in a user's directory is %.40s", path, list[i].name));
+		is_str(list[i].own ?: list[i].path, n.path,
+		       named("container names: %s in a user's directory has its cgroup", path));
+	}
+}
+
 static bool is_utf8(const char *text)
 {
 	json_t *json = json_string(text);
@@ -291,7 +332,7 @@ static void name_of(const char *record, char *ret_name)
 	struct container_name n;
 
 	put(DOCKER_DIR NONE "/config.v2.json", record);
-	container_name(root, "/docker/" NONE, &n);
+	container_name(root, "/docker/" NONE, NULL, &n);
 	memcpy(ret_name, n.name, sizeof(n.name));
 }
 
@@ -336,25 +377,25 @@ static void test_odd_files(void)
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
 	put("/elsewhere", "{\"Name\":\"/stolen\"}");
 	ok(!symlink("../../../../../elsewhere", at(DOCKER_DIR NONE "/config.v2.json")), "(a record is a symbolic link)");
-	container_name(root, "/docker/" NONE, &n);
+	container_name(root, "/docker/" NONE, NULL, &n);
 	is_str("9" SHORT, n.name, "container names: a record that is a symbolic link is not followed");
 
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
 	ok(!mkfifo(at(DOCKER_DIR NONE "/config.v2.json"), 0600), "(a record is a pipe)");
-	container_name(root, "/docker/" NONE, &n);
+	container_name(root, "/docker/" NONE, NULL, &n);
 	is_str("9" SHORT, n.name, "container names: a record that is a pipe is not waited for");
 
 	unlink(at(DOCKER_DIR NONE "/config.v2.json"));
 	snprintf(large, 2 << 20, "{\"Name\":\"/a\"}%*s", (2 << 20) - 16, "");
 	put(DOCKER_DIR NONE "/config.v2.json", large);
-	container_name(root, "/docker/" NONE, &n);
+	container_name(root, "/docker/" NONE, NULL, &n);
 	is_str("9" SHORT, n.name, "container names: a record of 2 MiB is not read");
 
 	put("/data/x", "");
 	snprintf(large, 512, "%s/var/lib/docker", root);
 	ok(!rename(large, at("/data/docker")) && !symlink(at("/data/docker"), large),
 	   "(docker's folder is moved, with a symbolic link to it)");
-	container_name(root, "/docker/" DOCKER, &n);
+	container_name(root, "/docker/" DOCKER, NULL, &n);
 	is_str("web", n.name, "container names: docker's folder behind a symbolic link is read");
 }
 
@@ -384,7 +425,7 @@ static void test_odd_paths(void)
 	struct container_name n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		container_name(root, paths[i], &n);
+		container_name(root, paths[i], NULL, &n);
 		ok(n.name[0] && n.runtime[0] && n.path[0] && is_utf8(n.name), "container names: an odd path has a name: %s",
 		   n.name);
 	}
@@ -393,7 +434,7 @@ static void test_odd_paths(void)
 		for (size_t i = 0; i < len; i += 300)
 			path[i] = '/';
 		path[len - 3] = '\xe2', path[len - 2] = '\x82', path[len - 1] = '\0';
-		container_name(root, path, &n);
+		container_name(root, path, NULL, &n);
 		if (!n.name[0] || !is_utf8(n.name) || strncmp(path, n.path, strlen(n.path)) != 0)
 			ok(false, "container names: a path of %zu bytes has a name", len);
 	}
@@ -459,7 +500,7 @@ static void test_cost(void)
 
 		snprintf(path, sizeof(path), "/libpod_parent/libpod-%064x", (unsigned int)i);
 		snprintf(name, sizeof(name), "c%d", i);
-		container_name(root, path, &n);
+		container_name(root, path, NULL, &n);
 		if (strcmp(name, n.name) != 0)
 			is_str(name, n.name, path);
 	}
@@ -505,6 +546,7 @@ int main(void)
 	test_others();
 	test_systemd();
 	test_users();
+	test_delegated();
 	test_odd_names();
 	test_odd_files();
 	test_odd_paths();

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 20, lane: machine
+# budget: 25, lane: machine
 # Nothing that a user's process or file can delay delays the agent: one whose memory nobody can read, many with many
 # descriptors, a lease on a container's record, a looker that is stopped. And what a process calls itself is no credential.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -102,6 +102,24 @@ ok "stuck: a user has at most 64 VMs" until_ok 10 users
 within "stuck: VMs beyond a user's 64 are counted" 1 "$(metric nestor_vms_over_limit_total)" 100000
 ok "stuck: the agent answers while 70 VMs have thousands of descriptors each" answers 5 true
 kill "${crowd[@]}"
+
+# ---- a container's cgroup that a user makes in a directory of cgroups that is the user's
+own=$cg/nestor-stuck-$ID-own
+mkdir "$own"
+remove_own() { [ ! -d "$own" ] || find "$own" -depth -type d -exec rmdir {} +; }
+defer remove_own
+chown 65534 "$own"
+(cd "$own" && exec "${as_user[@]}" mkdir "crun-shop-$ID.scope" "shop-$ID.service")
+name_at() { ctl --json containers | jq -r ".[] | select(.path == \"/nestor-stuck-$ID-own$1\") | .container"; }
+is_at() { [ "$(name_at "$1")" = "$2" ]; }
+ok "names: a container's cgroup in a user's directory is called after the user" \
+	until_ok 5 is_at "/crun-shop-$ID.scope" "user@65534/shop-$ID" || name_at "/crun-shop-$ID.scope"
+ok "names: a service's cgroup in a user's directory is called after the user" \
+	until_ok 5 is_at "/shop-$ID.service" "user@65534/shop-$ID.service" || name_at "/shop-$ID.service"
+ok "names: a user's directory of cgroups keeps its name" until_ok 5 is_at "" "/nestor-stuck-$ID-own" || name_at ""
+remove_own # they would count with those below
+until_ok 5 is_at "/crun-shop-$ID.scope" ""
+until_ok 5 is_at "/shop-$ID.service" ""
 
 # ---- more cgroups than one user may have
 chown 65534 "$cg/nestor-stuck-$ID"
