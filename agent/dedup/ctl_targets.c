@@ -45,7 +45,8 @@ static int find_targets(struct dedup_round *r)
 
 		err = add_target(r, (uint16_t)i);
 		if (!err && r->nr_processes == before)
-			err = log_error(-ESRCH, "%s has no process", r->names[i]);
+			err = log_error(-ESRCH, *r->names[i] == '/' ? "no process is in %s" : "there is no process %s",
+					r->names[i]);
 	}
 	return err;
 }

@@ -302,7 +302,7 @@ refused "nestorctl dedup undo of a word" 1 "'frob' is neither the number of a pr
 refused "nestorctl dedup report of a word" 1 "'frob' is neither the number of a process nor the path of a cgroup" "$NESTORCTL" dedup report frob
 refused "nestorctl dedup report of a missing cgroup" 1 "there is no cgroup /nowhere" "$NESTORCTL" dedup report /nowhere
 refused "nestorctl dedup report of a process twice" 1 "process $$ is among those of $$ and of $$" "$NESTORCTL" dedup report $$ $$
-refused "nestorctl dedup report of a missing process" 1 "999999999: no process was there to read" "$NESTORCTL" dedup report 999999999
+refused "nestorctl dedup report of a missing process" 1 "there is no process 999999999" "$NESTORCTL" dedup report 999999999
 run "$NESTORCTL" --json dedup report $$ $agent_pid
 is "nestorctl --json dedup report of two processes exits with 0" 0 "$status"
 is "nestorctl --json dedup report has each owner's pages, common pages and the time" true "$(jq '(.owners | length) == 2 and
