@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# budget: 190, lane: vm
+# budget: 260, lane: vm
 # Attackers beside an agent with every room at work, in a VM whose clock counts instructions: an unprivileged user, the root of a
 # container, a VM's QEMU, and whoever has taken over a process of the agent's own.
 . "$(dirname "$0")/../harness/lib.sh"
@@ -19,7 +19,7 @@ done
 
 run_vm() {
 	# PoCL's drivers need each other.
-	LD_LIBRARY_PATH=$libraries/pocl tests/vm/run 6.12 --icount --mem 3000 --timeout "${TIMEOUT:-900}" --disk 200 --disk 100 \
+	LD_LIBRARY_PATH=$libraries/pocl tests/vm/run 6.12 --icount --mem 3000 --timeout "${TIMEOUT:-1200}" --disk 200 --disk 100 \
 		--tool bash --tool awk --tool curl --tool dmsetup --tool jq --tool pgrep --tool mkfs.ext4 --tool setpriv --tool unshare "${pocl[@]}" \
 		--add build/nestord --add build/nestorctl --add gpu/functions --add "$module:/nestor.ko" \
 		--add build/tests/tools/badvm --add build/tests/tools/directio --add build/tests/tools/dups --add build/tests/tools/poison --add build/tests/tools/takeover \
