@@ -39,7 +39,7 @@ chmod 755 "$T/cached" "$T/other"
 mkdir -m 1777 "$T/cached/user" "$T/other/user"
 head -c 16777216 /dev/urandom > "$T/cached/public"
 chmod 644 "$T/cached/public"
-ln "$(command -v setpriv)" "$T/other/setuid" 2> /dev/null || cp "$(command -v setpriv)" "$T/other/setuid"
+cp "$(command -v setpriv)" "$T/other/setuid"
 chmod 4755 "$T/other/setuid"
 sync
 sum=$(md5sum < "$T/cached/public")
@@ -64,7 +64,7 @@ declare -A pid=()
 end_all() { kill -KILL ${pid[@]+"${pid[@]}"} 2> /dev/null; }
 defer end_all
 victims a b
-merged() { cat "/proc/$1/ksm_merging_pages" 2> /dev/null || echo 0; }
+merged() { cat "/proc/$1/ksm_merging_pages"; }
 both_merged() { [ "$(merged "${pid[a]}")" -gt 400 ] && [ "$(merged "${pid[b]}")" -gt 400 ]; }
 ok "attack: the two members of a domain are merged" until_ok 60 both_merged
 
@@ -85,6 +85,12 @@ ok "attack: a tenant's function runs" until_ok 60 calls || sed 's/^/# /' "$T/cal
 figures > "$T/figures"
 
 as_user() { (become_user "$@"); }
+cannot() { # cannot TEXT COMMAND…: it is there, and fails
+	local text="attack: $1"
+	shift
+	run "$@"
+	ok "$text" [ "$status" != 0 ] && ok "$text: not for want of the program" [[ $status != 12[67] ]] || echo "# $out $err"
+}
 cp "$TOOLS/dups" "$T/qemu-system-x86_64" # what looks like a VMM
 end_of_attackers() { # end_of_attackers NAME…
 	local name

@@ -20,7 +20,7 @@ done
 run_vm() {
 	# PoCL's drivers need each other.
 	LD_LIBRARY_PATH=$libraries/pocl tests/vm/run 6.12 --icount --mem 3000 --timeout "${TIMEOUT:-1200}" --disk 200 --disk 100 \
-		--tool bash --tool awk --tool curl --tool dmsetup --tool jq --tool pgrep --tool mkfs.ext4 --tool setpriv --tool unshare "${pocl[@]}" \
+		--tool bash --tool awk --tool bpftool --tool curl --tool dmsetup --tool jq --tool pgrep --tool mkfs.ext4 --tool setpriv --tool unshare "${pocl[@]}" \
 		--add build/nestord --add build/nestorctl --add gpu/functions --add "$module:/nestor.ko" \
 		--add build/tests/tools/badvm --add build/tests/tools/directio --add build/tests/tools/dups --add build/tests/tools/poison --add build/tests/tools/takeover \
 		--add tests/harness/lib.sh --add tests/attack \

@@ -2,25 +2,21 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # attack.guest.sh has and uses them
 # An unprivileged user of the machine, in no container. attack.guest.sh reads this.
 
-cannot() { # cannot TEXT COMMAND…: as the user
-	local text="attack: a user cannot $1"
-	shift
-	run as_user "$@"
-	ok "$text" [ "$status" != 0 ]
-}
+user_cannot() { cannot "a user cannot $1" as_user "${@:2}"; }
 
 # ---- what is not theirs to open
-cannot "look into the pinned maps" ls "$T/bpf/nestor"
-cannot "reach the control socket" "$NESTORCTL" --run-dir "$T/run" status
-cannot "open a session of the module" sh -c 'exec 3<>/dev/nestor'
-cannot "have a function run" "$NESTORCTL" gpufn call sha256 buffers=1 length=6
+user_cannot "look into the pinned maps" ls "$T/bpf/nestor"
+user_cannot "reach the control socket" "$NESTORCTL" --run-dir "$T/run" status
+user_cannot "open a session of the module" sh -c 'exec 3<>/dev/nestor'
+refuses_function() { as_user "$NESTORCTL" gpufn call sha256 buffers=1 length=6 < "$T/in" 2>&1 | grep -q 'no policy names you'; }
+ok "attack: a user who is no tenant cannot have a function run" refuses_function
 for process in $agent_pid $(agents_own); do
 	name=$(tr '\0' ' ' < "/proc/$process/cmdline")
 	name=${name%% *} name=${name##*/}
-	cannot "signal $name" kill -TERM "$process"
-	cannot "read the memory of $name" head -c 1 "/proc/$process/mem"
-	cannot "see the descriptors of $name" ls "/proc/$process/fd/"
-	cannot "renice $name" renice -n 19 -p "$process"
+	user_cannot "signal $name" kill -TERM "$process"
+	user_cannot "read the memory of $name" head -c 1 "/proc/$process/mem"
+	user_cannot "see the descriptors of $name" ls "/proc/$process/fd/"
+	user_cannot "renice $name" renice -n 19 -p "$process"
 done
 ok "attack: a user cannot change the policy over HTTP" [ "$(curl -s -m 20 -o "$T/said" -w '%{http_code}' -X POST -d 'x: 1' "$URL/api/v1/policy")" -ge 400 ]
 
@@ -50,8 +46,11 @@ is "attack: a user with the name of a VM in policy owns nothing of its domain" "
 	"$(ctl --json dedup show | jq -r '.[0].owners[].owner' | grep -vE '/(a|b)$')"
 
 # ---- what they may read, they cannot change
-for how in direct aio fixed; do
-	as_user "$TOOLS/poison" $how "$T/cached/public" "$T/other/user/mine" > "$T/said" 2>&1
+poison() { # poison HOW: in a container with a part of the cache; it becomes a user itself
+	(into_cgroup box "$TOOLS/poison" "$1" map "$T/cached/public" "$T/other/user/mine")
+}
+for how in direct aio; do # the other ways are in tests/cache/poison.sh
+	ok "attack: a user tries to poison a cached file, $how" poison $how
 	rm -f "$T/other/user/mine"
 	is "attack: a cached file has its bytes after a user's poison, $how" "$sum" "$(md5sum < "$T/cached/public")"
 done
